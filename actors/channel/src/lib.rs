@@ -1,0 +1,62 @@
+//! How messages leave. A [`Transport`] makes one call and says what came of it; it decides nothing.
+//!
+//! When to call, whether to call again and what an answer means for the enrollment is the core's business.
+
+use followupd_domain::channel::Kind;
+use followupd_domain::decision::TraceId;
+use followupd_domain::name::Name;
+use followupd_domain::render::Message;
+use followupd_domain::{Moment, SendId};
+use futures::future::BoxFuture;
+
+pub mod outbox;
+
+/// One call to make.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Whose send it is.
+    pub send: SendId,
+    /// The send's checked text: idempotency key, callback data, Message-ID.
+    pub key: String,
+    /// Of which tenant.
+    pub tenant: Name,
+    /// Through which channel.
+    pub channel: Name,
+    /// What the channel carries.
+    pub kind: Kind,
+    /// To where.
+    pub address: String,
+    /// The platform's id of the contact.
+    pub contact: String,
+    /// What.
+    pub message: Message,
+    /// On whose behalf.
+    pub trace: TraceId,
+    /// When it is called.
+    pub at: Moment,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The provider took it.
+    Accepted,
+    /// The provider surely did not take it, and may the next time.
+    Refused {
+        /// What it said, as a short code.
+        code: String,
+    },
+    /// The provider surely did not take it, and never will.
+    Rejected {
+        /// What it said, as a short code.
+        code: String,
+    },
+    /// It may have been taken or not.
+    Uncertain,
+}
+
+/// A way out.
+pub trait Transport: Send + Sync + 'static {
+    /// Makes one call. It ends by itself within the transport's own time-outs and is never dropped half-way.
+    fn call(&self, call: Call) -> BoxFuture<'_, Answer>;
+}

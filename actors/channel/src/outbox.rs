@@ -1,0 +1,185 @@
+//! The outbox: a Maildir on this machine, one file per send id. It serves every kind of channel.
+//!
+//! Maildir (<https://cr.yp.to/proto/maildir.html>): a message is written under `tmp/`, synced, and moved to `new/`;
+//! a reader moves it on to `cur/`. The file is named by the send's key, so a send called twice is one file: that is
+//! what makes its in-doubt sends safe to call again.
+
+use followupd_domain::Moment;
+use futures::future::BoxFuture;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Answer, Call, Transport};
+
+/// A Maildir messages are put in.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    root: PathBuf,
+}
+
+impl Outbox {
+    /// The outbox at `root`, whose three folders are made where they are missing.
+    ///
+    /// # Errors
+    /// The folders cannot be made.
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Outbox> {
+        let root = root.into();
+        for folder in ["tmp", "new", "cur"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        Ok(Outbox { root })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn put(&self, call: &Call) -> io::Result<()> {
+        if self.holds(&call.key)? {
+            return Ok(());
+        }
+        let (written, placed) =
+            (self.root.join("tmp").join(&call.key), self.root.join("new").join(&call.key));
+        let mut file = File::create(&written)?;
+        file.write_all(message(call).as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&written, &placed)?;
+        // The name is durable only when its folder is.
+        File::open(self.root.join("new"))?.sync_all()
+    }
+
+    /// Whether the message is there already, read or not; a reader appends flags to the name (`:2,S`).
+    fn holds(&self, key: &str) -> io::Result<bool> {
+        let cur = self.root.join("cur");
+        Ok(self.root.join("new").join(key).try_exists()?
+            || cur.join(key).try_exists()?
+            || cur.join(format!("{key}:2,")).try_exists()?
+            || cur.join(format!("{key}:2,S")).try_exists()?)
+    }
+}
+
+impl Transport for Outbox {
+    fn call(&self, call: Call) -> BoxFuture<'_, Answer> {
+        let outbox = self.clone();
+        Box::pin(async move {
+            let put = tokio::task::spawn_blocking(move || outbox.put(&call)).await;
+            match put {
+                Ok(Ok(())) => Answer::Accepted,
+                // The same key is safe to call again, whatever was left half-way.
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the outbox cannot be written");
+                    Answer::Refused { code: "io".to_owned() }
+                }
+                Err(_) => Answer::Uncertain,
+            }
+        })
+    }
+}
+
+/// The message as a mail (RFC 5322), so that any mail reader shows it; what is ours begins with `X-Followup-`.
+fn message(call: &Call) -> String {
+    let headers = [
+        ("Date", date(call.at)),
+        ("From", format!("{} <{}@{}.followupd.invalid>", call.tenant, call.channel, call.tenant)),
+        ("To", header_text(&call.address)),
+        ("Subject", header_text(&call.message.subject)),
+        ("Message-ID", format!("<{}@followupd.invalid>", call.key)),
+        ("X-Followup-Send", call.key.clone()),
+        ("X-Followup-Enrollment", call.send.enrollment.to_string()),
+        ("X-Followup-Step", call.send.step.0.to_string()),
+        ("X-Followup-Contact", header_text(&call.contact)),
+        ("X-Followup-Channel", format!("{} ({})", call.channel, call.kind.word())),
+        ("X-Followup-Trace", format!("{:032x}", call.trace.0)),
+        ("MIME-Version", "1.0".to_owned()),
+        ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+        ("Content-Transfer-Encoding", "8bit".to_owned()),
+    ];
+    let mut text = String::with_capacity(1024 + call.message.body.len());
+    for (name, value) in headers {
+        text.push_str(name);
+        text.push_str(": ");
+        text.push_str(&value);
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&call.message.body);
+    text.push('\n');
+    text
+}
+
+/// A value that cannot end its header: line breaks and other controls become spaces.
+fn header_text(value: &str) -> String {
+    value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn date(at: Moment) -> String {
+    chrono::DateTime::from_timestamp_millis(at.0).map(|at| at.to_rfc2822()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use followupd_domain::channel::Kind;
+    use followupd_domain::decision::TraceId;
+    use followupd_domain::name::Name;
+    use followupd_domain::render::Message;
+    use followupd_domain::{EnrollmentId, SendId, Shard, StepNo};
+
+    fn call() -> Call {
+        let enrollment = EnrollmentId::new(Moment(1_800_000_000_000), Shard(1), 1);
+        Call {
+            send: SendId { enrollment, step: StepNo(2), occurrence: 0, leg: 0 },
+            key: "snd_TEST".into(),
+            tenant: Name::parse("acme").unwrap(),
+            channel: Name::parse("mail").unwrap(),
+            kind: Kind::Email,
+            address: "zoë@mail.example".into(),
+            contact: "ct-1\nBcc: all@mail.example".into(),
+            message: Message { subject: "Olá".into(), body: "Tudo bem?".into() },
+            trace: TraceId(7),
+            at: Moment(1_800_000_000_000),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_send_called_twice_is_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(folder.path()).unwrap();
+        assert_eq!(outbox.call(call()).await, Answer::Accepted);
+        assert_eq!(outbox.call(call()).await, Answer::Accepted);
+        assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_was_read_is_not_put_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(folder.path()).unwrap();
+        outbox.call(call()).await;
+        fs::rename(folder.path().join("new/snd_TEST"), folder.path().join("cur/snd_TEST:2,S")).unwrap();
+        assert_eq!(outbox.call(call()).await, Answer::Accepted);
+        assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_a_refusal_that_can_be_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(folder.path()).unwrap();
+        fs::remove_dir_all(folder.path().join("tmp")).unwrap();
+        assert_eq!(outbox.call(call()).await, Answer::Refused { code: "io".into() });
+        fs::create_dir(folder.path().join("tmp")).unwrap();
+        assert_eq!(outbox.call(call()).await, Answer::Accepted);
+    }
+
+    #[test]
+    fn a_value_cannot_add_a_header() {
+        let text = message(&call());
+        let (headers, body) = text.split_once("\n\n").unwrap();
+        assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
+        assert_eq!(body, "Tudo bem?\n");
+        assert!(headers.contains("Date: Fri, 15 Jan 2027 08:00:00 +0000"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Channels: one outbound sender each, with its kind, transport and pacing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ChannelNo;
+use crate::ledger::Limits;
+use crate::name::Name;
+use crate::scope::Holds;
+
+/// What kind of message a channel carries, and so which address of a contact it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    /// WhatsApp, to a phone number.
+    Whatsapp,
+    /// SMS, to a phone number.
+    Sms,
+    /// E-mail.
+    Email,
+    /// A message in the platform's own inbox, to the contact's id.
+    Conversation,
+    /// An HTTP call to the tenant, about the contact's id.
+    Webhook,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 5] = [Kind::Whatsapp, Kind::Sms, Kind::Email, Kind::Conversation, Kind::Webhook];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Whatsapp => "whatsapp",
+            Kind::Sms => "sms",
+            Kind::Email => "email",
+            Kind::Conversation => "conversation",
+            Kind::Webhook => "webhook",
+        }
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// How a channel's messages leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transport {
+    /// A Maildir on this machine, one file per send id; serves every kind.
+    Outbox,
+}
+
+/// Whether the provider takes the same send id twice without sending twice: what an in-doubt send may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idempotency {
+    /// A repeat under the same send id is recognised: an in-doubt send is sent again.
+    ByKey,
+    /// It is not: an in-doubt send is left uncertain.
+    None,
+}
+
+impl Transport {
+    /// What its in-doubt sends may do.
+    #[must_use]
+    pub fn idempotency(self) -> Idempotency {
+        match self {
+            Transport::Outbox => Idempotency::ByKey,
+        }
+    }
+}
+
+/// A channel's settings and state: a scope that every intent through it expects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Its number within the tenant.
+    pub no: ChannelNo,
+    /// Its name.
+    pub name: Name,
+    /// What it carries.
+    pub kind: Kind,
+    /// How.
+    pub transport: Transport,
+    /// Its pace.
+    pub limits: Limits,
+    /// Whether the tenant's quiet hours do not apply; on by default for webhooks only.
+    pub ignores_quiet_hours: bool,
+    /// What keeps it from sending, now and before.
+    pub holds: Holds,
+}

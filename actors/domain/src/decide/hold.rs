@@ -1,0 +1,77 @@
+//! Pause and resume of one enrollment; quarantine and release.
+//!
+//! Holds of tenants, channels and sequences are not here: they are one write to the scope ([`crate::scope::Holds`]).
+
+use crate::decide::{control_wake, plan_step, wake_at};
+use crate::decision::Decision;
+use crate::enrollment::{Enrollment, FailReason, State, Wake};
+use crate::gate::{self, View};
+use crate::lane::HoldGroup;
+use crate::time::Span;
+
+/// Pauses an active enrollment; the rest of its wait is kept. Nothing if it is not active.
+#[must_use]
+pub fn pause(view: &View<'_>) -> Vec<Decision> {
+    match view.enrollment.state {
+        State::Active => vec![Decision::Paused { remaining: remaining(view) }],
+        State::Paused { .. } | State::Completed | State::Exited(_) | State::Failed(_) => Vec::new(),
+    }
+}
+
+/// What is left of the wait for the step under way.
+fn remaining(view: &View<'_>) -> Span {
+    let step = view.version.step(view.enrollment.step);
+    step.map_or(Span::ZERO, |step| gate::due(view, step).since(view.now))
+}
+
+/// The wait for a step that is not planned yet, from when the step before it was settled.
+pub(crate) fn whole_wait(view: &View<'_>) -> Span {
+    match plan_step(view, None) {
+        Decision::Planned { due_at, .. } => due_at.since(view.enrollment.settled_at),
+        _ => Span::ZERO,
+    }
+}
+
+/// Lets a paused enrollment go on after the rest of its wait. Nothing if it is not paused.
+#[must_use]
+pub fn resume(view: &View<'_>) -> Vec<Decision> {
+    let State::Paused { remaining } = view.enrollment.state else { return Vec::new() };
+    let wake_due_at = view.now + remaining;
+    let Some(wake) = kept(view).or_else(|| wake_at(view, wake_due_at)) else {
+        return vec![Decision::Failed(FailReason::NoChannel)];
+    };
+    // A step that was due before the pause stays due since then: its lateness goes on.
+    let due_at = if remaining == Span::ZERO { view.enrollment.step_due_at } else { wake_due_at };
+    let resumed = Decision::Resumed { due_at, wake };
+    let planned = view.enrollment.sends.iter().any(|send| send.step == view.enrollment.step);
+    if planned { vec![resumed] } else { vec![resumed, plan_step(view, Some(wake_due_at))] }
+}
+
+/// E2: an open send keeps the row it came from.
+fn kept(view: &View<'_>) -> Option<Wake> {
+    view.enrollment.wake.filter(|_| view.enrollment.open.is_some())
+}
+
+/// Sets an enrollment that keeps failing apart: its wake waits in a queue that only a release empties.
+#[must_use]
+pub fn quarantine(view: &View<'_>, reason: &str) -> Vec<Decision> {
+    if view.enrollment.state != State::Active || view.enrollment.quarantine.is_some() {
+        return Vec::new();
+    }
+    let wake = kept(view).unwrap_or_else(|| control_wake(view, view.now, HoldGroup::Quarantine));
+    vec![Decision::Quarantined { reason: reason.to_owned(), wake }]
+}
+
+/// Lets a quarantined enrollment go on; what is due is due now.
+#[must_use]
+pub fn release(view: &View<'_>) -> Vec<Decision> {
+    if view.enrollment.quarantine.is_none() {
+        return Vec::new();
+    }
+    let free = Enrollment { quarantine: None, ..view.enrollment.clone() };
+    let view = &View { enrollment: &free, ..*view };
+    match kept(view).or_else(|| wake_at(view, view.now.max(free.step_due_at))) {
+        Some(wake) => vec![Decision::Released { wake }],
+        None => vec![Decision::Failed(FailReason::NoChannel)],
+    }
+}

@@ -1,0 +1,169 @@
+//! A small tenant, sequence and enrollment for the tests of the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::calendar::{Calendar, QuietHours, WeekdaySet, Zone};
+use crate::channel::{Channel, Kind, Transport};
+use crate::contact::Contact;
+use crate::decide::{apply, enroll};
+use crate::decision::{Decision, Entry, TraceId};
+use crate::enrollment::Enrollment;
+use crate::gate::View;
+use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+use crate::ledger::Limits;
+use crate::name::Name;
+use crate::scope::{Holds, Scope};
+use crate::sequence::{Draft, DraftStep, Sequence, draft};
+use crate::target::{Target, TargetKind, TargetRef};
+use crate::tenant::Tenant;
+use crate::time::Moment;
+
+/// 2026-11-23 12:00 UTC, a Monday.
+pub(crate) const NOON: Moment = Moment(1_795_435_200_000);
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+/// Two steps about a charge: at once, then two hours later.
+pub(crate) fn draft() -> Draft {
+    let step = |wait: &str| DraftStep {
+        wait: wait.into(),
+        channel: "email".into(),
+        subject: "hello".into(),
+        body: "about {{ target.id }}".into(),
+        ..DraftStep::default()
+    };
+    Draft { target: "charge".into(), steps: vec![step(""), step("2 hours")], ..Draft::default() }
+}
+
+/// Tenant `acme` in UTC with one e-mail channel (1) and one sequence (1), whose version 1 is [`draft`].
+pub(crate) fn scope() -> Scope {
+    let calendar = Calendar {
+        zone: Zone::UTC,
+        business_days: WeekdaySet::MON_TO_FRI,
+        holidays: BTreeSet::new(),
+        quiet: QuietHours::default(),
+    };
+    let tenant = Tenant {
+        no: TenantNo(1),
+        name: name("acme"),
+        on: true,
+        calendar,
+        contact_time_zone: false,
+        stop_words: BTreeSet::new(),
+        default_channels: BTreeMap::new(),
+        holds: Holds::default(),
+    };
+    let sequence = Sequence {
+        no: SequenceNo(1),
+        name: name("reminder"),
+        draft: None,
+        latest: Some(VersionNo(1)),
+        holds: Holds::default(),
+    };
+    let mut scope = Scope {
+        tenant,
+        channels: BTreeMap::from([(ChannelNo(1), channel(1, "mail", Kind::Email))]),
+        sequences: BTreeMap::from([(SequenceNo(1), sequence)]),
+        versions: BTreeMap::new(),
+    };
+    let version = draft::compile(&draft(), VersionNo(1), &scope).unwrap();
+    scope.versions.insert((SequenceNo(1), VersionNo(1)), Arc::new(version));
+    scope
+}
+
+/// The channel `no` of a kind, through the outbox, without limits.
+pub(crate) fn channel(no: u32, called: &str, kind: Kind) -> Channel {
+    Channel {
+        no: ChannelNo(no),
+        name: name(called),
+        kind,
+        transport: Transport::Outbox,
+        limits: Limits::default(),
+        ignores_quiet_hours: false,
+        holds: Holds::default(),
+    }
+}
+
+/// The wish to enroll `ana`, who has an e-mail address, about charge `ch-1`.
+pub(crate) fn request() -> enroll::Request {
+    enroll::Request {
+        contact: "ana".into(),
+        profile: enroll::Profile { email: Some("ana@mail.example".into()), ..enroll::Profile::default() },
+        target: Some(TargetRef { kind: TargetKind::Charge, id: "ch-1".into() }),
+        ..enroll::Request::default()
+    }
+}
+
+/// An enrollment with everything around it.
+pub(crate) struct Sample {
+    pub(crate) scope: Scope,
+    pub(crate) contact: Contact,
+    pub(crate) target: Target,
+    pub(crate) enrollment: Enrollment,
+    pub(crate) history: Vec<Entry>,
+    pub(crate) now: Moment,
+}
+
+impl Sample {
+    /// `ana`, enrolled about charge `ch-1` at noon.
+    pub(crate) fn enrolled() -> Sample {
+        Sample::walking(|_, _| ())
+    }
+
+    /// `ana`, enrolled about charge `ch-1` at noon, in a tenant and on a draft that `change` has changed.
+    pub(crate) fn walking(change: impl FnOnce(&mut Scope, &mut Draft)) -> Sample {
+        let (mut scope, mut draft) = (scope(), draft());
+        change(&mut scope, &mut draft);
+        let version = draft::compile(&draft, VersionNo(1), &scope).unwrap();
+        scope.versions.insert((SequenceNo(1), VersionNo(1)), Arc::new(version));
+        let facts = enroll::Facts {
+            contact: &Contact::default(),
+            target: None,
+            scope: &scope,
+            sequence: SequenceNo(1),
+            version: &scope.versions[&(SequenceNo(1), VersionNo(1))],
+            now: NOON,
+        };
+        let id = EnrollmentId::new(NOON, Shard(9), 1);
+        let enroll::Enrolling::New(new) = enroll::enroll(&request(), &facts, id).unwrap() else {
+            panic!("the sample is enrolled already");
+        };
+        let history = new.decisions.iter().map(|decision| entry(NOON, decision)).collect();
+        let target = new.target.unwrap();
+        Sample { contact: new.contact, target, enrollment: new.enrollment, history, now: NOON, scope }
+    }
+
+    pub(crate) fn version(&self) -> &crate::sequence::Version {
+        &self.scope.versions[&(SequenceNo(1), VersionNo(1))]
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            enrollment: &self.enrollment,
+            contact: &self.contact,
+            target: Some(&self.target),
+            scope: &self.scope,
+            version: self.version(),
+            now: self.now,
+        }
+    }
+
+    /// Folds what `decide` says about the view as it is, and checks what must hold of every transition.
+    pub(crate) fn take(&mut self, decide: impl FnOnce(&View<'_>) -> Vec<Decision>) -> Vec<Decision> {
+        let decisions = decide(&self.view());
+        let after = apply(self.enrollment.clone(), &decisions, self.now);
+        self.history.extend(decisions.iter().map(|decision| entry(self.now, decision)));
+        assert!(crate::invariant::e1_one_wake(&after), "E1 {after:?}");
+        assert!(crate::invariant::e2_open_send_keeps_row(&self.enrollment, &after), "E2 {after:?}");
+        assert!(crate::invariant::e9_state_is_fold(&after, &self.history), "E9 {after:?}");
+        self.enrollment = after;
+        decisions
+    }
+}
+
+fn entry(at: Moment, decision: &Decision) -> Entry {
+    Entry { at, trace: TraceId::default(), decision: decision.clone() }
+}

@@ -1,0 +1,128 @@
+//! A wake fired: the last look before a send.
+
+use crate::channel::{Channel, Idempotency};
+use crate::decide::{move_wake, settle, wake_at};
+use crate::decision::Decision;
+use crate::enrollment::{OpenSend, SendFailure, State};
+use crate::gate::{self, Binding, Verdict, View};
+use crate::ids::ChannelNo;
+use crate::lane::{HoldGroup, WakeRow};
+use crate::ledger::Charge;
+use crate::limits;
+use crate::scope::HeldBy;
+use crate::sequence::Step;
+
+/// What a fired wake leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Look<'a> {
+    /// The row is not this enrollment's wake any more: nothing to do.
+    Gone,
+    /// The send may begin through this channel, to this address: render it, then [`intend`].
+    Send(&'a Channel, &'a str),
+    /// A scope holds it: the row stays, its queue is closed.
+    Held(HeldBy),
+    /// The row stays; its queue is closed until then.
+    Closed(crate::time::Moment),
+    /// A send of it is open since before this activation: see [`in_doubt`].
+    InDoubt(OpenSend),
+    /// It leads to this instead of a send.
+    Decided(Vec<Decision>),
+}
+
+/// Looks at an enrollment whose wake `row` fired.
+#[must_use]
+pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
+    let enrollment = view.enrollment;
+    if enrollment.wake_row().as_ref() != Some(row) {
+        return Look::Gone;
+    }
+    if let Some(open) = enrollment.open {
+        return Look::InDoubt(open);
+    }
+    let Some(step) = view.version.step(enrollment.step).filter(|_| enrollment.state == State::Active) else {
+        return Look::Gone;
+    };
+    if row.due_at > view.now {
+        return Look::Closed(row.due_at);
+    }
+    match gate::ask(view, step) {
+        None => look_at_queue(view, row),
+        Some((_, Verdict::Open)) => look_at_queue(view, row),
+        Some((_, Verdict::Held(by))) if holds_queue(by, row) => Look::Held(by),
+        Some((binding, Verdict::Held(_))) => Look::Decided(move_wake(view, row.due_at, binding)),
+        Some((Binding::Hours, Verdict::Until(at))) => match wake_at(view, row.due_at) {
+            // Its queue's hours closed it: the row stays where it is.
+            Some(wake) if wake.queue == row.queue && wake.channel == row.lane.channel => Look::Closed(at),
+            _ => Look::Decided(move_wake(view, row.due_at, Binding::Queue)),
+        },
+        Some((binding, Verdict::Until(at))) => Look::Decided(move_wake(view, at, binding)),
+        Some((_, Verdict::Skip(reason))) => Look::Decided(settle(view, Decision::Skipped(reason))),
+        Some((_, Verdict::Fail(failure))) => Look::Decided(fail(view, failure)),
+        Some((_, Verdict::Exit(reason))) => Look::Decided(vec![Decision::Exited(reason)]),
+        Some((_, Verdict::Broken(reason))) => Look::Decided(vec![Decision::Failed(reason)]),
+    }
+}
+
+/// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so.
+fn holds_queue(by: HeldBy, row: &WakeRow) -> bool {
+    match by {
+        HeldBy::Quarantine => row.queue.hold == HoldGroup::Quarantine,
+        HeldBy::Tenant | HeldBy::Channel | HeldBy::Sequence => row.lane.channel != ChannelNo::CONTROL,
+    }
+}
+
+/// All gates are open: the send begins, unless the wake stands in another line than it should by now.
+fn look_at_queue<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
+    let step = view.version.step(view.enrollment.step);
+    let channel = step.and_then(|step| view.scope.channel(&step.channel));
+    let Some(channel) = channel else { return Look::Gone };
+    let address = view.contact.address(channel.kind, &view.enrollment.contact);
+    match (wake_at(view, row.due_at), address) {
+        (Some(wake), Some(address)) if wake.channel == row.lane.channel && wake.queue == row.queue => {
+            Look::Send(channel, address)
+        }
+        _ => Look::Decided(move_wake(view, row.due_at, Binding::Queue)),
+    }
+}
+
+/// The step cannot be sent; the enrollment goes on or exits, as the step says.
+#[must_use]
+pub fn fail(view: &View<'_>, failure: SendFailure) -> Vec<Decision> {
+    settle(view, Decision::StepFailed(failure))
+}
+
+/// The send begins: what it is called, what it was charged, until when the call may begin.
+#[must_use]
+pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge) -> Decision {
+    Decision::Intended(OpenSend {
+        send: view.enrollment.send_id(),
+        channel: channel.no,
+        attempt: view.enrollment.attempts.saturating_add(1),
+        intended_at: view.now,
+        not_after: view.now + limits::INTENT_LIFE,
+        charge,
+    })
+}
+
+/// What is to be done about a send that was open before this activation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Doubt {
+    /// The provider recognises its id: the same send is called again.
+    CallAgain,
+    /// It is left uncertain, and the enrollment goes on.
+    Leave(Vec<Decision>),
+}
+
+/// Decides about an in-doubt send by what its channel can do.
+///
+/// A call that begins again is a call that begins: not after an acknowledged exit, pause or opt-out (E8), nor while
+/// any gate is closed (E5).
+#[must_use]
+pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Doubt {
+    let channel = view.scope.channels.get(&open.channel);
+    let by_key = channel.is_some_and(|channel| channel.transport.idempotency() == Idempotency::ByKey);
+    let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
+    let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
+    let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());
+    if by_key && free { Doubt::CallAgain } else { Doubt::Leave(settle(view, Decision::LeftUncertain)) }
+}

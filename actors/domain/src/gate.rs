@@ -1,0 +1,245 @@
+//! Gates: everything that may hold, skip or stop a send, in the order it is asked.
+//!
+//! All gates are asked on fresh state at the last look. The first that is not open binds. Limits are asked after
+//! these, by the pacer that grants the permit and again by the commit that charges it.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use crate::calendar::{Calendar, Hours};
+use crate::channel::Channel;
+use crate::contact::Contact;
+use crate::enrollment::{Enrollment, ExitReason, FailReason, SendFailure, SkipReason};
+use crate::lane::{HoldGroup, Queue};
+use crate::scope::{HeldBy, Scope};
+use crate::sequence::{Late, Step, Version};
+use crate::target::{Target, TargetKind, Terminal};
+use crate::time::Moment;
+
+/// Everything a decision about one enrollment is taken on.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Its state.
+    pub enrollment: &'a Enrollment,
+    /// Its contact.
+    pub contact: &'a Contact,
+    /// Its target, where it has one.
+    pub target: Option<&'a Target>,
+    /// Its tenant, channel and sequence.
+    pub scope: &'a Scope,
+    /// The version it is pinned to.
+    pub version: &'a Version,
+    /// When it is looked at.
+    pub now: Moment,
+}
+
+/// What one gate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing stands in the way.
+    Open,
+    /// Not before that moment.
+    Until(Moment),
+    /// Not before somebody releases it.
+    Held(HeldBy),
+    /// Never, by rule; the enrollment goes on.
+    Skip(SkipReason),
+    /// Never, it cannot be; the enrollment goes on.
+    Fail(SendFailure),
+    /// Never: the enrollment leaves.
+    Exit(ExitReason),
+    /// Never: the enrollment cannot go on.
+    Broken(FailReason),
+}
+
+/// The gate that decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Binding {
+    /// A channel to send through.
+    Channel,
+    /// The target's terminal facts.
+    Target,
+    /// The longest life of an enrollment.
+    Lifetime,
+    /// Suppression of the contact.
+    Suppression,
+    /// An address of the channel's kind.
+    Address,
+    /// The late policy of the step.
+    Late,
+    /// Holds of tenant, sequence and channel.
+    Hold,
+    /// The wait of the step, and what holds pushed it back by.
+    PushedBack,
+    /// The queue of the zone and hours that apply now.
+    Queue,
+    /// Open hours.
+    Hours,
+    /// The pause between attempts.
+    Retry,
+}
+
+type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
+
+/// The gates, in order: what ends the business comes before what only delays it.
+const GATES: [Gate; 9] = [
+    (Binding::Target, target),
+    (Binding::Lifetime, lifetime),
+    (Binding::Channel, channel),
+    (Binding::Suppression, suppression),
+    (Binding::Address, address),
+    (Binding::Hold, hold),
+    (Binding::PushedBack, pushed_back),
+    (Binding::Late, late),
+    (Binding::Hours, hours),
+];
+
+/// Asks the gates in order; the first that is not open, and what it says.
+#[must_use]
+pub fn ask(view: &View<'_>, step: &Step) -> Option<(Binding, Verdict)> {
+    GATES.iter().map(|(name, gate)| (*name, gate(view, step))).find(|(_, verdict)| *verdict != Verdict::Open)
+}
+
+impl View<'_> {
+    /// The channel a step goes through now.
+    #[must_use]
+    pub fn channel(&self, step: &Step) -> Option<&Channel> {
+        self.scope.channel(&step.channel)
+    }
+
+    /// The tenant's calendar, read in the zone that applies to the contact.
+    #[must_use]
+    pub fn calendar(&self) -> Cow<'_, Calendar> {
+        self.scope.tenant.calendar.in_zone(self.scope.tenant.zone_of(self.contact.zone))
+    }
+
+    /// The queue a step's wake stands in now.
+    #[must_use]
+    pub fn queue(&self, step: &Step) -> Queue {
+        Queue {
+            class: self.version.class,
+            sequence: self.enrollment.sequence,
+            zone: self.scope.tenant.zone_of(self.contact.zone).code(),
+            narrowed: step.hours.narrows().then_some((self.enrollment.version, self.enrollment.step)),
+            hold: HoldGroup::None,
+        }
+    }
+}
+
+/// When a step is due, before all gates: a relative wait is pushed back by the holds it ran through, up to now.
+#[must_use]
+pub fn due(view: &View<'_>, step: &Step) -> Moment {
+    let enrollment = view.enrollment;
+    match view.channel(step) {
+        Some(channel) if step.wait.is_relative() => {
+            let wait = (enrollment.waits_from, enrollment.step_due_at);
+            view.scope.pushed_back(enrollment.sequence, channel.no, wait, view.now)
+        }
+        _ => enrollment.step_due_at,
+    }
+}
+
+/// Whether one of the steps left, from the one under way on, could reach the contact: through a channel there is,
+/// of a kind they have not opted out of, at an address that is known.
+#[must_use]
+pub fn can_reach(view: &View<'_>) -> bool {
+    view.version.steps.iter().skip(usize::from(view.enrollment.step.0)).any(|step| {
+        view.channel(step).is_some_and(|channel| {
+            let address = view.contact.address(channel.kind, &view.enrollment.contact);
+            address.is_some() && !view.contact.suppressed.contains(&channel.kind)
+        })
+    })
+}
+
+/// The hours in which a queue of a lane may send: the tenant's, unless the channel ignores quiet hours, and within
+/// them the step's own.
+#[must_use]
+pub fn open_hours(scope: &Scope, channel: &Channel, queue: &Queue) -> Hours {
+    let narrowed = queue.narrowed.and_then(|(version, step)| {
+        let version = scope.version(queue.sequence, version)?;
+        version.step(step).map(|step| step.hours.clone())
+    });
+    let mut hours = narrowed.unwrap_or_default();
+    hours.ignore_quiet |= channel.ignores_quiet_hours;
+    hours
+}
+
+fn target(view: &View<'_>, _step: &Step) -> Verdict {
+    let Some(target) = view.target else { return Verdict::Open };
+    let kind = view.enrollment.target.as_ref().map_or(TargetKind::Contact, |target| target.kind);
+    let exits = view.version.exits;
+    match target.terminal.as_ref().map(|fact| fact.terminal) {
+        Some(Terminal::Goal) if exits.on_goal => Verdict::Exit(ExitReason::Goal),
+        Some(Terminal::Resolved) if exits.on_resolved && kind == TargetKind::Conversation => {
+            Verdict::Exit(ExitReason::Resolved)
+        }
+        Some(Terminal::Lost | Terminal::Cancelled) => Verdict::Exit(ExitReason::TargetCancelled),
+        Some(Terminal::Goal | Terminal::Resolved) | None => Verdict::Open,
+    }
+}
+
+fn lifetime(view: &View<'_>, _step: &Step) -> Verdict {
+    if view.now >= view.enrollment.expires_at { Verdict::Exit(ExitReason::Expired) } else { Verdict::Open }
+}
+
+fn channel(view: &View<'_>, step: &Step) -> Verdict {
+    match view.channel(step) {
+        None => Verdict::Broken(FailReason::NoChannel),
+        Some(_) => Verdict::Open,
+    }
+}
+
+fn suppression(view: &View<'_>, step: &Step) -> Verdict {
+    let channel = view.channel(step);
+    if !channel.is_some_and(|channel| view.contact.suppressed.contains(&channel.kind)) {
+        Verdict::Open
+    } else if can_reach(view) {
+        Verdict::Fail(SendFailure::Suppressed)
+    } else {
+        Verdict::Exit(ExitReason::OptedOut)
+    }
+}
+
+fn address(view: &View<'_>, step: &Step) -> Verdict {
+    let reachable = view
+        .channel(step)
+        .is_some_and(|channel| view.contact.address(channel.kind, &view.enrollment.contact).is_some());
+    if reachable { Verdict::Open } else { Verdict::Fail(SendFailure::NoAddress) }
+}
+
+fn hold(view: &View<'_>, step: &Step) -> Verdict {
+    if view.enrollment.quarantine.is_some() {
+        return Verdict::Held(HeldBy::Quarantine);
+    }
+    let Some(channel) = view.channel(step) else { return Verdict::Open };
+    view.scope.held_by(view.enrollment.sequence, channel.no).map_or(Verdict::Open, Verdict::Held)
+}
+
+fn pushed_back(view: &View<'_>, step: &Step) -> Verdict {
+    let due = due(view, step);
+    if due > view.now { Verdict::Until(due) } else { Verdict::Open }
+}
+
+fn late(view: &View<'_>, step: &Step) -> Verdict {
+    let useless_at = step.useless_after.map(|span| due(view, step) + span);
+    match (useless_at, step.late) {
+        (Some(at), Late::Skip) if view.now >= at => Verdict::Skip(SkipReason::Late),
+        (Some(at), Late::Exit) if view.now >= at => Verdict::Exit(ExitReason::Late),
+        (_, Late::Skip | Late::Exit) => Verdict::Open,
+    }
+}
+
+fn hours(view: &View<'_>, step: &Step) -> Verdict {
+    let Some(channel) = view.channel(step) else { return Verdict::Open };
+    let hours = open_hours(view.scope, channel, &view.queue(step));
+    let calendar = view.calendar();
+    match calendar.next_open(view.now, &hours) {
+        Some(open) if open <= view.now => Verdict::Open,
+        Some(open) => Verdict::Until(open),
+        // Hours that never open are refused when they are put; holidays can still fill a year.
+        None => Verdict::Until(view.enrollment.expires_at),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,545 @@
+//! The durable state of one lane's limits: when one more send is allowed, and what each send used up.
+//!
+//! A send is charged with its intent and is *open* until it is settled or refunded. While open its call may
+//! start at any instant, so it counts as if it started now, against every limit. Settling moves the charge to the
+//! start of the call; only then does it enter the state below. From this follows the invariant that the tests call
+//! **never one more**: no moving span of starts holds more than its limit, whenever each call began. An open
+//! send therefore costs more than a settled one (a gap waits for it, and under a rate at most `burst` sends are
+//! open), so settle as soon as the start of the call is known: nothing needs the outcome first.
+//!
+//! Time is the engine's. It never goes back: a moment below the ledger's mark is taken as the mark, and a day
+//! below the ledger's as its day. Jitter, warm-up, new recipients and contact caps live elsewhere.
+
+mod codec;
+mod gcra;
+mod limits;
+#[cfg(test)]
+mod properties;
+mod ring;
+
+pub use codec::{DecodeError, ENCODED_LEN};
+pub use limits::{Field, LimitName, Limits, LimitsError, Rate};
+
+use crate::time::{Moment, Span};
+use gcra::Gcra;
+use ring::Ring;
+use serde::{Deserialize, Serialize};
+
+/// A call begins at most this long after its intent, or is withdrawn (`not_after`).
+pub const START_WITHIN: Span = Span(2_000);
+
+/// The last moment a ledger works with, in the year 2223: in microseconds it still fits a Lua number.
+pub const LAST_MOMENT: Moment = Moment(8_000_000_000_000);
+
+/// What is left of each limit of one lane.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    /// The highest moment seen.
+    mark: Moment,
+    /// Sends between intent and settling.
+    open: u32,
+    last_start: Option<Moment>,
+    gcra: Gcra,
+    minute: Ring<60_000>,
+    hour: Ring<3_600_000>,
+    today: Today,
+}
+
+/// Starts on the calendar day that the ledger has reached.
+#[derive(Clone, Debug, PartialEq)]
+struct Today {
+    day: DayContext,
+    count: u32,
+    /// Starts known to lie on the day after `day`, before any charge has come on that day.
+    after: u32,
+}
+
+impl Default for Today {
+    fn default() -> Today {
+        Today { day: DayContext { day: i32::MIN, next_day_at: Moment(0) }, count: 0, after: 0 }
+    }
+}
+
+/// The tenant's calendar day at the moment of the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DayContext {
+    /// Any number that rises by one from day to day.
+    pub day: i32,
+    /// When the next day begins.
+    pub next_day_at: Moment,
+}
+
+/// One charged send: what is needed to move or refund it. Stored with the intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// The intent, once settled the start of the call.
+    pub at: Moment,
+    /// The day of the intent.
+    pub day: DayContext,
+    /// Whether the charge still counts as open.
+    pub open: bool,
+}
+
+/// When one more send is allowed if nothing else happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earliest {
+    /// At once.
+    Now,
+    /// At this moment and not before; the named limit allows it last. Of days the ledger knows only the next: if
+    /// starts just after midnight use that up as well, it says so when asked again then.
+    At(Moment, LimitName),
+    /// Not while so many sends are open: ask again when one is settled or refunded.
+    WhenOpenSettles(LimitName),
+}
+
+/// Why a send was not charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The limit is used up until a moment.
+    #[error("{limit} allows no send before {} ms", .at.0)]
+    Until {
+        /// The limit that allows it last.
+        limit: LimitName,
+        /// When to come back.
+        at: Moment,
+    },
+    /// Open sends alone use up the limit.
+    #[error("{limit} allows no send until an open one settles")]
+    Open {
+        /// The limit that they use up.
+        limit: LimitName,
+    },
+}
+
+/// What one limit says; `Free(t)` with `t` in the past means now.
+enum Verdict {
+    Free(Moment),
+    Open,
+}
+
+impl Ledger {
+    /// When one more [`charge`](Ledger::charge) would be allowed. `limits` are taken as valid.
+    #[must_use]
+    pub fn earliest(&self, limits: &Limits, now: Moment, day: DayContext) -> Earliest {
+        let now = self.clamped(now);
+        let day = self.today.reached(day);
+        let verdicts = [
+            (LimitName::Rate, limits.rate.map(|rate| self.gcra.verdict(&rate, self.last_start, self.open))),
+            (LimitName::Gap, limits.gap.map(|gap| self.gap_verdict(gap))),
+            (
+                LimitName::PerMinute,
+                limits.per_minute.map(|cap| self.minute.verdict(self.mark, cap, self.open)),
+            ),
+            (LimitName::PerHour, limits.per_hour.map(|cap| self.hour.verdict(self.mark, cap, self.open))),
+            (LimitName::PerDay, limits.per_day.map(|cap| self.day_verdict(cap, now, day))),
+        ];
+        let mut latest = Earliest::Now;
+        let mut latest_at = now;
+        for (name, verdict) in verdicts {
+            match verdict {
+                // No moment can be promised, whatever the other limits say.
+                Some(Verdict::Open) => return Earliest::WhenOpenSettles(name),
+                Some(Verdict::Free(at)) if at > latest_at => {
+                    latest_at = at;
+                    latest = Earliest::At(at, name);
+                }
+                Some(Verdict::Free(_)) | None => {}
+            }
+        }
+        latest
+    }
+
+    /// Charges one send at `now`, or at the mark if that is later.
+    ///
+    /// # Errors
+    /// The [`Refusal`] that agrees with [`earliest`](Ledger::earliest); the ledger is then unchanged.
+    pub fn charge(&mut self, limits: &Limits, now: Moment, day: DayContext) -> Result<Charge, Refusal> {
+        match self.earliest(limits, now, day) {
+            Earliest::Now => {}
+            Earliest::At(at, limit) => return Err(Refusal::Until { limit, at }),
+            Earliest::WhenOpenSettles(limit) => return Err(Refusal::Open { limit }),
+        }
+        self.raise_mark(now);
+        self.today.reach(day);
+        self.gcra.adopt(limits.rate.as_ref(), self.last_start);
+        self.open = self.open.saturating_add(1);
+        Ok(Charge { at: self.mark, day: self.today.day, open: true })
+    }
+
+    /// Moves an open charge to the start of its call, never to before its intent, and returns it as it now
+    /// stands: keep that one, a later refund needs it. A settled charge is left as it is.
+    ///
+    /// `None` is for a call of which nobody knows when it began, as after a crash: it counts from the last moment
+    /// at which it may have, [`START_WITHIN`] after the intent, and on both days if midnight lies between.
+    pub fn settle(&mut self, charge: Charge, started_at: Option<Moment>) -> Charge {
+        if !charge.open {
+            return charge;
+        }
+        self.open = self.open.saturating_sub(1);
+        let at = match started_at {
+            Some(at) => {
+                let at = bounded(at.max(charge.at));
+                // Time has been there. A guessed start proves no such thing and must not age the rings.
+                self.raise_mark(at);
+                at
+            }
+            None => bounded(charge.at + START_WITHIN),
+        };
+        self.minute.add(self.mark, at);
+        self.hour.add(self.mark, at);
+        self.gcra.start(at);
+        self.last_start = self.last_start.max(Some(at));
+        let settled = Charge { at, open: false, ..charge };
+        let day = charge.day.at(at);
+        self.today.add(day);
+        if started_at.is_none() && day != charge.day.day {
+            self.today.add(charge.day.day);
+        }
+        settled
+    }
+
+    /// Gives a charge back: the send was withdrawn, or surely not sent. Call it once, with the charge as
+    /// [`charge`](Ledger::charge) or [`settle`](Ledger::settle) last returned it.
+    ///
+    /// An open charge is given back whole. Of a settled one only the counts still in the rings and of this day
+    /// are: the arrival time and the last start stay, since later starts may rest on them, and lowering them could
+    /// let through a burst above the rate. That costs at most one interval and one gap.
+    pub fn refund(&mut self, charge: Charge) {
+        if charge.open {
+            self.open = self.open.saturating_sub(1);
+            return;
+        }
+        self.minute.remove(self.mark, charge.at);
+        self.hour.remove(self.mark, charge.at);
+        self.today.remove(charge.day.at(charge.at));
+    }
+
+    /// Sends that are charged and neither settled nor refunded.
+    #[must_use]
+    pub fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// The highest moment seen; earlier ones are taken as this.
+    #[must_use]
+    pub fn mark(&self) -> Moment {
+        self.mark
+    }
+
+    fn clamped(&self, now: Moment) -> Moment {
+        now.min(LAST_MOMENT).max(self.mark)
+    }
+
+    fn raise_mark(&mut self, now: Moment) {
+        let now = self.clamped(now);
+        self.minute.advance(self.mark, now);
+        self.hour.advance(self.mark, now);
+        self.mark = now;
+    }
+
+    fn gap_verdict(&self, gap: Span) -> Verdict {
+        if self.open > 0 {
+            return Verdict::Open;
+        }
+        Verdict::Free(self.last_start.map_or(Moment(0), |at| at + gap))
+    }
+
+    fn day_verdict(&self, cap: u32, now: Moment, day: DayContext) -> Verdict {
+        if self.open >= cap {
+            return Verdict::Open;
+        }
+        // Where the clock went back over midnight, the mark lies in the day after the one told.
+        if self.today.count_on(day.at(now)) < cap - self.open {
+            return Verdict::Free(now);
+        }
+        // A day that should be over by the mark is a clock behind the ledger: it has to pass the mark first.
+        Verdict::Free(day.next_day_at.max(now + Span(1)))
+    }
+}
+
+impl Today {
+    fn reached(&self, day: DayContext) -> DayContext {
+        let day = if day.day < self.day.day { self.day } else { day };
+        DayContext { next_day_at: bounded(day.next_day_at), ..day }
+    }
+
+    fn reach(&mut self, day: DayContext) {
+        let day = self.reached(day);
+        if day.day > self.day.day {
+            self.count = self.count_on(day.day);
+            self.after = 0;
+        }
+        self.day = day;
+    }
+
+    fn count_on(&self, day: i32) -> u32 {
+        match day.saturating_sub(self.day.day) {
+            0 => self.count,
+            1 => self.after,
+            _ => 0,
+        }
+    }
+
+    /// The count of a day; one that is over has none, and needs none.
+    fn count_mut(&mut self, day: i32) -> Option<&mut u32> {
+        match day.saturating_sub(self.day.day) {
+            0 => Some(&mut self.count),
+            1 => Some(&mut self.after),
+            _ => None,
+        }
+    }
+
+    fn add(&mut self, day: i32) {
+        if let Some(count) = self.count_mut(day) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn remove(&mut self, day: i32) {
+        if let Some(count) = self.count_mut(day) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl DayContext {
+    /// The day of a moment that lies in this day or the next.
+    fn at(self, moment: Moment) -> i32 {
+        self.day.saturating_add(i32::from(moment >= self.next_day_at))
+    }
+}
+
+fn bounded(at: Moment) -> Moment {
+    at.clamp(Moment(0), LAST_MOMENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: DayContext = DayContext { day: 20_000, next_day_at: Moment(1_728_086_400_000) };
+    const MORNING: Moment = Moment(1_728_030_000_000);
+
+    fn after(ms: i64) -> Moment {
+        MORNING + Span(ms)
+    }
+
+    fn per_minute(cap: u32) -> Limits {
+        Limits { per_minute: Some(cap), ..Limits::default() }
+    }
+
+    fn send(ledger: &mut Ledger, limits: &Limits, at: Moment) -> Charge {
+        let charge = ledger.charge(limits, at, DAY).unwrap();
+        ledger.settle(charge, Some(at))
+    }
+
+    #[test]
+    fn without_limits_every_send_is_allowed_and_still_counted() {
+        let mut ledger = Ledger::default();
+        for _ in 0..10 {
+            send(&mut ledger, &Limits::default(), MORNING);
+        }
+        // A cap set now sees the minute before it.
+        assert!(matches!(
+            ledger.earliest(&per_minute(10), after(5), DAY),
+            Earliest::At(_, LimitName::PerMinute)
+        ));
+        assert_eq!(ledger.earliest(&per_minute(11), after(5), DAY), Earliest::Now);
+    }
+
+    #[test]
+    fn the_minute_frees_when_the_last_instant_of_a_sub_window_is_out() {
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &per_minute(1), MORNING);
+        let Earliest::At(at, LimitName::PerMinute) = ledger.earliest(&per_minute(1), MORNING, DAY) else {
+            panic!("the cap is used up")
+        };
+        assert!(at > after(60_000) && at <= after(60_938), "{at:?}");
+    }
+
+    #[test]
+    fn the_hour_holds_what_the_minute_let_go() {
+        let limits = Limits { per_hour: Some(1), ..per_minute(1) };
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        let Err(Refusal::Until { limit: LimitName::PerHour, at }) =
+            ledger.charge(&limits, after(61_000), DAY)
+        else {
+            panic!("the hour is used up")
+        };
+        assert!(at > after(3_600_000) && at <= after(3_656_250), "{at:?}");
+    }
+
+    #[test]
+    fn caps_change_at_once_in_both_directions() {
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &per_minute(1), MORNING);
+        assert!(ledger.charge(&per_minute(1), MORNING, DAY).is_err());
+        send(&mut ledger, &per_minute(2), MORNING);
+        assert!(ledger.charge(&per_minute(1), after(50_000), DAY).is_err());
+    }
+
+    #[test]
+    fn an_open_send_counts_long_after_its_minute() {
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&per_minute(1), MORNING, DAY).unwrap();
+        let refusal = ledger.charge(&per_minute(1), after(600_000), DAY).unwrap_err();
+        assert_eq!(refusal, Refusal::Open { limit: LimitName::PerMinute });
+        assert_eq!(refusal.to_string(), "per_minute allows no send until an open one settles");
+        ledger.settle(charge, Some(after(100)));
+        assert_eq!(ledger.earliest(&per_minute(1), after(600_000), DAY), Earliest::Now);
+    }
+
+    #[test]
+    fn a_gap_runs_from_the_start_and_waits_for_open_sends() {
+        let limits = Limits { gap: Some(Span::seconds(30)), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, MORNING, DAY).unwrap();
+        assert_eq!(ledger.earliest(&limits, after(90_000), DAY), Earliest::WhenOpenSettles(LimitName::Gap));
+        ledger.settle(charge, Some(after(1_500)));
+        assert_eq!(ledger.earliest(&limits, after(2_000), DAY), Earliest::At(after(31_500), LimitName::Gap));
+    }
+
+    #[test]
+    fn a_rate_paces_after_its_burst() {
+        let rate = Rate { count: 10, per: Span::seconds(1), burst: 3 };
+        let limits = Limits { rate: Some(rate), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        for _ in 0..3 {
+            send(&mut ledger, &limits, MORNING);
+        }
+        assert_eq!(ledger.earliest(&limits, MORNING, DAY), Earliest::At(after(100), LimitName::Rate));
+        send(&mut ledger, &limits, after(100));
+        assert_eq!(ledger.earliest(&limits, after(100), DAY), Earliest::At(after(200), LimitName::Rate));
+    }
+
+    #[test]
+    fn a_day_ends_when_the_tenant_s_next_day_begins() {
+        let limits = Limits { per_day: Some(2), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        send(&mut ledger, &limits, MORNING);
+        let next = Earliest::At(DAY.next_day_at, LimitName::PerDay);
+        assert_eq!(ledger.earliest(&limits, MORNING, DAY), next);
+        let tomorrow = DayContext { day: DAY.day + 1, next_day_at: DAY.next_day_at + Span::days(1) };
+        assert_eq!(ledger.earliest(&limits, DAY.next_day_at, tomorrow), Earliest::Now);
+    }
+
+    #[test]
+    fn a_call_that_starts_after_midnight_counts_on_the_new_day_only() {
+        let limits = Limits { per_day: Some(1), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, DAY.next_day_at - Span(10), DAY).unwrap();
+        ledger.settle(charge, Some(DAY.next_day_at + Span(10)));
+        let tomorrow = DayContext { day: DAY.day + 1, next_day_at: DAY.next_day_at + Span::days(1) };
+        let at = DAY.next_day_at + Span(20);
+        let next = Earliest::At(tomorrow.next_day_at, LimitName::PerDay);
+        assert_eq!(ledger.earliest(&limits, at, tomorrow), next);
+    }
+
+    #[test]
+    fn a_start_after_midnight_does_not_use_up_later_days() {
+        let limits = Limits { per_day: Some(1), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, DAY.next_day_at - Span(10), DAY).unwrap();
+        ledger.settle(charge, Some(DAY.next_day_at));
+        let later = DayContext { day: DAY.day + 2, next_day_at: DAY.next_day_at + Span::days(2) };
+        assert_eq!(ledger.earliest(&limits, DAY.next_day_at + Span::days(1), later), Earliest::Now);
+    }
+
+    #[test]
+    fn a_start_nobody_saw_counts_from_the_last_moment_it_may_have() {
+        let limits = Limits { gap: Some(Span::seconds(30)), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, MORNING, DAY).unwrap();
+        let settled = ledger.settle(charge, None);
+        assert_eq!(settled.at, after(2_000));
+        assert_eq!(ledger.mark(), MORNING);
+        assert_eq!(ledger.earliest(&limits, MORNING, DAY), Earliest::At(after(32_000), LimitName::Gap));
+    }
+
+    #[test]
+    fn a_withdrawn_send_leaves_no_trace() {
+        let rate = Rate { count: 1, per: Span::hours(1), burst: 1 };
+        let caps = Limits { per_hour: Some(1), per_day: Some(1), ..per_minute(1) };
+        let limits = Limits { rate: Some(rate), gap: Some(Span::hours(1)), ..caps };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, MORNING, DAY).unwrap();
+        ledger.refund(charge);
+        assert_eq!(ledger.open(), 0);
+        assert_eq!(ledger.earliest(&limits, MORNING, DAY), Earliest::Now);
+    }
+
+    #[test]
+    fn a_settled_refund_gives_back_caps_but_neither_rate_nor_gap() {
+        let mut ledger = Ledger::default();
+        let caps = Limits { per_hour: Some(1), per_day: Some(1), ..per_minute(1) };
+        let settled = send(&mut ledger, &caps, MORNING);
+        ledger.refund(settled);
+        assert_eq!(ledger.earliest(&caps, MORNING, DAY), Earliest::Now);
+        let gap = Limits { gap: Some(Span(10)), ..Limits::default() };
+        assert_eq!(ledger.earliest(&gap, MORNING, DAY), Earliest::At(after(10), LimitName::Gap));
+        let rate = Rate { count: 1, per: Span(20), burst: 1 };
+        let rate = Limits { rate: Some(rate), ..Limits::default() };
+        assert_eq!(ledger.earliest(&rate, MORNING, DAY), Earliest::At(after(20), LimitName::Rate));
+    }
+
+    #[test]
+    fn refunds_beyond_what_was_charged_make_nothing_negative() {
+        let mut ledger = Ledger::default();
+        let settled = send(&mut ledger, &per_minute(1), MORNING);
+        for _ in 0..3 {
+            ledger.refund(settled);
+            ledger.refund(Charge { open: true, ..settled });
+        }
+        assert_eq!(ledger.open(), 0);
+        send(&mut ledger, &per_minute(1), MORNING);
+        assert!(ledger.charge(&per_minute(1), MORNING, DAY).is_err());
+    }
+
+    #[test]
+    fn the_latest_limit_binds_and_open_sends_before_all() {
+        let limits = Limits { gap: Some(Span::seconds(5)), ..per_minute(1) };
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        assert!(matches!(ledger.earliest(&limits, MORNING, DAY), Earliest::At(_, LimitName::PerMinute)));
+        let mut ledger = Ledger::default();
+        ledger.charge(&limits, MORNING, DAY).unwrap();
+        assert_eq!(ledger.earliest(&limits, MORNING, DAY), Earliest::WhenOpenSettles(LimitName::Gap));
+    }
+
+    #[test]
+    fn a_clock_that_went_back_is_taken_as_the_mark() {
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &Limits::default(), MORNING);
+        let yesterday = DayContext { day: DAY.day - 1, next_day_at: DAY.next_day_at - Span::days(1) };
+        let charge = ledger.charge(&Limits::default(), MORNING - Span::days(1), yesterday).unwrap();
+        assert_eq!((charge.at, charge.day), (MORNING, DAY));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_over_midnight_gains_no_send() {
+        let limits = Limits { per_day: Some(1), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, DAY.next_day_at - Span(1), DAY).unwrap();
+        ledger.settle(charge, Some(DAY.next_day_at));
+        assert!(ledger.charge(&limits, DAY.next_day_at - Span(1), DAY).is_err());
+    }
+
+    #[test]
+    fn moments_beyond_all_bounds_do_no_harm() {
+        let limits = Limits { per_day: Some(5), gap: Some(Span(1)), ..per_minute(5) };
+        for at in [i64::MIN, -1, 0, i64::MAX] {
+            let day = DayContext { day: i32::MAX, next_day_at: Moment(at) };
+            let mut ledger = Ledger::default();
+            let charge = ledger.charge(&limits, Moment(at), day).unwrap();
+            let settled = ledger.settle(Charge { at: Moment(at), ..charge }, Some(Moment(i64::MAX)));
+            ledger.refund(Charge { at: Moment(at), ..settled });
+            let guessed = ledger.charge(&Limits::default(), Moment(at), day).unwrap();
+            ledger.settle(Charge { at: Moment(at), ..guessed }, None);
+            let mut bytes = Vec::new();
+            ledger.encode(&mut bytes);
+            assert_eq!(Ledger::decode(&bytes), Ok(ledger));
+        }
+    }
+}

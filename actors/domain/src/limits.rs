@@ -1,0 +1,80 @@
+//! Every bound of the engine in one place, each with its reason; how they relate is asserted where they stand.
+
+use crate::time::Span;
+
+/// Shards a store is cut into. Fixed for good: the shard stands in every id.
+pub const SHARDS: u16 = 1_024;
+
+/// Bytes of a contact's or target's id, which is the platform's.
+pub const ID_BYTES: usize = 128;
+
+/// Bytes of the name of a tenant, channel or sequence: a DNS label, so that it fits anywhere.
+pub const NAME_BYTES: usize = 63;
+
+/// Bytes of all attributes of one contact or target together.
+pub const ATTRIBUTE_BYTES: usize = 16 * 1_024;
+
+/// Steps of one sequence.
+pub const STEPS: usize = 100;
+
+/// Bytes of one step's subject and body before rendering.
+pub const CONTENT_BYTES: usize = 64 * 1_024;
+
+/// Bytes of a rendered message; above the content, because variables grow it.
+pub const RENDERED_BYTES: usize = 256 * 1_024;
+
+/// Instructions one rendering may take (`minijinja` fuel): far above any honest message, far below a loop.
+pub const RENDER_FUEL: u64 = 50_000;
+
+/// Enrollments of one contact that its row indexes at once; a person in more cadences than this is an error of
+/// the platform, and the row is read at each send.
+pub const ENROLLMENTS_A_CONTACT: usize = 64;
+
+/// Items of one batch call.
+pub const BATCH_ITEMS: usize = 1_000;
+
+/// Longest wait of a step.
+pub const LONGEST_WAIT: Span = Span::days(366);
+
+/// How long an enrollment lives at most, unless its sequence says otherwise.
+pub const MAX_LIFETIME: Span = Span::days(90);
+
+/// How far ahead of our clock an event may lie.
+pub const EVENT_AHEAD: Span = Span::minutes(5);
+
+/// How long event ids are remembered; an older event is refused, because it could be a repeat.
+pub const EVENT_MEMORY: Span = Span::days(3);
+
+/// How long terminal facts of a target are kept without an enrollment.
+pub const TERMINAL_FACTS: Span = Span::days(30);
+
+/// Attempts of one send before its step fails.
+pub const ATTEMPTS: u8 = 5;
+
+/// First pause before a refused send is tried again; doubles with each attempt.
+pub const RETRY_AFTER: Span = Span::seconds(15);
+
+/// A call that has not begun this long after its intent was decided is withdrawn: what the last look saw is
+/// then too old to act on.
+pub const INTENT_LIFE: Span = Span::seconds(2);
+
+/// Activations of one enrollment that may fail in a row before it is quarantined.
+pub const ACTIVATION_FAILURES: u8 = 5;
+
+/// History entries kept in an enrollment's own row; the oldest half moves to a history row when there are more.
+pub const HISTORY_INLINE: usize = 32;
+
+/// Enrollments one event moves before it is answered; the others follow, fenced by the contact's version.
+pub const FAN_OUT_ANSWERED: usize = 64;
+
+/// Ended holds a scope remembers, to push back the waits that ran through them.
+pub const PAST_HOLDS: usize = 64;
+
+const _: () = assert!(NAME_BYTES < ID_BYTES);
+const _: () = assert!(CONTENT_BYTES <= RENDERED_BYTES);
+const _: () = assert!(MAX_LIFETIME.0 <= LONGEST_WAIT.0);
+const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
+const _: () = assert!(EVENT_MEMORY.0 < TERMINAL_FACTS.0);
+const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
+const _: () = assert!(HISTORY_INLINE >= 4);
+const _: () = assert!(FAN_OUT_ANSWERED <= ENROLLMENTS_A_CONTACT);

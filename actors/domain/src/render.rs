@@ -1,0 +1,178 @@
+//! Rendering: a step's text with a contact's values, and nothing sent when a value is missing.
+//!
+//! Templates are Jinja (minijinja), run on fuel. Known roots are closed, so that `contact.emial` is a fault when a
+//! sequence is put; `attributes` and what a target carries are open.
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+use std::collections::BTreeMap;
+
+use crate::contact::Contact;
+use crate::enrollment::SendFailure;
+use crate::gate::View;
+use crate::limits;
+use crate::name;
+use crate::sequence::Step;
+
+/// A rendered message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Subject line; empty for channels without one.
+    pub subject: String,
+    /// The text.
+    pub body: String,
+}
+
+/// The roots a template may use, and the fields of those that are closed.
+const ROOTS: [(&str, Option<&[&str]>); 4] = [
+    ("contact", Some(&["id", "name", "email", "phone", "time_zone"])),
+    ("tenant", Some(&["name"])),
+    ("target", None),
+    ("attributes", None),
+];
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(limits::RENDER_FUEL));
+    environment
+}
+
+/// Checks a template when it is put: it parses, and uses only what there can be.
+///
+/// # Errors
+/// Says where it is wrong, or which variable there is not and which was probably meant.
+pub fn check(template: &str) -> Result<(), String> {
+    if template.len() > limits::CONTENT_BYTES {
+        return Err(format!("has {} bytes: at most {} are allowed", template.len(), limits::CONTENT_BYTES));
+    }
+    let environment = environment();
+    let template = environment.template_from_str(template).map_err(|error| describe(&error))?;
+    let mut used: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    used.sort();
+    used.iter().try_for_each(|variable| check_variable(variable))
+}
+
+fn check_variable(variable: &str) -> Result<(), String> {
+    let mut path = variable.split('.');
+    let root = path.next().unwrap_or_default();
+    let Some((_, fields)) = ROOTS.iter().find(|(known, _)| *known == root) else {
+        let known = ROOTS.map(|(known, _)| known);
+        return Err(format!("there is no variable {root:?}{}: use {}", near(root, &known), known.join(", ")));
+    };
+    match (fields, path.next()) {
+        (Some(fields), Some(field)) if !fields.contains(&field) => {
+            Err(format!("{root} has no {field:?}{}: it has {}", near(field, fields), fields.join(", ")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn near(word: &str, known: &[&str]) -> String {
+    let near = name::nearest(word, known.iter().copied());
+    near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default()
+}
+
+fn describe(error: &minijinja::Error) -> String {
+    let line = error.line().map(|line| format!(" (line {line})")).unwrap_or_default();
+    format!("{}{line}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
+}
+
+/// Renders a step for the enrollment in `view`.
+///
+/// # Errors
+/// [`SendFailure::MissingVariable`] when a value without a default is missing, [`SendFailure::Render`] when the
+/// template fails for another reason, runs out of fuel or grows beyond [`limits::RENDERED_BYTES`].
+pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
+    let environment = environment();
+    let values = values(view);
+    let one = |template: &str| {
+        let rendered = environment.render_str(template, &values).map_err(|error| match error.kind() {
+            ErrorKind::UndefinedError => SendFailure::MissingVariable,
+            _ => SendFailure::Render,
+        })?;
+        if rendered.len() > limits::RENDERED_BYTES { Err(SendFailure::Render) } else { Ok(rendered) }
+    };
+    Ok(Message { subject: one(&step.subject)?, body: one(&step.body)? })
+}
+
+fn values(view: &View<'_>) -> Value {
+    let mut target: BTreeMap<&str, &str> =
+        view.target.map(|target| open(&target.attributes)).unwrap_or_default();
+    if let Some(reference) = &view.enrollment.target {
+        target.insert("id", &reference.id);
+        target.insert("kind", reference.kind.word());
+    }
+    let tenant = [("name", view.scope.tenant.name.as_str())];
+    Value::from_pairs([
+        ("contact", Value::from_pairs(contact_values(view.contact, &view.enrollment.contact))),
+        ("tenant", Value::from_pairs(tenant)),
+        ("target", Value::from_pairs(target)),
+        ("attributes", Value::from_pairs(open(&view.contact.attributes))),
+    ])
+}
+
+fn open(attributes: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+/// What is not known stays undefined, so that a template without a default for it fails.
+fn contact_values<'a>(contact: &'a Contact, id: &'a str) -> BTreeMap<&'a str, &'a str> {
+    let known = [
+        ("id", Some(id)),
+        ("name", contact.name.as_deref()),
+        ("email", contact.email.as_deref()),
+        ("phone", contact.phone.as_deref()),
+        ("time_zone", contact.zone.map(crate::calendar::Zone::name)),
+    ];
+    known.into_iter().filter_map(|(field, value)| value.map(|value| (field, value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::samples;
+
+    fn rendered(body: &str) -> Result<String, SendFailure> {
+        let mut sample = samples::Sample::enrolled();
+        sample.contact.name = Some("Zoë".into());
+        sample.contact.attributes.insert("plan".into(), "gold".into());
+        let step = Step { body: body.into(), ..sample.version().steps[0].clone() };
+        render(&sample.view(), &step).map(|message| message.body)
+    }
+
+    #[test]
+    fn values_are_put_in() {
+        let body = "{{ contact.name }}/{{ contact.id }}/{{ attributes.plan }}/{{ tenant.name }}";
+        assert_eq!(rendered(body), Ok("Zoë/ana/gold/acme".into()));
+    }
+
+    #[test]
+    fn a_missing_value_without_a_default_sends_nothing() {
+        assert_eq!(rendered("{{ contact.phone }}"), Err(SendFailure::MissingVariable));
+        assert_eq!(rendered("{{ attributes.none }}"), Err(SendFailure::MissingVariable));
+        assert_eq!(rendered("{{ attributes.none | default('friend') }}"), Ok("friend".into()));
+    }
+
+    #[test]
+    fn a_template_that_never_ends_runs_out_of_fuel() {
+        let endless = "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}";
+        assert_eq!(rendered(endless), Err(SendFailure::Render));
+    }
+
+    #[test]
+    fn a_variable_there_cannot_be_is_a_fault_when_it_is_put() {
+        assert_eq!(check("{{ contact.name }} {{ target.amount }} {{ attributes.anything }}"), Ok(()));
+        let fault = check("{{ contact.emial }}").unwrap_err();
+        assert!(fault.contains("did you mean \"email\"?"), "{fault}");
+        assert!(check("{{ contcat.email }}").unwrap_err().contains("\"contact\""));
+        assert!(check("{{ contact.name").is_err());
+    }
+
+    #[test]
+    fn a_value_is_never_a_template_itself() {
+        let mut sample = samples::Sample::enrolled();
+        sample.contact.name = Some("{{ contact.id }}".into());
+        let step = Step { body: "{{ contact.name }}".into(), ..sample.version().steps[0].clone() };
+        assert_eq!(render(&sample.view(), &step).unwrap().body, "{{ contact.id }}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Scopes: the tenant, channel and sequence an intent depends on, read as one.
+//!
+//! Holding a scope is one write to its row; intents expect that row, so none that was decided before passes.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::channel::{Channel, Kind};
+use crate::ids::{ChannelNo, SequenceNo, VersionNo};
+use crate::limits;
+use crate::sequence::{ChannelRef, Sequence, Version};
+use crate::tenant::Tenant;
+use crate::time::Moment;
+
+/// No sends until a person releases it; rows stay where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Moment,
+    /// Why, in the words of who held it.
+    pub reason: String,
+}
+
+/// A hold that has ended: waits that ran during it are pushed back by their overlap with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastHold {
+    /// From.
+    pub since: Moment,
+    /// Until, exclusive.
+    pub until: Moment,
+}
+
+/// The holds of one scope, now and before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// What holds it now.
+    pub current: Option<Hold>,
+    /// Holds that have ended, the latest last.
+    pub past: Vec<PastHold>,
+}
+
+impl Holds {
+    /// Holds the scope; one that is held stays as it is.
+    pub fn hold(&mut self, now: Moment, reason: &str) {
+        self.current.get_or_insert_with(|| Hold { since: now, reason: reason.to_owned() });
+    }
+
+    /// Releases the scope; whether it was held.
+    pub fn release(&mut self, now: Moment) -> bool {
+        let Some(hold) = self.current.take() else { return false };
+        self.past.push(PastHold { since: hold.since, until: now.max(hold.since) });
+        // No wait is longer than this, so no open one overlaps an older hold.
+        self.past.retain(|past| past.until + limits::LONGEST_WAIT > now);
+        let surplus = self.past.len().saturating_sub(limits::PAST_HOLDS);
+        self.past.drain(..surplus);
+        true
+    }
+
+    /// The holds there were, the current one as if it ended now.
+    fn until(&self, now: Moment) -> impl Iterator<Item = PastHold> + '_ {
+        let current = self.current.iter().map(move |hold| PastHold { since: hold.since, until: now });
+        self.past.iter().copied().chain(current)
+    }
+}
+
+/// What a scope is, for who holds or releases it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeRef {
+    /// The whole tenant.
+    Tenant,
+    /// One channel.
+    Channel(ChannelNo),
+    /// One sequence.
+    Sequence(SequenceNo),
+}
+
+/// Everything current that decisions of one tenant depend on.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its channels.
+    pub channels: BTreeMap<ChannelNo, Channel>,
+    /// Its sequences.
+    pub sequences: BTreeMap<SequenceNo, Sequence>,
+    /// Their versions that are in use.
+    pub versions: BTreeMap<(SequenceNo, VersionNo), Arc<Version>>,
+}
+
+/// What holds a send back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HeldBy {
+    /// The tenant, held or off.
+    Tenant,
+    /// The channel.
+    Channel,
+    /// The sequence, paused.
+    Sequence,
+    /// The enrollment itself: it kept failing.
+    Quarantine,
+}
+
+impl Scope {
+    /// The version an enrollment is pinned to.
+    #[must_use]
+    pub fn version(&self, sequence: SequenceNo, version: VersionNo) -> Option<&Arc<Version>> {
+        self.versions.get(&(sequence, version))
+    }
+
+    /// The channel a step names: by name, or the tenant's default of a kind, else the only one of that kind.
+    #[must_use]
+    pub fn channel(&self, wanted: &ChannelRef) -> Option<&Channel> {
+        match wanted {
+            ChannelRef::Named(name) => self.channels.values().find(|channel| channel.name == *name),
+            ChannelRef::OfKind(kind) => self.default_channel(*kind),
+        }
+    }
+
+    fn default_channel(&self, kind: Kind) -> Option<&Channel> {
+        let named = self.tenant.default_channels.get(&kind).and_then(|no| self.channels.get(no));
+        named.or_else(|| self.channels.values().find(|channel| channel.kind == kind))
+    }
+
+    /// The widest scope that holds sends of `sequence` through `channel`.
+    #[must_use]
+    pub fn held_by(&self, sequence: SequenceNo, channel: ChannelNo) -> Option<HeldBy> {
+        if !self.tenant.on || self.tenant.holds.current.is_some() {
+            return Some(HeldBy::Tenant);
+        }
+        if self.sequences.get(&sequence).is_none_or(|sequence| sequence.holds.current.is_some()) {
+            return Some(HeldBy::Sequence);
+        }
+        let held = self.channels.get(&channel).is_some_and(|channel| channel.holds.current.is_some());
+        held.then_some(HeldBy::Channel)
+    }
+
+    /// When a wait that began at `from` and was to end at `due` ends, pushed back by the holds it ran through until
+    /// `now`; one that is on counts as far as it has come.
+    #[must_use]
+    pub fn pushed_back(
+        &self,
+        sequence: SequenceNo,
+        channel: ChannelNo,
+        (from, due): (Moment, Moment),
+        now: Moment,
+    ) -> Moment {
+        let sequence = self.sequences.get(&sequence).map(|sequence| &sequence.holds);
+        let channel = self.channels.get(&channel).map(|channel| &channel.holds);
+        let scopes = [Some(&self.tenant.holds), sequence, channel];
+        let mut holds: Vec<PastHold> =
+            scopes.into_iter().flatten().flat_map(|holds| holds.until(now)).collect();
+        holds.sort_by_key(|hold| hold.since);
+        let (mut end, mut counted_to) = (due, from);
+        for hold in holds {
+            // Holds can overlap one another: what is counted once does not count again.
+            let start = hold.since.max(counted_to);
+            if start >= end {
+                break;
+            }
+            end = end + hold.until.since(start);
+            counted_to = counted_to.max(hold.until);
+        }
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    fn held(spans: &[(i64, i64)]) -> Holds {
+        let mut holds = Holds::default();
+        for (since, until) in spans {
+            holds.hold(Moment(*since), "test");
+            assert!(holds.release(Moment(*until)));
+        }
+        holds
+    }
+
+    fn scope(tenant: Holds, sequence: Holds) -> Scope {
+        let mut scope = crate::decide::samples::scope();
+        scope.tenant.holds = tenant;
+        if let Some(known) = scope.sequences.get_mut(&SequenceNo(1)) {
+            known.holds = sequence;
+        }
+        scope
+    }
+
+    fn pushed(scope: &Scope, from: i64, due: i64) -> Moment {
+        scope.pushed_back(SequenceNo(1), ChannelNo(1), (Moment(from), Moment(due)), Moment(1_000))
+    }
+
+    #[test]
+    fn a_wait_is_pushed_back_by_what_it_was_held() {
+        let scope = scope(held(&[(10, 20), (100, 150)]), held(&[(15, 30)]));
+        assert_eq!(pushed(&scope, 0, 50), Moment(70), "10 to 30 once, though two holds cover part of it");
+        assert_eq!(pushed(&scope, 0, 90), Moment(160), "pushed into the next hold, and over it");
+        assert_eq!(pushed(&scope, 25, 50), Moment(55));
+        assert_eq!(pushed(&scope, 30, 100), Moment(100), "due as a hold began");
+    }
+
+    #[test]
+    fn a_hold_that_is_on_pushes_back_as_far_as_it_has_come() {
+        let mut tenant = Holds::default();
+        tenant.hold(Moment(990), "test");
+        let scope = scope(tenant, Holds::default());
+        assert_eq!(pushed(&scope, 0, 995), Moment(1_005));
+        assert_eq!(pushed(&scope, 0, 990), Moment(990), "due as it began");
+    }
+
+    #[test]
+    fn a_hold_that_is_on_is_not_held_again() {
+        let mut holds = held(&[]);
+        holds.hold(Moment(1), "first");
+        holds.hold(Moment(5), "second");
+        assert_eq!(holds.current.as_ref().map(|hold| hold.since), Some(Moment(1)));
+        assert!(holds.release(Moment(9)));
+        assert!(!holds.release(Moment(10)));
+        assert_eq!(holds.past, [PastHold { since: Moment(1), until: Moment(9) }]);
+    }
+
+    #[test]
+    fn past_holds_are_bounded() {
+        let spans: Vec<(i64, i64)> = (0..200).map(|n| (n * 10, n * 10 + 5)).collect();
+        assert_eq!(held(&spans).past.len(), limits::PAST_HOLDS);
+        let mut holds = held(&[(0, 5)]);
+        holds.hold(Moment(10), "later");
+        holds.release(Moment(6) + limits::LONGEST_WAIT + Span(1));
+        assert_eq!(holds.past.len(), 1, "a hold no open wait can overlap is forgotten");
+    }
+}

@@ -1,0 +1,174 @@
+//! Sequences: the blueprint a tenant designs once, and its published, immutable versions.
+//!
+//! What a caller writes is a [`Draft`] (texts, checked by [`draft::compile`]); what an enrollment is pinned to is a
+//! [`Version`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::{Hours, Wait};
+use crate::channel::Kind;
+use crate::ids::{SequenceNo, StepNo, VersionNo};
+use crate::lane::PriorityClass;
+use crate::name::Name;
+use crate::scope::Holds;
+use crate::target::TargetKind;
+use crate::time::Span;
+
+pub mod draft;
+
+pub use draft::{Draft, DraftStep, FieldError};
+
+/// What may be enrolled once at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UniquePer {
+    /// A contact and target: one reminder for each charge.
+    #[default]
+    Target,
+    /// A contact, whatever the target.
+    Contact,
+}
+
+/// Whether an ended enrollment may be followed by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reentry {
+    /// No.
+    Never,
+    /// At once.
+    Always,
+    /// When this long has passed since it ended.
+    After(Span),
+}
+
+impl Default for Reentry {
+    fn default() -> Self {
+        Reentry::After(Span::hours(24))
+    }
+}
+
+/// A sequence: a scope that every intent of its enrollments expects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sequence {
+    /// Its number within the tenant.
+    pub no: SequenceNo,
+    /// Its name.
+    pub name: Name,
+    /// What was put last and is not published yet.
+    pub draft: Option<Draft>,
+    /// The version new enrollments start on.
+    pub latest: Option<VersionNo>,
+    /// Whether it is paused, and when it was before: a hold of the sequence.
+    pub holds: Holds,
+}
+
+impl Sequence {
+    /// Where it stands in its life, as a word.
+    #[must_use]
+    pub fn status(&self) -> &'static str {
+        match (&self.latest, &self.holds.current) {
+            (None, _) => "unpublished",
+            (Some(_), Some(_)) => "paused",
+            (Some(_), None) => "active",
+        }
+    }
+}
+
+/// What publishing snapshots: immutable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Version {
+    /// Its number.
+    pub no: VersionNo,
+    /// What its enrollments are about.
+    pub target: TargetKind,
+    /// How its sends rank in a lane.
+    pub class: PriorityClass,
+    /// What may be enrolled once at a time.
+    pub unique_per: UniquePer,
+    /// Whether one may be enrolled again.
+    pub reentry: Reentry,
+    /// What ends an enrollment early.
+    pub exits: ExitRules,
+    /// How long an enrollment lives at most.
+    pub max_lifetime: Span,
+    /// What is sent, in order.
+    pub steps: Vec<Step>,
+}
+
+impl Version {
+    /// The step of this number.
+    #[must_use]
+    pub fn step(&self, no: StepNo) -> Option<&Step> {
+        self.steps.get(usize::from(no.0))
+    }
+}
+
+/// Which conditions end an enrollment early; opting out always does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRules {
+    /// A reply of the contact.
+    pub on_reply: OnReply,
+    /// The linked conversation is resolved.
+    pub on_resolved: bool,
+    /// The target reaches its goal.
+    pub on_goal: bool,
+}
+
+/// Which replies end an enrollment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnReply {
+    /// Any inbound message of the contact.
+    Any,
+    /// Only one in the linked conversation.
+    Conversation,
+    /// None.
+    Ignore,
+}
+
+/// One message of a sequence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// How long after the previous step was settled.
+    pub wait: Wait,
+    /// Through which channel.
+    pub channel: ChannelRef,
+    /// Subject line, for channels that have one.
+    pub subject: String,
+    /// The text, a template.
+    pub body: String,
+    /// Its own open hours, within the tenant's.
+    pub hours: Hours,
+    /// From its due time, before all gates, when it is too late to send it.
+    pub useless_after: Option<Span>,
+    /// What then happens.
+    pub late: Late,
+    /// What happens when it fails.
+    pub on_failure: OnFailure,
+}
+
+/// The channel a step names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChannelRef {
+    /// This one.
+    Named(Name),
+    /// The tenant's default of this kind.
+    OfKind(Kind),
+}
+
+/// What a step that is useless by now does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Late {
+    /// It is skipped.
+    #[default]
+    Skip,
+    /// The enrollment exits.
+    Exit,
+}
+
+/// What a failed step does to its enrollment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnFailure {
+    /// It goes on with the next step.
+    #[default]
+    Continue,
+    /// It exits.
+    Exit,
+}

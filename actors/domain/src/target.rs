@@ -1,0 +1,155 @@
+//! What an enrollment is about: a contact, conversation, deal, appointment or charge of the platform.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::ids::EnrollmentId;
+use crate::time::Moment;
+
+/// The kinds of things an enrollment can be about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TargetKind {
+    /// The contact itself.
+    #[default]
+    Contact,
+    /// A conversation in the inbox.
+    Conversation,
+    /// A deal in the CRM.
+    Deal,
+    /// An appointment in the calendar.
+    Appointment,
+    /// A charge in the payments service.
+    Charge,
+}
+
+impl TargetKind {
+    /// All of them.
+    pub const ALL: [TargetKind; 5] = [
+        TargetKind::Contact,
+        TargetKind::Conversation,
+        TargetKind::Deal,
+        TargetKind::Appointment,
+        TargetKind::Charge,
+    ];
+
+    /// Its byte in keys.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            TargetKind::Contact => 0,
+            TargetKind::Conversation => 1,
+            TargetKind::Deal => 2,
+            TargetKind::Appointment => 3,
+            TargetKind::Charge => 4,
+        }
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            TargetKind::Contact => "contact",
+            TargetKind::Conversation => "conversation",
+            TargetKind::Deal => "deal",
+            TargetKind::Appointment => "appointment",
+            TargetKind::Charge => "charge",
+        }
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<TargetKind> {
+        TargetKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// One thing, by the platform's id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TargetRef {
+    /// What kind of thing.
+    pub kind: TargetKind,
+    /// The platform's id.
+    pub id: String,
+}
+
+impl fmt::Display for TargetRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.word(), self.id)
+    }
+}
+
+/// What ends the business with a target for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Terminal {
+    /// The goal: paid, won, completed.
+    Goal,
+    /// A conversation that was resolved.
+    Resolved,
+    /// A deal that was lost.
+    Lost,
+    /// Cancelled or deleted.
+    Cancelled,
+}
+
+/// What the engine knows of a target, and who is enrolled about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Open attributes for templates, such as an amount.
+    pub attributes: BTreeMap<String, String>,
+    /// The terminal fact with the latest (`occurred_at`, event id), if there is one.
+    pub terminal: Option<TerminalFact>,
+    /// Enrollments about it that have not ended.
+    pub enrollments: Vec<EnrollmentId>,
+}
+
+/// A terminal fact and which event said so; the later (`occurred_at`, event id) wins, in whatever order they come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TerminalFact {
+    /// When it happened, says the event.
+    pub occurred_at: Moment,
+    /// The event's id.
+    pub event: String,
+    /// What happened.
+    pub terminal: Terminal,
+}
+
+impl Target {
+    /// Takes in a terminal fact; an older one changes nothing.
+    pub fn learn(&mut self, fact: TerminalFact) {
+        if self.terminal.as_ref().is_none_or(|known| *known < fact) {
+            self.terminal = Some(fact);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_fact_wins_in_whatever_order_facts_come() {
+        let fact = |at, event: &str, terminal| TerminalFact {
+            occurred_at: Moment(at),
+            event: event.into(),
+            terminal,
+        };
+        let paid = fact(2, "b", Terminal::Goal);
+        let (mut forth, mut back) = (Target::default(), Target::default());
+        for known in [fact(1, "z", Terminal::Cancelled), fact(2, "a", Terminal::Lost), paid.clone()] {
+            forth.learn(known.clone());
+        }
+        for known in [paid.clone(), fact(2, "a", Terminal::Lost), fact(1, "z", Terminal::Cancelled)] {
+            back.learn(known);
+        }
+        assert_eq!(forth.terminal, Some(paid));
+        assert_eq!(forth, back);
+    }
+
+    #[test]
+    fn kinds_survive_their_words() {
+        for kind in TargetKind::ALL {
+            assert_eq!(TargetKind::parse(kind.word()), Some(kind));
+        }
+    }
+}

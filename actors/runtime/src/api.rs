@@ -1,0 +1,218 @@
+//! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
+
+use followupd_domain::decide::enroll::Profile;
+use followupd_domain::decision::{Entry, TraceId};
+use followupd_domain::enrollment::{Enrollment, ExitReason};
+use followupd_domain::event::Event;
+use followupd_domain::funnel::Metric;
+use followupd_domain::name::Name;
+use followupd_domain::sequence::FieldError;
+use followupd_domain::{ChannelNo, EnrollmentId, Moment, SendId, SequenceNo, Span, VersionNo};
+
+/// Who asks, and under which trace.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The name that stands on timelines.
+    pub by: String,
+    /// The trace of the call (W3C Trace Context).
+    pub trace: TraceId,
+}
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such thing, or it is another tenant's.
+    #[error("{what} {name:?} was not found")]
+    NotFound {
+        /// `tenant`, `sequence`, …
+        what: &'static str,
+        /// What was looked for.
+        name: String,
+    },
+    /// What was given cannot be.
+    #[error("{}", list(.0))]
+    Invalid(Vec<FieldError>),
+    /// The state of things does not allow it; the text says what would.
+    #[error("{problem}")]
+    Refused {
+        /// Stable, for programs.
+        reason: &'static str,
+        /// For people.
+        problem: String,
+    },
+    /// More is waiting than is admitted; nothing was done.
+    #[error("the daemon has as much waiting work as it takes on: come back in {} ms", retry_after.0)]
+    Overloaded {
+        /// When to come back.
+        retry_after: Span,
+    },
+    /// The store cannot be reached or is full; nothing was done, or it is not known whether it was.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+}
+
+fn list(faults: &[FieldError]) -> String {
+    let lines: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", fault.field, fault.problem)).collect();
+    lines.join("; ")
+}
+
+/// Settings of a tenant, as put. Everything is replaced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantSettings {
+    /// Whether it is switched on.
+    pub on: bool,
+    /// IANA name; required.
+    pub time_zone: String,
+    /// Whether a contact's own zone counts where it is known.
+    pub contact_time_zone: bool,
+    /// Windows such as (`mon-fri`, `20:00`, `08:00`): days, from, to.
+    pub quiet_hours: Vec<(String, String, String)>,
+    /// Such as `mon-fri`, which is the default.
+    pub business_days: String,
+    /// Dates such as `2026-12-25`.
+    pub holidays: Vec<String>,
+    /// Words that opt out besides the usual ones.
+    pub stop_words: Vec<String>,
+}
+
+/// Settings of a channel, as put. Everything is replaced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChannelSettings {
+    /// `email`, `whatsapp`, `sms`, `conversation`, `webhook`.
+    pub kind: String,
+    /// `outbox`.
+    pub transport: String,
+    /// Sends per `rate_per`; 0: no rate.
+    pub rate_count: u32,
+    /// A span such as `1 second`, the default.
+    pub rate_per: String,
+    /// Starts that may fall together; 0: as many as `rate_count`.
+    pub rate_burst: u32,
+    /// Least span between two starts.
+    pub gap: String,
+    /// Starts in any moving minute; 0: no cap.
+    pub per_minute: u32,
+    /// Starts in any moving hour; 0: no cap.
+    pub per_hour: u32,
+    /// Starts on a calendar day; 0: no cap.
+    pub per_day: u32,
+    /// Whether quiet hours do not apply; `None`: only for webhooks they do not.
+    pub ignores_quiet_hours: Option<bool>,
+}
+
+/// What became of one wish to enroll.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EnrollAnswer {
+    /// It began.
+    Enrolled {
+        /// Its id.
+        id: EnrollmentId,
+        /// Its first send will not be before.
+        first_send_not_before: Moment,
+    },
+    /// It was enrolled already.
+    AlreadyEnrolled {
+        /// Its id.
+        id: EnrollmentId,
+    },
+    /// It cannot be; the reason is stable, the problem for people.
+    Refused {
+        /// Stable, for programs.
+        reason: &'static str,
+        /// For people.
+        problem: String,
+    },
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventAnswer {
+    /// It was taken in.
+    Accepted {
+        /// Enrollments that ended by it, and why.
+        exited: Vec<(EnrollmentId, ExitReason)>,
+        /// Sends of those that are on the wire already.
+        in_flight: Vec<SendId>,
+    },
+    /// It was taken in before.
+    Duplicate,
+    /// It cannot be.
+    Refused {
+        /// Stable, for programs.
+        reason: &'static str,
+        /// For people.
+        problem: String,
+    },
+}
+
+/// An event as called, with what it says about the contact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventCall {
+    /// The event.
+    pub event: Event,
+    /// What is known of the contact; replaces what was known.
+    pub profile: Profile,
+}
+
+/// What an exit, pause or resume by hand came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// The enrollment as it is now.
+    pub enrollment: Enrollment,
+    /// The send that is on the wire, if there is one.
+    pub in_flight: Option<SendId>,
+    /// Whether the call changed anything.
+    pub changed: bool,
+}
+
+/// What can be done to one enrollment by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// It leaves, `manual`.
+    Exit,
+    /// It pauses and keeps the rest of its wait.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It leaves quarantine.
+    Release,
+}
+
+/// A scope to hold or release, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeName {
+    /// The whole tenant.
+    Tenant,
+    /// One channel.
+    Channel(Name),
+    /// One sequence.
+    Sequence(Name),
+}
+
+/// An enrollment and everything that happened to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// Its state.
+    pub enrollment: Enrollment,
+    /// Its history, oldest first.
+    pub history: Vec<Entry>,
+}
+
+/// The funnel of one version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Funnel {
+    /// Which.
+    pub version: VersionNo,
+    /// Its numbers that are not zero.
+    pub counts: Vec<(Metric, i64)>,
+}
+
+/// Numbers that stand for names, for callers that show both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Sequences by number.
+    pub sequences: Vec<(SequenceNo, Name)>,
+    /// Channels by number.
+    pub channels: Vec<(ChannelNo, Name)>,
+}

@@ -1,0 +1,44 @@
+//! Calls: a task of its own for each, outside every actor, and the way its outcome takes back.
+
+use std::sync::Arc;
+
+use followupd_channel::{Answer, Call};
+use followupd_domain::decide::outcome::Outcome;
+use followupd_domain::decision::TraceId;
+use followupd_domain::{Moment, SendId, TenantNo};
+
+use crate::node::{CallUnderWay, Node};
+use crate::shard::ShardMsg;
+
+/// What came of a call, on its way to the enrollment.
+pub(crate) struct CallEnded {
+    pub(crate) tenant: TenantNo,
+    pub(crate) send: SendId,
+    pub(crate) outcome: Outcome,
+    /// When the call began, in engine time.
+    pub(crate) began_at: Option<Moment>,
+    pub(crate) trace: TraceId,
+    /// Held until the outcome is committed, so that a drain waits for it.
+    pub(crate) _under_way: CallUnderWay,
+}
+
+/// Begins a call now; its outcome goes to the enrollment through its shard.
+pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call) {
+    let under_way = node.call_begins();
+    let node = Arc::clone(node);
+    let (send, trace, began_at) = (call.send, call.trace, node.engine_now());
+    tokio::spawn(async move {
+        // A transport that panics has left nobody knows what behind.
+        let answer = std::panic::AssertUnwindSafe(node.transport.call(call));
+        let answer = futures::FutureExt::catch_unwind(answer).await.unwrap_or(Answer::Uncertain);
+        let outcome = match answer {
+            Answer::Accepted => Outcome::Accepted { at: node.now() },
+            Answer::Refused { code } => Outcome::Refused { code },
+            Answer::Rejected { code } => Outcome::Rejected { code },
+            Answer::Uncertain => Outcome::Uncertain,
+        };
+        let ended =
+            CallEnded { tenant, send, outcome, began_at: Some(began_at), trace, _under_way: under_way };
+        node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
+    });
+}

@@ -1,0 +1,33 @@
+//! The supervised actors: enrollments, tenants, lanes, and the calls they make.
+//!
+//! This is the only crate that names ractor. It reads facts from the store, lets the core decide, writes what was
+//! decided in one commit and then acts on it. A message is a hint, the store is the truth: losing any mailbox loses
+//! nothing. [`Engine`] is the handle the daemon and the tests hold.
+
+mod admission;
+mod api;
+mod call;
+mod command;
+mod engine;
+mod enroll;
+mod enrollment;
+mod env;
+mod event;
+mod limits;
+mod loaded;
+mod node;
+mod pacer;
+pub mod plant;
+mod read;
+mod record;
+mod root;
+mod settings;
+mod shard;
+mod tenant;
+
+pub use api::{
+    Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
+    ScopeName, TenantSettings, Timeline,
+};
+pub use engine::{Config, Engine};
+pub use env::{EngineClock, Env, WallEnv};

@@ -1,0 +1,49 @@
+//! The bounds of the running tree, each with its reason.
+
+use std::time::Duration;
+
+use followupd_domain::Span;
+use followupd_domain::limits::BATCH_ITEMS;
+
+/// Calls of one tenant that may wait for their answer: enough to keep the committer busy with single calls, few
+/// enough that all of them are answered within a second or so.
+pub(crate) const WAITING_A_TENANT: usize = 4_096;
+
+/// Items (contacts, events) in the waiting calls of one node: bounds the memory a flood can take.
+pub(crate) const WAITING_ITEMS: usize = 16 * BATCH_ITEMS;
+
+/// When a refused caller may come back.
+pub(crate) const COME_BACK: Span = Span::seconds(1);
+
+/// Calls a lane has under way at once: connection slots.
+pub(crate) const CALLS_A_LANE: usize = 64;
+
+/// Rows of one queue a pacer reads at once.
+pub(crate) const WINDOW: usize = 256;
+
+/// Rows of one queue a pacer keeps before it lets go of the farthest.
+pub(crate) const WINDOW_MOST: usize = 4 * WINDOW;
+
+/// A lane with nothing due sooner than this is a row, not an actor.
+pub(crate) const NEAR: Span = Span::seconds(30);
+
+/// How often a commit is decided anew when rows changed under it; beyond that the caller is asked to come back.
+pub(crate) const LOOKS: usize = 64;
+
+/// First pause after an enrollment's actor failed; doubles with each failure in a row.
+pub(crate) const RETRY_FAILED: Span = Span::seconds(1);
+
+/// Pause of a lane after the store refused a write.
+pub(crate) const RETRY_STORE: Span = Span(500);
+
+/// Longest time a draining engine waits for calls under way.
+pub(crate) const DRAIN: Duration = Duration::from_secs(30);
+
+/// A pacer looks at its lane at least this often while it lives: hours are computed anew, so that a jump of the
+/// wall clock is noticed, and queues it has not heard of are found.
+pub(crate) const LOOK_AGAIN: Span = Span::seconds(15);
+
+const _: () = assert!(WINDOW < WINDOW_MOST);
+const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);
+const _: () = assert!(CALLS_A_LANE <= WINDOW);
+const _: () = assert!(LOOK_AGAIN.0 <= NEAR.0);

@@ -1,0 +1,169 @@
+//! A tenant's scope as it was last read, with the versions an intent expects.
+//!
+//! The scope is kept in memory and replaced whole. It may be behind the store for a moment: an intent that was
+//! decided on an old one fails its expectation, is told so, and looks again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use followupd_domain::channel::Channel;
+use followupd_domain::name::Name;
+use followupd_domain::scope::Scope;
+use followupd_domain::sequence::{Sequence, Version};
+use followupd_domain::tenant::Tenant;
+use followupd_domain::{ChannelNo, SequenceNo, Shard, TenantNo};
+use followupd_store::codec::{self, Format};
+use followupd_store::{Expect, Key, Scan, Store};
+use ractor::ActorRef;
+
+use crate::admission::Waiting;
+use crate::api::Error;
+use crate::tenant::TenantMsg;
+
+/// A tenant as the engine finds it by name.
+#[derive(Clone)]
+pub(crate) struct TenantHandle {
+    pub(crate) no: TenantNo,
+    pub(crate) shard: Shard,
+    pub(crate) actor: ActorRef<TenantMsg>,
+    pub(crate) waiting: Waiting,
+    loaded: Arc<RwLock<Arc<Loaded>>>,
+}
+
+impl TenantHandle {
+    pub(crate) fn new(shard: Shard, actor: ActorRef<TenantMsg>, loaded: Arc<RwLock<Arc<Loaded>>>) -> Self {
+        let no = loaded.read().unwrap_or_else(PoisonError::into_inner).scope.tenant.no;
+        TenantHandle { no, shard, actor, waiting: Waiting::default(), loaded }
+    }
+
+    /// The scope as last read.
+    pub(crate) fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A scope and the versions of its rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) shard: Shard,
+    pub(crate) scope: Scope,
+    pub(crate) versions: BTreeMap<Key, followupd_store::Version>,
+}
+
+impl Loaded {
+    /// What an intent of `sequence` through `channel` expects of its scopes.
+    pub(crate) fn expects(&self, sequence: SequenceNo, channel: ChannelNo) -> Vec<Expect> {
+        let tenant = self.scope.tenant.no;
+        let keys = [
+            Key::tenant(self.shard, tenant),
+            Key::sequence(self.shard, tenant, sequence),
+            Key::channel(self.shard, tenant, channel),
+        ];
+        keys.map(|key| self.expect(key)).to_vec()
+    }
+
+    /// Expects the tenant and a sequence to be as they were read: what an enroll depends on.
+    pub(crate) fn expects_sequence(&self, sequence: SequenceNo) -> Vec<Expect> {
+        let tenant = self.scope.tenant.no;
+        let keys = [Key::tenant(self.shard, tenant), Key::sequence(self.shard, tenant, sequence)];
+        keys.map(|key| self.expect(key)).to_vec()
+    }
+
+    /// Expects a scope row to be as it was read.
+    pub(crate) fn expect(&self, key: Key) -> Expect {
+        let version = self.versions.get(&key).copied();
+        Expect { key, version }
+    }
+
+    /// The sequence of this name.
+    pub(crate) fn sequence(&self, name: &str) -> Result<&Sequence, Error> {
+        let found = self.scope.sequences.values().find(|sequence| sequence.name.as_str() == name);
+        found.ok_or_else(|| Error::NotFound { what: "sequence", name: name.to_owned() })
+    }
+
+    /// The latest version of a sequence.
+    pub(crate) fn latest(&self, sequence: &Sequence) -> Option<&Arc<Version>> {
+        sequence.latest.and_then(|no| self.scope.version(sequence.no, no))
+    }
+
+    /// The channel of this name.
+    pub(crate) fn channel(&self, name: &Name) -> Result<&Channel, Error> {
+        let found = self.scope.channels.values().find(|channel| channel.name == *name);
+        found.ok_or_else(|| Error::NotFound { what: "channel", name: name.to_string() })
+    }
+}
+
+/// Reads a tenant's scope; `None` when there is no such tenant.
+pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> Result<Option<Loaded>, Error> {
+    let prefix = Key::scopes(shard, tenant);
+    let rows = scan_all(store, prefix.clone(), prefix.after_prefix()).await?;
+    let mut read: Option<Tenant> = None;
+    let mut loaded_versions = BTreeMap::new();
+    let (mut channels, mut sequences) = (BTreeMap::new(), BTreeMap::new());
+    for (key, row) in rows {
+        loaded_versions.insert(key.clone(), row.version);
+        match key.as_bytes().get(prefix.as_bytes().len()) {
+            Some(b'a') => read = Some(decode(Format::Tenant, &row.body)?),
+            Some(b'c') => {
+                let channel: Channel = decode(Format::Channel, &row.body)?;
+                channels.insert(channel.no, channel);
+            }
+            Some(b's') => {
+                let sequence: Sequence = decode(Format::Sequence, &row.body)?;
+                sequences.insert(sequence.no, sequence);
+            }
+            _ => {}
+        }
+    }
+    let Some(tenant) = read else { return Ok(None) };
+    let versions = load_versions(store, shard, tenant.no).await?;
+    let scope = Scope { tenant, channels, sequences, versions };
+    Ok(Some(Loaded { shard, scope, versions: loaded_versions }))
+}
+
+async fn load_versions(
+    store: &dyn Store,
+    shard: Shard,
+    tenant: TenantNo,
+) -> Result<BTreeMap<(SequenceNo, followupd_domain::VersionNo), Arc<Version>>, Error> {
+    let prefix = Key::versions(shard, tenant);
+    let mut versions = BTreeMap::new();
+    for (key, row) in scan_all(store, prefix.clone(), prefix.after_prefix()).await? {
+        let version: Version = decode(Format::Version, &row.body)?;
+        if let Some(sequence) = key.to_version_sequence() {
+            versions.insert((sequence, version.no), Arc::new(version));
+        }
+    }
+    Ok(versions)
+}
+
+/// Every row of a range, read in chunks.
+pub(crate) async fn scan_all(
+    store: &dyn Store,
+    from: Key,
+    to: Key,
+) -> Result<Vec<(Key, followupd_store::Row)>, Error> {
+    const CHUNK: usize = 1_000;
+    let mut all = Vec::new();
+    let mut from = from;
+    loop {
+        let rows = store.scan(Scan { from: from.clone(), to: to.clone(), limit: CHUNK }).await?;
+        let full = rows.len() == CHUNK;
+        all.extend(rows);
+        match all.last() {
+            Some((last, _)) if full => from = last.successor(),
+            _ => return Ok(all),
+        }
+    }
+}
+
+/// The record of a row.
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(format: Format, body: &[u8]) -> Result<T, Error> {
+    codec::decode(format, body).map_err(|error| Error::Unavailable(error.to_string()))
+}
+
+impl From<followupd_store::Error> for Error {
+    fn from(error: followupd_store::Error) -> Self {
+        Error::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,128 @@
+//! What every actor of a node shares: the store, time and chance, the way out, and the directory of tenants.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use followupd_channel::Transport;
+use followupd_domain::{EnrollmentId, IdKey, Moment, Shard};
+use followupd_store::Store;
+use ractor::ActorRef;
+use tokio::sync::Notify;
+
+use crate::admission::Admission;
+use crate::env::{EngineClock, Env};
+use crate::loaded::TenantHandle;
+use crate::plant::Planted;
+use crate::shard::ShardMsg;
+
+/// The surroundings of every actor.
+pub(crate) struct Node {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) clock: EngineClock,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) key: IdKey,
+    pub(crate) planted: Planted,
+    pub(crate) admission: Admission,
+    /// Set when the node drains: pacers stop pulling.
+    pub(crate) draining: AtomicBool,
+    tenants: Mutex<BTreeMap<String, TenantHandle>>,
+    shards: Mutex<BTreeMap<Shard, ActorRef<ShardMsg>>>,
+    unique: AtomicU32,
+    calls: AtomicUsize,
+    quiet: Notify,
+}
+
+impl Node {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        env: Arc<dyn Env>,
+        transport: Arc<dyn Transport>,
+        key: IdKey,
+        planted: Planted,
+    ) -> Node {
+        let clock = EngineClock::new(&*env);
+        // Ids of one millisecond differ by this count; it starts anywhere, so that a restart does not repeat it.
+        let unique = AtomicU32::new((env.random() >> 32) as u32);
+        Node {
+            store,
+            clock,
+            transport,
+            key,
+            planted,
+            admission: Admission::default(),
+            draining: AtomicBool::new(false),
+            tenants: Mutex::default(),
+            shards: Mutex::default(),
+            unique,
+            calls: AtomicUsize::new(0),
+            quiet: Notify::new(),
+            env,
+        }
+    }
+
+    /// The wall clock.
+    pub(crate) fn now(&self) -> Moment {
+        self.env.wall()
+    }
+
+    /// Engine time, for limits.
+    pub(crate) fn engine_now(&self) -> Moment {
+        self.clock.now(&*self.env)
+    }
+
+    pub(crate) fn new_enrollment_id(&self, shard: Shard) -> EnrollmentId {
+        EnrollmentId::new(self.now(), shard, self.unique.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn tenants(&self) -> MutexGuard<'_, BTreeMap<String, TenantHandle>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn shards(&self) -> MutexGuard<'_, BTreeMap<Shard, ActorRef<ShardMsg>>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends to a shard's actor; a shard that is not up has nothing to be told.
+    pub(crate) fn tell(&self, shard: Shard, message: ShardMsg) {
+        let actor = self.shards().get(&shard).cloned();
+        if let Some(actor) = actor
+            && actor.send_message(message).is_err()
+        {
+            tracing::debug!(shard = shard.0, "a shard that is stopping was told something");
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// A call begins; the guard ends it.
+    pub(crate) fn call_begins(self: &Arc<Self>) -> CallUnderWay {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        CallUnderWay(Arc::clone(self))
+    }
+
+    /// Returns when no call is under way.
+    pub(crate) async fn calls_ended(&self) {
+        loop {
+            let ended = self.quiet.notified();
+            if self.calls.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Counts a call until its outcome is committed.
+pub(crate) struct CallUnderWay(Arc<Node>);
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        if self.0.calls.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.quiet.notify_waiters();
+        }
+    }
+}

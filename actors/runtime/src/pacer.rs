@@ -1,0 +1,280 @@
+//! The actor of a lane: it pulls wakes from the open queues, only as fast as it has permits.
+//!
+//! Rows wait in the store; here is a bounded window of each queue's next rows ([`queues`]). A permit needs the lane's
+//! limits ([`permits`]): governor paces within the second, the ledger says what is allowed. Quiet hours and holds
+//! close a queue and touch no row. One timer says when to look again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use followupd_domain::lane::{self, Head, Lane, Queue, WakeRow};
+use followupd_domain::ledger::DayContext;
+use followupd_domain::{EnrollmentId, Moment, Span};
+use followupd_store::LedgerOp;
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::JoinHandle;
+
+use crate::api::Error;
+use crate::limits;
+use crate::loaded::{Loaded, TenantHandle};
+use crate::node::Node;
+use crate::shard::ShardMsg;
+
+mod doubt;
+mod permits;
+mod queues;
+
+use permits::{Permit, Permits};
+use queues::Queues;
+
+/// The right to send once, now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    /// Engine time it was granted at.
+    pub(crate) engine_now: Moment,
+    /// The calendar day it counts for.
+    pub(crate) day: DayContext,
+}
+
+/// What became of a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Returned {
+    /// The intent is durable; the charge stays until the outcome.
+    Called,
+    /// The row is gone: the permit is free again.
+    Gone,
+    /// The row stays and its queue is closed.
+    Closed,
+    /// The durable limits refused it: the row stays.
+    Denied,
+    /// It could not be looked at: the row stays, to be tried again after a pause.
+    Later(Span),
+}
+
+/// What a lane can be told.
+pub(crate) enum PacerMsg {
+    /// These rows were written into it.
+    Wakes(Vec<WakeRow>),
+    /// A permit came back.
+    Returned(WakeRow, Returned),
+    /// An open send was settled or refunded.
+    Settled(EnrollmentId, LedgerOp),
+    /// The actor of an enrollment failed while it had this row; it may be tried again after a pause.
+    Failed(EnrollmentId, Span),
+    /// Settings or holds have changed.
+    ScopeChanged,
+    /// The time it asked for has come.
+    Look,
+}
+
+/// The actor.
+pub(crate) struct PacerActor;
+
+/// What a lane is made of.
+pub(crate) struct Opening {
+    pub(crate) node: Arc<Node>,
+    pub(crate) tenant: TenantHandle,
+    pub(crate) lane: Lane,
+    pub(crate) shard: ActorRef<ShardMsg>,
+}
+
+/// A lane at work.
+pub(crate) struct Pacer {
+    opening: Opening,
+    queues: Queues,
+    permits: Permits,
+    /// Rows that are with their enrollments.
+    pulled: BTreeMap<EnrollmentId, WakeRow>,
+    /// Rows that wait after a failure.
+    paused: BTreeMap<EnrollmentId, Moment>,
+    timer: Option<(Moment, JoinHandle<()>)>,
+    looked_for_queues_at: Moment,
+    heard: u64,
+}
+
+impl Actor for PacerActor {
+    type Msg = PacerMsg;
+    type State = Pacer;
+    type Arguments = Opening;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        opening: Opening,
+    ) -> Result<Pacer, ActorProcessingErr> {
+        let permits = Permits::load(&opening.node, opening.tenant.shard, opening.lane).await?;
+        let mut pacer = Pacer {
+            queues: Queues::new(opening.tenant.shard, opening.lane),
+            permits,
+            pulled: BTreeMap::new(),
+            paused: BTreeMap::new(),
+            timer: None,
+            looked_for_queues_at: opening.node.now(),
+            heard: 0,
+            opening,
+        };
+        pacer.queues.discover(&*pacer.opening.node.store).await?;
+        let open = pacer.permits.open();
+        for row in doubt::open_rows(&pacer.opening, open, &pacer.queues).await? {
+            pacer.rouse(row, &myself);
+        }
+        myself.send_message(PacerMsg::Look)?;
+        Ok(pacer)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: PacerMsg,
+        pacer: &mut Pacer,
+    ) -> Result<(), ActorProcessingErr> {
+        pacer.hear(message);
+        pacer.pull(&myself).await?;
+        Ok(())
+    }
+}
+
+impl Pacer {
+    fn hear(&mut self, message: PacerMsg) {
+        match message {
+            PacerMsg::Wakes(rows) => {
+                self.heard += 1;
+                for row in rows {
+                    self.queues.insert(row);
+                }
+            }
+            PacerMsg::Returned(row, returned) => self.returned(row, returned),
+            PacerMsg::Settled(enrollment, op) => {
+                self.pulled.remove(&enrollment);
+                self.permits.settle(&op);
+            }
+            PacerMsg::Failed(enrollment, pause) => {
+                if let Some(row) = self.pulled.remove(&enrollment) {
+                    self.permits.give_back();
+                    self.pause(row, pause);
+                }
+            }
+            PacerMsg::ScopeChanged => self.queues.forget_hours(),
+            PacerMsg::Look => self.timer = None,
+        }
+    }
+
+    fn returned(&mut self, row: WakeRow, returned: Returned) {
+        if returned == Returned::Called {
+            // It stays pulled until its call is settled.
+            return;
+        }
+        if self.pulled.remove(&row.enrollment).is_none() {
+            return;
+        }
+        self.permits.give_back();
+        match returned {
+            Returned::Called | Returned::Gone => {}
+            Returned::Closed => {
+                self.queues.insert(row);
+                self.queues.forget_hours();
+            }
+            // The durable ledger knows of a send that this copy does not.
+            Returned::Denied => self.pause(row, limits::RETRY_STORE),
+            Returned::Later(pause) => self.pause(row, pause),
+        }
+    }
+
+    fn pause(&mut self, row: WakeRow, pause: Span) {
+        self.paused.insert(row.enrollment, self.opening.node.now() + pause);
+        self.queues.insert(row);
+    }
+
+    fn rouse(&mut self, row: WakeRow, myself: &ActorRef<PacerMsg>) {
+        let node = &self.opening.node;
+        let grant = Grant {
+            engine_now: node.engine_now(),
+            day: permits::day(&self.opening.tenant.loaded(), node.now()),
+        };
+        self.pulled.insert(row.enrollment, row);
+        // A shard that is stopping rouses nobody; its next owner will.
+        let _ = self.opening.shard.send_message(ShardMsg::Rouse { row, grant, pacer: myself.clone() });
+    }
+
+    /// Pulls as many wakes as are due, open and permitted; then sleeps until something may have changed.
+    async fn pull(&mut self, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
+        let node = Arc::clone(&self.opening.node);
+        if node.is_draining() {
+            return Ok(());
+        }
+        let loaded = self.opening.tenant.loaded();
+        let now = node.now();
+        if now.since(self.looked_for_queues_at) >= limits::LOOK_AGAIN || now < self.looked_for_queues_at {
+            self.looked_for_queues_at = now;
+            self.queues.discover(&*node.store).await?;
+            self.queues.forget_hours();
+        }
+        self.paused.retain(|_, until| *until > now);
+        loop {
+            if self.pulled.len() >= limits::CALLS_A_LANE {
+                return Ok(());
+            }
+            self.queues.refill(&*node.store, &loaded, now).await?;
+            let heads = self.heads(now);
+            let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
+            match self.permits.ask(&loaded, &node) {
+                Permit::Granted => {}
+                Permit::At(at) => {
+                    self.sleep_until(now + at.since(node.engine_now()), myself);
+                    return Ok(());
+                }
+                Permit::WhenSettled => return Ok(()),
+            }
+            self.queues.take(&row);
+            self.rouse(row, myself);
+        }
+        self.rest(&loaded, now, myself)
+    }
+
+    fn heads(&self, _now: Moment) -> Vec<Head> {
+        let waits = |row: &WakeRow| {
+            self.paused.contains_key(&row.enrollment) || self.pulled.contains_key(&row.enrollment)
+        };
+        self.queues.heads(waits)
+    }
+
+    /// Nothing is due: sleeps until the next row or opening, or lets itself be stopped where that is far.
+    fn rest(&mut self, loaded: &Loaded, now: Moment, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
+        let next_due = self.queues.next_due(loaded, now);
+        let next = next_due.into_iter().chain(self.paused.values().copied()).min().unwrap_or(Moment::FAR);
+        if self.pulled.is_empty() && next > now + limits::NEAR {
+            let idle = ShardMsg::LaneIdle { lane: self.opening.lane, next_due: next, heard: self.heard };
+            let _ = self.opening.shard.send_message(idle);
+        }
+        self.sleep_until(next.min(now + limits::LOOK_AGAIN), myself);
+        Ok(())
+    }
+
+    fn sleep_until(&mut self, at: Moment, myself: &ActorRef<PacerMsg>) {
+        if self.timer.as_ref().is_some_and(|(set, _)| *set <= at) {
+            return;
+        }
+        let now = self.opening.node.now();
+        // A whole millisecond at least: engine time and the wall are both counted in them.
+        let pause = std::time::Duration::from_millis(at.since(now).0.max(1).unsigned_abs());
+        let myself = myself.clone();
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let _ = myself.send_message(PacerMsg::Look);
+        });
+        if let Some((_, old)) = self.timer.replace((at, timer)) {
+            old.abort();
+        }
+    }
+}
+
+impl Drop for Pacer {
+    fn drop(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+    }
+}
+
+/// Queues by what they are, for those that look over all of them.
+pub(crate) type ByQueue<T> = BTreeMap<Queue, T>;

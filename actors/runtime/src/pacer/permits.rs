@@ -1,0 +1,181 @@
+//! The permits of a lane: governor for the pace within the second, the ledger for what is allowed at all.
+//!
+//! The ledger here is this lane's own copy, charged as soon as a permit is granted; the durable one is charged by
+//! the intent's commit and can only allow more. A lane starts with an empty burst, so that a restart grants nothing
+//! that its past does not allow.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use followupd_domain::lane::Lane;
+use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, Limits, Rate};
+use followupd_domain::{ChannelNo, Moment, Shard, Span};
+use followupd_store::{Key, LedgerOp};
+use governor::clock::{Clock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use crate::api::Error;
+use crate::loaded::Loaded;
+use crate::node::Node;
+use crate::plant::Bug;
+
+/// Whether a send may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Permit {
+    /// Now; it is charged.
+    Granted,
+    /// Not before that moment of engine time.
+    At(Moment),
+    /// Not before an open send is settled.
+    WhenSettled,
+}
+
+/// Engine time as governor's clock.
+#[derive(Clone, Debug, Default)]
+struct EngineTime(Arc<AtomicI64>);
+
+/// A moment of [`EngineTime`], in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Instant(u64);
+
+impl std::ops::Add<Nanos> for Instant {
+    type Output = Instant;
+    fn add(self, span: Nanos) -> Instant {
+        Instant(self.0.saturating_add(span.as_u64()))
+    }
+}
+
+impl Reference for Instant {
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+    fn saturating_sub(&self, span: Nanos) -> Self {
+        Instant(self.0.saturating_sub(span.as_u64()))
+    }
+}
+
+impl Clock for EngineTime {
+    type Instant = Instant;
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(0).saturating_mul(1_000_000))
+    }
+}
+
+type Governor = RateLimiter<NotKeyed, InMemoryState, EngineTime, NoOpMiddleware<Instant>>;
+
+/// A lane's permits.
+pub(super) struct Permits {
+    lane: Lane,
+    ledger: Ledger,
+    time: EngineTime,
+    governor: Option<(Rate, Governor)>,
+    granted: u64,
+}
+
+impl Permits {
+    /// The permits of a lane, as its durable ledger allows.
+    pub(super) async fn load(node: &Node, shard: Shard, lane: Lane) -> Result<Permits, Error> {
+        let row = node.store.get(vec![Key::ledger(shard, lane)]).await?.pop().flatten();
+        let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
+        let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
+        Ok(Permits { lane, ledger, time: EngineTime::default(), governor: None, granted: 0 })
+    }
+
+    /// Sends between intent and outcome.
+    pub(super) fn open(&self) -> u32 {
+        self.ledger.open()
+    }
+
+    /// Permits granted since the lane started.
+    pub(super) fn granted(&self) -> u64 {
+        self.granted
+    }
+
+    /// Asks for a permit, and charges it.
+    pub(super) fn ask(&mut self, loaded: &Loaded, node: &Node) -> Permit {
+        if self.lane.channel == ChannelNo::CONTROL {
+            self.granted += 1;
+            return Permit::Granted;
+        }
+        let default = Limits::default();
+        let limits =
+            loaded.scope.channels.get(&self.lane.channel).map_or(&default, |channel| &channel.limits);
+        let (now, day) = (node.engine_now(), day(loaded, node.now()));
+        if node.planted.is(Bug::PermitAfterRestart) && self.granted == 0 {
+            self.ledger = Ledger::default();
+        }
+        // The wider limit is asked first, so that a refusal takes nothing from the narrower one.
+        match self.ledger.earliest(limits, now, day) {
+            Earliest::At(at, _) => return Permit::At(at),
+            Earliest::WhenOpenSettles(_) => return Permit::WhenSettled,
+            Earliest::Now => {}
+        }
+        if let Some(pause) = self.pace(limits, now) {
+            return Permit::At(now + pause);
+        }
+        match self.ledger.charge(limits, now, day) {
+            Ok(_) => {
+                self.granted += 1;
+                Permit::Granted
+            }
+            Err(_) => Permit::WhenSettled,
+        }
+    }
+
+    /// Asks governor; the pause it wants, if it wants one.
+    fn pace(&mut self, limits: &Limits, now: Moment) -> Option<Span> {
+        self.time.0.store(now.0, Ordering::Relaxed);
+        let rate = limits.rate?;
+        if self.governor.as_ref().is_none_or(|(known, _)| *known != rate) {
+            self.governor = governor(&rate, &self.time).map(|governor| (rate, governor));
+        }
+        let (_, governor) = self.governor.as_ref()?;
+        let refused = governor.check().err()?;
+        let wait = refused.wait_time_from(self.time.now());
+        // Rounded up: a millisecond early would be refused again.
+        Some(Span(i64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)))
+    }
+
+    /// A permit came back unused.
+    pub(super) fn give_back(&mut self) {
+        if self.lane.channel != ChannelNo::CONTROL {
+            let day = DayContext { day: 0, next_day_at: Moment::FAR };
+            self.ledger.refund(Charge { at: self.ledger.mark(), day, open: true });
+        }
+    }
+
+    /// An open send was settled in the durable ledger: here too.
+    pub(super) fn settle(&mut self, op: &LedgerOp) {
+        match op {
+            LedgerOp::Settle { charge, started_at } => {
+                self.ledger.settle(*charge, *started_at);
+            }
+            LedgerOp::Refund { charge } => self.ledger.refund(*charge),
+            LedgerOp::Charge { .. } => {}
+        }
+    }
+}
+
+/// A governor of this rate that starts with its burst used up.
+fn governor(rate: &Rate, time: &EngineTime) -> Option<Governor> {
+    let per = Duration::from_millis(rate.per.0.unsigned_abs());
+    let burst = NonZeroU32::new(rate.burst)?;
+    let quota = Quota::with_period(per / rate.count.max(1))?.allow_burst(burst);
+    let governor = RateLimiter::direct_with_clock(quota, time.clone());
+    // One cell is left, so that an idle lane still sends its first message at once; the ledger knows its past.
+    if let Some(rest) = NonZeroU32::new(rate.burst - 1) {
+        let _ = governor.check_n(rest);
+    }
+    Some(governor)
+}
+
+/// The tenant's calendar day at `now`.
+pub(super) fn day(loaded: &Loaded, now: Moment) -> DayContext {
+    let (day, next_day_at) = loaded.scope.tenant.calendar.day(now);
+    DayContext { day, next_day_at }
+}

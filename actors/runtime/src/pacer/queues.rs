@@ -1,0 +1,214 @@
+//! The queues of a lane: a bounded window of each one's next rows, and the hours in which each is open.
+//!
+//! A window is whole up to its `end`: every stored row up to there is in it, or with its enrollment. A row written
+//! later is told to the lane after its commit: up to the end it enters the window, beyond it a later scan finds it.
+//! The end is raised by scans only, which are read while nothing else is handled, so no row falls between.
+
+use followupd_domain::gate;
+use followupd_domain::lane::{Head, HoldGroup, Lane, Queue, WakeRow};
+use followupd_domain::{ChannelNo, EnrollmentId, Moment, Shard};
+use followupd_store::{Key, Scan, Store};
+use std::collections::BTreeSet;
+
+use super::ByQueue;
+use crate::api::Error;
+use crate::limits;
+use crate::loaded::Loaded;
+
+/// A row's place in its queue.
+type Place = (Moment, EnrollmentId);
+
+/// The windows of a lane's queues.
+pub(super) struct Queues {
+    shard: Shard,
+    lane: Lane,
+    queues: ByQueue<Window>,
+}
+
+struct Window {
+    rows: BTreeSet<Place>,
+    /// The window is whole up to here; `None`: nothing was scanned yet. [`Place`]s beyond are not kept.
+    end: Option<Place>,
+    /// Whether a scan has reached the end of the queue, and nothing was let go since.
+    whole: bool,
+    /// Rows its sequence was given since the lane started.
+    served: u64,
+    hours: Hours,
+}
+
+/// When a queue is open, as far as it was worked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hours {
+    Unknown,
+    OpenUntil(Moment),
+    ClosedUntil(Moment),
+    /// Until somebody releases it.
+    Held,
+}
+
+impl Queues {
+    pub(super) fn new(shard: Shard, lane: Lane) -> Queues {
+        Queues { shard, lane, queues: ByQueue::new() }
+    }
+
+    /// Finds the queues that have rows, by one short read for each.
+    pub(super) async fn discover(&mut self, store: &dyn Store) -> Result<(), Error> {
+        let prefix = Key::lane(self.shard, self.lane);
+        let mut from = prefix.clone();
+        loop {
+            let scan = Scan { from, to: prefix.after_prefix(), limit: 1 };
+            let Some(row) = store.scan(scan).await?.first().and_then(|(key, _)| key.to_wake()) else {
+                return Ok(());
+            };
+            self.window(row.queue);
+            from = Key::queue(self.shard, self.lane, &row.queue).after_prefix();
+        }
+    }
+
+    /// The queues that are known.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.keys()
+    }
+
+    fn window(&mut self, queue: Queue) -> &mut Window {
+        self.queues.entry(queue).or_insert_with(|| Window {
+            rows: BTreeSet::new(),
+            end: None,
+            whole: false,
+            served: 0,
+            hours: Hours::Unknown,
+        })
+    }
+
+    /// A row was written, or came back.
+    pub(super) fn insert(&mut self, row: WakeRow) {
+        let place = (row.due_at, row.enrollment);
+        let window = self.window(row.queue);
+        if window.whole || window.end.is_some_and(|end| place <= end) {
+            window.rows.insert(place);
+        }
+        while window.rows.len() > limits::WINDOW_MOST {
+            window.rows.pop_last();
+            window.end = window.rows.last().copied();
+            window.whole = false;
+        }
+    }
+
+    /// A row goes to its enrollment.
+    pub(super) fn take(&mut self, row: &WakeRow) {
+        if let Some(window) = self.queues.get_mut(&row.queue) {
+            window.rows.remove(&(row.due_at, row.enrollment));
+        }
+        // Served counts are compared between sequences, so all queues of one rise together.
+        for (queue, window) in &mut self.queues {
+            window.served += u64::from(queue.sequence == row.queue.sequence);
+        }
+    }
+
+    /// Settings, holds or the clock may have changed: the hours are worked out anew.
+    pub(super) fn forget_hours(&mut self) {
+        for window in self.queues.values_mut() {
+            window.hours = Hours::Unknown;
+        }
+    }
+
+    /// Reads on in every open queue whose window is used up.
+    pub(super) async fn refill(
+        &mut self,
+        store: &dyn Store,
+        loaded: &Loaded,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let (shard, lane) = (self.shard, self.lane);
+        for (queue, window) in &mut self.queues {
+            if window.whole || !window.rows.is_empty() || !window.is_open(queue, lane, loaded, now) {
+                continue;
+            }
+            let prefix = Key::queue(shard, lane, queue);
+            let from = match window.end {
+                None => prefix.clone(),
+                Some((due_at, enrollment)) => {
+                    Key::wake(&WakeRow { lane, queue: *queue, due_at, enrollment }).successor()
+                }
+            };
+            let scan = Scan { from, to: prefix.after_prefix(), limit: limits::WINDOW };
+            let rows = store.scan(scan).await?;
+            window.whole = rows.len() < limits::WINDOW;
+            let places = rows.iter().filter_map(|(key, _)| key.to_wake());
+            window.rows.extend(places.map(|row| (row.due_at, row.enrollment)));
+            window.end = window.rows.last().copied().or(window.end);
+        }
+        Ok(())
+    }
+
+    /// The first row of every open queue that is not `waiting`.
+    pub(super) fn heads(&self, waiting: impl Fn(&WakeRow) -> bool) -> Vec<Head> {
+        let lane = self.lane;
+        let open = self.queues.iter().filter(|(_, window)| matches!(window.hours, Hours::OpenUntil(_)));
+        open.filter_map(|(queue, window)| {
+            let rows = window.rows.iter().map(|&(due_at, enrollment)| WakeRow {
+                lane,
+                queue: *queue,
+                due_at,
+                enrollment,
+            });
+            let row = rows.into_iter().find(|row| !waiting(row))?;
+            Some(Head { row, served: window.served })
+        })
+        .collect()
+    }
+
+    /// When the next row is due in an open queue, or the next queue with rows opens.
+    pub(super) fn next_due(&mut self, loaded: &Loaded, now: Moment) -> Option<Moment> {
+        let lane = self.lane;
+        let moments = self.queues.iter_mut().filter_map(|(queue, window)| {
+            let open = window.is_open(queue, lane, loaded, now);
+            match (window.hours, window.rows.first()) {
+                (Hours::ClosedUntil(at), _) => Some(at),
+                (Hours::OpenUntil(_), Some((due_at, _))) if open => Some((*due_at).max(now)),
+                _ => None,
+            }
+        });
+        moments.min()
+    }
+}
+
+impl Window {
+    fn is_open(&mut self, queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> bool {
+        let expired = match self.hours {
+            Hours::Unknown => true,
+            Hours::OpenUntil(until) | Hours::ClosedUntil(until) => now >= until,
+            Hours::Held => false,
+        };
+        if expired {
+            self.hours = hours(queue, lane, loaded, now);
+        }
+        matches!(self.hours, Hours::OpenUntil(_))
+    }
+}
+
+/// When a queue of a lane is open, seen from `now`.
+fn hours(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> Hours {
+    if queue.hold == HoldGroup::Quarantine {
+        return Hours::Held;
+    }
+    let scope = &loaded.scope;
+    if lane.channel == ChannelNo::CONTROL {
+        return Hours::OpenUntil(Moment::FAR);
+    }
+    let Some(channel) = scope.channels.get(&lane.channel) else {
+        // Its rows are looked at, so that each enrollment learns that its channel is gone.
+        return Hours::OpenUntil(Moment::FAR);
+    };
+    if scope.held_by(queue.sequence, lane.channel).is_some() {
+        return Hours::Held;
+    }
+    let zone = queue.zone().unwrap_or(scope.tenant.calendar.zone);
+    let calendar = scope.tenant.calendar.in_zone(zone);
+    let open = gate::open_hours(scope, channel, queue);
+    match calendar.next_open(now, &open) {
+        Some(at) if at <= now => Hours::OpenUntil(calendar.closes_at(now, &open).unwrap_or(Moment::FAR)),
+        Some(at) => Hours::ClosedUntil(at),
+        None => Hours::ClosedUntil(now + followupd_domain::calendar::LOOK_AHEAD),
+    }
+}

@@ -1,0 +1,66 @@
+//! Bugs that tests plant, to see that the invariants find them. Without the feature `plant` none can be.
+//!
+//! Each is one decision of the engine turned wrong at the place where somebody could get it wrong.
+
+/// A bug to plant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// The call begins before its intent is durable (E7).
+    CallBeforeCommit,
+    /// The last look acts on the state it was activated with (E8).
+    NoExitCheck,
+    /// An exit forgets to remove the wake row (E1, E9).
+    WakeForgottenOnExit,
+    /// An ended enrollment still counts as the contact's only one (E9).
+    UniqueKeyKept,
+    /// Quiet hours begin one moment late: a send exactly at their edge passes (E5).
+    HoursEndInclusive,
+    /// A lane that starts grants a permit its limits do not have (E6).
+    PermitAfterRestart,
+    /// A late receipt moves a status back (E9).
+    ReceiptMovesBack,
+    /// An intent does not expect its contact (E8).
+    NoContactExpectation,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Bug; 8] = [
+        Bug::CallBeforeCommit,
+        Bug::NoExitCheck,
+        Bug::WakeForgottenOnExit,
+        Bug::UniqueKeyKept,
+        Bug::HoursEndInclusive,
+        Bug::PermitAfterRestart,
+        Bug::ReceiptMovesBack,
+        Bug::NoContactExpectation,
+    ];
+}
+
+/// The planted bug, if there is one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Planted {
+    #[cfg(feature = "plant")]
+    bug: Option<Bug>,
+}
+
+impl Planted {
+    /// Plants a bug.
+    #[cfg(feature = "plant")]
+    #[must_use]
+    pub fn bug(bug: Bug) -> Planted {
+        Planted { bug: Some(bug) }
+    }
+
+    /// Whether this bug is planted.
+    #[cfg(feature = "plant")]
+    pub(crate) fn is(self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Whether this bug is planted: never.
+    #[cfg(not(feature = "plant"))]
+    pub(crate) fn is(self, _bug: Bug) -> bool {
+        false
+    }
+}

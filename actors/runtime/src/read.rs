@@ -1,0 +1,88 @@
+//! Reading: enrollments with their timelines, funnels, and what is quarantined.
+
+use followupd_domain::decision::Entry;
+use followupd_domain::funnel::Metric;
+use followupd_domain::lane::{HoldGroup, Lane};
+use followupd_domain::{ChannelNo, EnrollmentId, VersionNo};
+use followupd_store::Key;
+use followupd_store::codec::Format;
+
+use crate::api::{Error, Funnel, Timeline};
+use crate::loaded::{TenantHandle, decode, scan_all};
+use crate::node::Node;
+use crate::record;
+
+/// An enrollment and its whole history.
+pub(crate) async fn timeline(
+    node: &Node,
+    tenant: &TenantHandle,
+    id: EnrollmentId,
+) -> Result<Timeline, Error> {
+    let not_found = || Error::NotFound { what: "enrollment", name: id.to_string() };
+    if id.shard() != tenant.shard {
+        return Err(not_found());
+    }
+    let facts = record::read(&*node.store, tenant.loaded(), id).await?.ok_or_else(not_found)?;
+    let record = facts.record.value;
+    let mut history: Vec<Entry> = Vec::new();
+    if record.spilled > 0 {
+        let prefix = Key::histories(id);
+        for (_, row) in scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await? {
+            history.extend(decode::<Vec<Entry>>(Format::History, &row.body)?);
+        }
+        // The record may have been written between the two reads.
+        history.truncate(record.spilled as usize);
+    }
+    history.extend(record.history);
+    Ok(Timeline { enrollment: record.enrollment, history })
+}
+
+/// The enrollments of a contact, those that ended of late too.
+pub(crate) async fn contact_enrollments(
+    node: &Node,
+    tenant: &TenantHandle,
+    contact: &str,
+) -> Result<Vec<EnrollmentId>, Error> {
+    let key = Key::contact(tenant.shard, tenant.no, contact);
+    let row = node.store.get(vec![key]).await?.pop().flatten();
+    let not_found = || Error::NotFound { what: "contact", name: contact.to_owned() };
+    let contact: followupd_domain::contact::Contact =
+        decode(Format::Contact, &row.ok_or_else(not_found)?.body)?;
+    Ok(contact.enrollments.iter().map(|membership| membership.enrollment).collect())
+}
+
+/// The enrollments a tenant has in quarantine.
+pub(crate) async fn quarantined(node: &Node, tenant: &TenantHandle) -> Result<Vec<EnrollmentId>, Error> {
+    let lane = Lane { tenant: tenant.no, channel: ChannelNo::CONTROL };
+    let prefix = Key::lane(tenant.shard, lane);
+    let rows = scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await?;
+    let wakes = rows.iter().filter_map(|(key, _)| key.to_wake());
+    Ok(wakes.filter(|wake| wake.queue.hold == HoldGroup::Quarantine).map(|wake| wake.enrollment).collect())
+}
+
+/// The funnel of a sequence, by version.
+pub(crate) async fn funnel(node: &Node, tenant: &TenantHandle, sequence: &str) -> Result<Vec<Funnel>, Error> {
+    let sequence = tenant.loaded().sequence(sequence)?.no;
+    let prefix = Key::counts(tenant.shard, tenant.no, sequence);
+    let mut funnels: Vec<Funnel> = Vec::new();
+    for (key, row) in scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await? {
+        let Some((version, metric)) = metric(&prefix, &key) else { continue };
+        let body: [u8; 8] =
+            row.body.as_ref().try_into().map_err(|_| Error::Unavailable("a counter is damaged".into()))?;
+        let count = i64::from_le_bytes(body);
+        if funnels.last().is_none_or(|funnel| funnel.version != version) {
+            funnels.push(Funnel { version, counts: Vec::new() });
+        }
+        if let Some(funnel) = funnels.last_mut().filter(|_| count != 0) {
+            funnel.counts.push((metric, count));
+        }
+    }
+    Ok(funnels)
+}
+
+fn metric(prefix: &Key, key: &Key) -> Option<(VersionNo, Metric)> {
+    let rest = key.as_bytes().strip_prefix(prefix.as_bytes())?;
+    let (version, metric) = rest.split_first_chunk::<4>()?;
+    let metric: [u8; Metric::LEN] = metric.try_into().ok()?;
+    Some((VersionNo(u32::from_be_bytes(*version)), Metric::from_bytes(metric)?))
+}

@@ -1,0 +1,317 @@
+//! Putting tenants, channels and sequences; publishing; holding and releasing. Each is one write to one scope row.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use followupd_domain::calendar::{
+    Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, Wait, WeekdaySet, Zone,
+};
+use followupd_domain::channel::{Channel, Kind, Transport};
+use followupd_domain::ledger::{Limits, Rate};
+use followupd_domain::name::{self, Name};
+use followupd_domain::scope::Holds;
+use followupd_domain::sequence::{Draft, FieldError, Sequence, draft};
+use followupd_domain::tenant::Tenant;
+use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};
+use followupd_store::codec::Format;
+use followupd_store::{Class, Commit, Key, Refused};
+use serde::Serialize;
+
+use crate::api::{ChannelSettings, Error, ScopeName, TenantSettings};
+use crate::loaded::Loaded;
+use crate::node::Node;
+use crate::record;
+
+/// What a tenant can be asked to write.
+pub(crate) enum Put {
+    Tenant(TenantSettings),
+    Channel(Name, ChannelSettings),
+    Sequence(Name, Draft),
+    Publish(Name),
+    Hold(ScopeName, String),
+    Release(ScopeName),
+}
+
+/// What was written.
+pub(crate) enum PutAnswer {
+    Tenant(Tenant),
+    Channel(Channel),
+    Sequence(Sequence),
+    Version(VersionNo),
+    Done,
+}
+
+/// Writes one thing on the scope as it is.
+pub(crate) async fn put(node: &Node, loaded: &Arc<Loaded>, put: Put) -> Result<PutAnswer, Error> {
+    match put {
+        Put::Tenant(settings) => {
+            let tenant = to_tenant(&settings, loaded.scope.tenant.clone())?;
+            write(node, loaded, Key::tenant(loaded.shard, tenant.no), Format::Tenant, &tenant, Class::Event)
+                .await?;
+            Ok(PutAnswer::Tenant(tenant))
+        }
+        Put::Channel(name, settings) => put_channel(node, loaded, name, &settings).await,
+        Put::Sequence(name, draft) => put_sequence(node, loaded, name, draft).await,
+        Put::Publish(name) => publish(node, loaded, &name).await,
+        Put::Hold(scope, reason) => hold(node, loaded, &scope, |holds, now| holds.hold(now, &reason)).await,
+        Put::Release(scope) => {
+            hold(node, loaded, &scope, |holds, now| {
+                holds.release(now);
+            })
+            .await
+        }
+    }
+}
+
+async fn write<T: Serialize>(
+    node: &Node,
+    loaded: &Loaded,
+    key: Key,
+    format: Format,
+    value: &T,
+    class: Class,
+) -> Result<(), Error> {
+    let mut commit = Commit::new(class, loaded.scope.tenant.no, loaded.shard);
+    commit.expects.push(loaded.expect(key.clone()));
+    record::put(&mut commit, key, format, value)?;
+    submit(node, commit).await
+}
+
+/// Commits a setting; one that somebody else changed at the same time is refused, to be read and put again.
+pub(crate) async fn submit(node: &Node, commit: Commit) -> Result<(), Error> {
+    match node.store.commit(commit).await {
+        Ok(_) => Ok(()),
+        Err(Refused::Stale(_)) => Err(Error::Refused {
+            reason: "changed_meanwhile",
+            problem: "it was changed at the same time: read it and put it again".to_owned(),
+        }),
+        Err(
+            error @ (Refused::Limit(_) | Refused::Unavailable(_) | Refused::Invalid(_) | Refused::Unknown),
+        ) => Err(Error::Unavailable(error.to_string())),
+    }
+}
+
+/// A tenant as a new one begins: off, in UTC.
+pub(crate) fn new_tenant(no: TenantNo, name: Name) -> Tenant {
+    Tenant {
+        no,
+        name,
+        on: false,
+        calendar: Calendar::default(),
+        contact_time_zone: false,
+        stop_words: std::collections::BTreeSet::new(),
+        default_channels: std::collections::BTreeMap::new(),
+        holds: Holds::default(),
+    }
+}
+
+/// Faults gathered while the rest is read on.
+#[derive(Default)]
+struct Faults(Vec<FieldError>);
+
+impl Faults {
+    fn take<T: Default, E: ToString>(&mut self, field: &str, read: Result<T, E>) -> T {
+        read.unwrap_or_else(|error| {
+            self.0.push(FieldError { field: field.to_owned(), problem: error.to_string() });
+            T::default()
+        })
+    }
+
+    fn none(self) -> Result<(), Error> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+}
+
+/// The tenant that `settings` make of `tenant`.
+pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant) -> Result<Tenant, Error> {
+    let mut faults = Faults::default();
+    let quiet = settings.quiet_hours.iter().enumerate().map(|(i, (days, from, to))| QuietWindow {
+        days: faults.take(&format!("quiet_hours[{i}].days"), days.parse::<WeekdaySet>()),
+        from: faults.take(&format!("quiet_hours[{i}].from"), MinuteOfDay::parse(from)),
+        to: faults.take(&format!("quiet_hours[{i}].to"), MinuteOfDay::parse_end(to)),
+    });
+    let quiet = QuietHours { windows: quiet.collect() };
+    if faults.0.is_empty() {
+        faults.take("quiet_hours", quiet.validate());
+    }
+    let days = &settings.business_days;
+    let business_days = if days.is_empty() { Ok(WeekdaySet::MON_TO_FRI) } else { days.parse() };
+    let holidays = settings.holidays.iter().enumerate().map(|(i, date)| {
+        let read = date.parse::<NaiveDate>();
+        faults.take(
+            &format!("holidays[{i}]"),
+            read.map_err(|_| format!("{date:?} is no date such as 2026-12-25")),
+        )
+    });
+    let holidays = holidays.collect();
+    tenant.calendar = Calendar {
+        zone: faults.take("time_zone", Zone::parse(&settings.time_zone)),
+        business_days: faults.take("business_days", business_days),
+        holidays,
+        quiet,
+    };
+    tenant.on = settings.on;
+    tenant.contact_time_zone = settings.contact_time_zone;
+    tenant.stop_words = settings.stop_words.iter().map(|word| word.trim().to_uppercase()).collect();
+    faults.none().map(|()| tenant)
+}
+
+async fn put_channel(
+    node: &Node,
+    loaded: &Arc<Loaded>,
+    name: Name,
+    settings: &ChannelSettings,
+) -> Result<PutAnswer, Error> {
+    let known = loaded.scope.channels.values().find(|channel| channel.name == name);
+    let next = loaded.scope.channels.keys().next_back().map_or(1, |last| last.0 + 1);
+    let no = known.map_or(ChannelNo(next), |channel| channel.no);
+    let mut faults = Faults::default();
+    let kind = Kind::parse(&settings.kind).ok_or_else(|| one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
+    let kind = faults.take("kind", kind.map(Some));
+    let transport =
+        if settings.transport == "outbox" { Ok(()) } else { Err(one_of(&settings.transport, &["outbox"])) };
+    faults.take("transport", transport);
+    let limits = to_limits(settings, &mut faults);
+    faults.none()?;
+    let kind = kind.unwrap_or(Kind::Email);
+    let channel = Channel {
+        no,
+        name,
+        kind,
+        transport: Transport::Outbox,
+        limits,
+        ignores_quiet_hours: settings.ignores_quiet_hours.unwrap_or(kind == Kind::Webhook),
+        holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
+    };
+    let key = Key::channel(loaded.shard, loaded.scope.tenant.no, no);
+    write(node, loaded, key, Format::Channel, &channel, Class::Event).await?;
+    Ok(PutAnswer::Channel(channel))
+}
+
+fn one_of(given: &str, known: &[&str]) -> String {
+    let near = name::nearest(given, known.iter().copied());
+    let near = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
+    format!("{given:?} is not one of {}{near}", known.join(", "))
+}
+
+fn to_limits(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
+    let per = faults.take("rate_per", span(&settings.rate_per)).unwrap_or(Span::seconds(1));
+    let burst = if settings.rate_burst == 0 { settings.rate_count } else { settings.rate_burst };
+    let cap = |count: u32| (count > 0).then_some(count);
+    let limits = Limits {
+        rate: (settings.rate_count > 0).then_some(Rate { count: settings.rate_count, per, burst }),
+        gap: faults.take("gap", span(&settings.gap)),
+        per_minute: cap(settings.per_minute),
+        per_hour: cap(settings.per_hour),
+        per_day: cap(settings.per_day),
+    };
+    faults.take("limits", limits.validate());
+    limits
+}
+
+fn span(text: &str) -> Result<Option<Span>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Wait::parse(text, None).map_err(|error| error.to_string())? {
+        Wait::Span(span) => Ok(Some(span)),
+        Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. } => {
+            Err(format!("{text:?} has no exact length: write seconds, minutes or hours"))
+        }
+    }
+}
+
+async fn put_sequence(
+    node: &Node,
+    loaded: &Arc<Loaded>,
+    name: Name,
+    draft: Draft,
+) -> Result<PutAnswer, Error> {
+    // A draft is checked when it is put, so that publishing it holds no surprise.
+    let known = loaded.scope.sequences.values().find(|sequence| sequence.name == name);
+    compile(&draft, VersionNo(1), loaded)?;
+    let next = loaded.scope.sequences.keys().next_back().map_or(1, |last| last.0 + 1);
+    let sequence = match known {
+        Some(known) => Sequence { draft: Some(draft), ..known.clone() },
+        None => {
+            Sequence { no: SequenceNo(next), name, draft: Some(draft), latest: None, holds: Holds::default() }
+        }
+    };
+    let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
+    write(node, loaded, key, Format::Sequence, &sequence, Class::Event).await?;
+    Ok(PutAnswer::Sequence(sequence))
+}
+
+fn compile(
+    draft: &Draft,
+    no: VersionNo,
+    loaded: &Loaded,
+) -> Result<followupd_domain::sequence::Version, Error> {
+    let version = draft::compile(draft, no, &loaded.scope).map_err(Error::Invalid)?;
+    let mut faults = Faults::default();
+    for (i, step) in version.steps.iter().enumerate() {
+        let hours = Hours { ignore_quiet: true, ..step.hours.clone() };
+        let calendar =
+            Calendar { holidays: std::collections::BTreeSet::new(), ..loaded.scope.tenant.calendar.clone() };
+        let opens = calendar.next_open(Moment(0), &hours).is_some();
+        let never = "these hours never open: name business days, or give the tenant some";
+        faults.take(&format!("steps[{i}].business_days_only"), if opens { Ok(()) } else { Err(never) });
+    }
+    faults.none().map(|()| version)
+}
+
+async fn publish(node: &Node, loaded: &Arc<Loaded>, name: &Name) -> Result<PutAnswer, Error> {
+    let known = loaded.sequence(name.as_str())?;
+    let Some(draft) = &known.draft else {
+        let problem = "there is no draft to publish: put one first".to_owned();
+        return Err(Error::Refused { reason: "no_draft", problem });
+    };
+    let no = VersionNo(known.latest.map_or(1, |latest| latest.0 + 1));
+    let version = compile(draft, no, loaded)?;
+    let sequence = Sequence { draft: None, latest: Some(no), ..known.clone() };
+    let tenant = loaded.scope.tenant.no;
+    let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
+    let key = Key::sequence(loaded.shard, tenant, sequence.no);
+    commit.expects.push(loaded.expect(key.clone()));
+    record::put(&mut commit, key, Format::Sequence, &sequence)?;
+    record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
+    submit(node, commit).await?;
+    Ok(PutAnswer::Version(no))
+}
+
+async fn hold(
+    node: &Node,
+    loaded: &Arc<Loaded>,
+    scope: &ScopeName,
+    change: impl FnOnce(&mut Holds, Moment),
+) -> Result<PutAnswer, Error> {
+    let now = node.now();
+    let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
+    match scope {
+        ScopeName::Tenant => {
+            let mut tenant = loaded.scope.tenant.clone();
+            change(&mut tenant.holds, now);
+            write(node, loaded, Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit).await?;
+        }
+        ScopeName::Channel(name) => {
+            let mut channel = loaded.channel(name)?.clone();
+            change(&mut channel.holds, now);
+            write(node, loaded, Key::channel(shard, no, channel.no), Format::Channel, &channel, Class::Exit)
+                .await?;
+        }
+        ScopeName::Sequence(name) => {
+            let mut sequence = loaded.sequence(name.as_str())?.clone();
+            change(&mut sequence.holds, now);
+            write(
+                node,
+                loaded,
+                Key::sequence(shard, no, sequence.no),
+                Format::Sequence,
+                &sequence,
+                Class::Exit,
+            )
+            .await?;
+        }
+    }
+    Ok(PutAnswer::Done)
+}

@@ -1,0 +1,355 @@
+//! The actor of a shard: the table of its live enrollments and lanes, and their supervisor.
+//!
+//! Whoever wants something of an enrollment says so here; here it is activated, once at a time (E15), and let go
+//! when it has nothing left to do. An actor that fails is tried again with a growing pause, and its enrollment is
+//! quarantined when it keeps failing; nothing beside it stops. One timer starts the lanes that have work near.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use followupd_domain::lane::{Lane, WakeRow};
+use followupd_domain::{EnrollmentId, Moment, Shard, Span, TenantNo, limits as domain_limits};
+use followupd_store::LedgerOp;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::task::JoinHandle;
+
+use crate::api::{Changed, Error};
+use crate::call::CallEnded;
+use crate::enrollment::{Activation, Ask, EnrollmentActor, EnrollmentMsg};
+use crate::limits;
+use crate::loaded::TenantHandle;
+use crate::node::Node;
+use crate::pacer::{Grant, Opening, PacerActor, PacerMsg};
+
+/// What a shard can be told.
+pub(crate) enum ShardMsg {
+    /// A tenant lives here now; its lanes with rows, and when their first row is due.
+    Tenant(TenantHandle, Vec<(Lane, Moment)>),
+    /// A lane pulled a wake.
+    Rouse { row: WakeRow, grant: Grant, pacer: ActorRef<PacerMsg> },
+    /// A call has ended.
+    CallEnded(CallEnded),
+    /// Somebody asks something of an enrollment.
+    Ask { tenant: TenantNo, id: EnrollmentId, ask: Ask, reply: RpcReplyPort<Result<Changed, Error>> },
+    /// An enrollment has handled so many messages and has nothing under way.
+    Idle { id: EnrollmentId, handled: u64 },
+    /// Rows were written.
+    Wakes(Vec<WakeRow>),
+    /// An open send of a lane was settled.
+    Settled(Lane, EnrollmentId, LedgerOp),
+    /// Settings or holds of a tenant have changed.
+    ScopeChanged(TenantNo),
+    /// A lane has nothing due before then, having heard so many messages.
+    LaneIdle { lane: Lane, next_due: Moment, heard: u64 },
+    /// Some lane may have work near.
+    Look,
+}
+
+/// The actor.
+pub(crate) struct ShardActor;
+
+/// What a shard is made of.
+pub(crate) struct ShardArguments {
+    pub(crate) node: Arc<Node>,
+    pub(crate) shard: Shard,
+}
+
+struct LiveEnrollment {
+    actor: ActorRef<EnrollmentMsg>,
+    /// Messages sent to it.
+    sent: u64,
+    /// The lane whose row it has.
+    lane: Option<Lane>,
+}
+
+#[derive(Default)]
+struct LaneEntry {
+    pacer: Option<ActorRef<PacerMsg>>,
+    /// Wakes messages sent to the pacer.
+    sent: u64,
+    /// When its first row is due, while no pacer looks after it.
+    next_due: Option<Moment>,
+}
+
+/// A shard at work.
+pub(crate) struct ShardState {
+    node: Arc<Node>,
+    shard: Shard,
+    tenants: BTreeMap<TenantNo, TenantHandle>,
+    live: BTreeMap<EnrollmentId, LiveEnrollment>,
+    by_actor: BTreeMap<ActorId, EnrollmentId>,
+    lanes: BTreeMap<Lane, LaneEntry>,
+    /// Failures in a row.
+    failures: BTreeMap<EnrollmentId, u8>,
+    timer: Option<(Moment, JoinHandle<()>)>,
+}
+
+impl Actor for ShardActor {
+    type Msg = ShardMsg;
+    type State = ShardState;
+    type Arguments = ShardArguments;
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        arguments: ShardArguments,
+    ) -> Result<ShardState, ActorProcessingErr> {
+        Ok(ShardState {
+            node: arguments.node,
+            shard: arguments.shard,
+            tenants: BTreeMap::new(),
+            live: BTreeMap::new(),
+            by_actor: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            timer: None,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: ShardMsg,
+        state: &mut ShardState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ShardMsg::Tenant(tenant, lanes) => state.take_tenant(tenant, lanes),
+            ShardMsg::Rouse { row, grant, pacer } => {
+                let lane = Some(row.lane);
+                let message = EnrollmentMsg::Wake { row, grant, pacer };
+                state.tell(&myself, row.lane.tenant, row.enrollment, lane, message).await;
+            }
+            ShardMsg::CallEnded(ended) => {
+                let (tenant, id) = (ended.tenant, ended.send.enrollment);
+                state.tell(&myself, tenant, id, None, EnrollmentMsg::CallEnded(ended)).await;
+            }
+            ShardMsg::Ask { tenant, id, ask, reply } => {
+                state.tell(&myself, tenant, id, None, EnrollmentMsg::Ask(ask, reply)).await;
+            }
+            ShardMsg::Idle { id, handled } => state.let_go(id, handled),
+            ShardMsg::Wakes(rows) => state.wakes(rows),
+            ShardMsg::Settled(lane, id, op) => state.tell_lane(lane, PacerMsg::Settled(id, op)),
+            ShardMsg::ScopeChanged(tenant) => state.scope_changed(tenant),
+            ShardMsg::LaneIdle { lane, next_due, heard } => state.lane_idle(lane, next_due, heard),
+            ShardMsg::Look => state.timer = None,
+        }
+        state.start_lanes(&myself).await;
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        state: &mut ShardState,
+    ) -> Result<(), ActorProcessingErr> {
+        if let SupervisionEvent::ActorFailed(who, error) = event {
+            state.failed(&myself, who.get_id(), &error.to_string());
+            state.start_lanes(&myself).await;
+        }
+        Ok(())
+    }
+}
+
+impl ShardState {
+    fn take_tenant(&mut self, tenant: TenantHandle, lanes: Vec<(Lane, Moment)>) {
+        self.tenants.insert(tenant.no, tenant);
+        for (lane, next_due) in lanes {
+            self.due(lane, next_due);
+        }
+    }
+
+    fn due(&mut self, lane: Lane, at: Moment) {
+        let entry = self.lanes.entry(lane).or_default();
+        entry.next_due = Some(entry.next_due.map_or(at, |known| known.min(at)));
+    }
+
+    /// Tells an enrollment something, activating it where it sleeps.
+    async fn tell(
+        &mut self,
+        myself: &ActorRef<ShardMsg>,
+        tenant: TenantNo,
+        id: EnrollmentId,
+        lane: Option<Lane>,
+        message: EnrollmentMsg,
+    ) {
+        if !self.live.contains_key(&id) && !self.activate(myself, tenant, id).await {
+            return;
+        }
+        if let Some(live) = self.live.get_mut(&id) {
+            live.sent += 1;
+            live.lane = lane.or(live.lane);
+            // One that has just failed is found by its supervision event.
+            let _ = live.actor.send_message(message);
+        }
+    }
+
+    async fn activate(&mut self, myself: &ActorRef<ShardMsg>, tenant: TenantNo, id: EnrollmentId) -> bool {
+        let Some(tenant) = self.tenants.get(&tenant).cloned() else { return false };
+        let activation = Activation { node: Arc::clone(&self.node), tenant, id, shard: myself.clone() };
+        match Actor::spawn_linked(None, EnrollmentActor, activation, myself.get_cell()).await {
+            Ok((actor, _)) => {
+                self.by_actor.insert(actor.get_id(), id);
+                self.live.insert(id, LiveEnrollment { actor, sent: 0, lane: None });
+                true
+            }
+            Err(error) => {
+                tracing::error!(enrollment = %id, %error, "an enrollment cannot be activated");
+                false
+            }
+        }
+    }
+
+    /// Lets an enrollment go that has handled all it was sent.
+    fn let_go(&mut self, id: EnrollmentId, handled: u64) {
+        if self.live.get(&id).is_some_and(|live| live.sent == handled)
+            && let Some(live) = self.live.remove(&id)
+        {
+            self.by_actor.remove(&live.actor.get_id());
+            self.failures.remove(&id);
+            live.actor.stop(None);
+        }
+    }
+
+    fn wakes(&mut self, rows: Vec<WakeRow>) {
+        let mut by_lane: BTreeMap<Lane, Vec<WakeRow>> = BTreeMap::new();
+        for row in rows {
+            by_lane.entry(row.lane).or_default().push(row);
+        }
+        for (lane, rows) in by_lane {
+            let first = rows.iter().map(|row| row.due_at).min();
+            let entry = self.lanes.entry(lane).or_default();
+            match (&entry.pacer, first) {
+                (Some(pacer), _) => {
+                    entry.sent += 1;
+                    let _ = pacer.send_message(PacerMsg::Wakes(rows));
+                }
+                (None, Some(first)) => self.due(lane, first),
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn tell_lane(&self, lane: Lane, message: PacerMsg) {
+        if let Some(pacer) = self.lanes.get(&lane).and_then(|entry| entry.pacer.as_ref()) {
+            let _ = pacer.send_message(message);
+        }
+    }
+
+    fn scope_changed(&mut self, tenant: TenantNo) {
+        let now = self.node.now();
+        for (lane, entry) in self.lanes.iter_mut().filter(|(lane, _)| lane.tenant == tenant) {
+            match &entry.pacer {
+                Some(pacer) => drop(pacer.send_message(PacerMsg::ScopeChanged)),
+                // What was closed may be open now: it looks for itself.
+                None if lane.tenant == tenant => entry.next_due = Some(now),
+                None => {}
+            }
+        }
+    }
+
+    fn lane_idle(&mut self, lane: Lane, next_due: Moment, heard: u64) {
+        let Some(entry) = self.lanes.get_mut(&lane).filter(|entry| entry.sent == heard) else { return };
+        if let Some(pacer) = entry.pacer.take() {
+            pacer.stop(None);
+        }
+        entry.next_due = (next_due < Moment::FAR).then_some(next_due);
+    }
+
+    /// Starts the lanes that have work near, and sets the one timer for the next.
+    async fn start_lanes(&mut self, myself: &ActorRef<ShardMsg>) {
+        let near = self.node.now() + limits::NEAR;
+        let sleeping = self.lanes.iter().filter(|(_, entry)| entry.pacer.is_none());
+        let mut due: Vec<(Moment, Lane)> =
+            sleeping.filter_map(|(lane, entry)| entry.next_due.map(|at| (at, *lane))).collect();
+        due.sort();
+        for (at, lane) in due {
+            if at > near {
+                return self.look_at(at - limits::NEAR, myself);
+            }
+            self.start_lane(lane, myself).await;
+        }
+    }
+
+    async fn start_lane(&mut self, lane: Lane, myself: &ActorRef<ShardMsg>) {
+        let Some(tenant) = self.tenants.get(&lane.tenant).cloned() else { return };
+        let opening = Opening { node: Arc::clone(&self.node), tenant, lane, shard: myself.clone() };
+        let started = Actor::spawn_linked(None, PacerActor, opening, myself.get_cell()).await;
+        let retry_at = self.node.now() + limits::NEAR + limits::RETRY_STORE;
+        let entry = self.lanes.entry(lane).or_default();
+        match started {
+            Ok((pacer, _)) => *entry = LaneEntry { pacer: Some(pacer), sent: 0, next_due: None },
+            Err(error) => {
+                tracing::warn!(channel = lane.channel.0, %error, "a lane cannot start and is tried again");
+                entry.next_due = Some(retry_at);
+                self.look_at(retry_at - limits::NEAR, myself);
+            }
+        }
+    }
+
+    fn look_at(&mut self, at: Moment, myself: &ActorRef<ShardMsg>) {
+        if self.timer.as_ref().is_some_and(|(set, _)| *set <= at) {
+            return;
+        }
+        // The wall clock can jump ahead of a long pause: it is asked again now and then.
+        let pause = at.since(self.node.now()).max(Span(1)).min(limits::NEAR).0.unsigned_abs();
+        let myself = myself.clone();
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+            let _ = myself.send_message(ShardMsg::Look);
+        });
+        if let Some((_, old)) = self.timer.replace((at, timer)) {
+            old.abort();
+        }
+    }
+
+    /// An actor failed: a lane starts anew, an enrollment is tried again after a pause or quarantined.
+    fn failed(&mut self, myself: &ActorRef<ShardMsg>, who: ActorId, error: &str) {
+        if let Some(id) = self.by_actor.remove(&who) {
+            return self.enrollment_failed(myself, id, error);
+        }
+        let now = self.node.now();
+        let failed = |entry: &LaneEntry| entry.pacer.as_ref().is_some_and(|pacer| pacer.get_id() == who);
+        for (lane, entry) in self.lanes.iter_mut().filter(|(_, entry)| failed(entry)) {
+            tracing::error!(
+                tenant = lane.tenant.0,
+                channel = lane.channel.0,
+                error,
+                "a lane failed and starts anew"
+            );
+            *entry = LaneEntry { pacer: None, sent: 0, next_due: Some(now) };
+        }
+    }
+
+    fn enrollment_failed(&mut self, myself: &ActorRef<ShardMsg>, id: EnrollmentId, error: &str) {
+        let lane = self.live.remove(&id).and_then(|live| live.lane);
+        let failures = self.failures.entry(id).or_default();
+        *failures = failures.saturating_add(1);
+        let failures = *failures;
+        tracing::error!(enrollment = %id, failures, error, "an enrollment failed");
+        let Some(lane) = lane else { return };
+        let pause = Span(limits::RETRY_FAILED.0 << failures.min(16));
+        self.tell_lane(lane, PacerMsg::Failed(id, pause));
+        if failures >= domain_limits::ACTIVATION_FAILURES {
+            self.quarantine(myself, lane.tenant, id, error.to_owned());
+        }
+    }
+
+    fn quarantine(&self, myself: &ActorRef<ShardMsg>, tenant: TenantNo, id: EnrollmentId, reason: String) {
+        let shard = myself.clone();
+        tokio::spawn(async move {
+            let ask = Ask::Quarantine(reason);
+            let asked = shard.call(|reply| ShardMsg::Ask { tenant, id, ask, reply }, None).await;
+            tracing::error!(enrollment = %id, asked = asked.is_ok(), "an enrollment that kept failing is quarantined");
+        });
+    }
+}
+
+impl Drop for ShardState {
+    fn drop(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        self.node.shards().remove(&self.shard);
+    }
+}

@@ -1,0 +1,317 @@
+//! The on-disk keys. They are the order of everything: a range of them is what a lane pulls and a page lists.
+//!
+//! A key is a table byte, the shard, then what the table sorts by, all big-endian. Names of variable length stand
+//! last, or carry their length before them. Changing anything here is a new format.
+
+use followupd_domain::event::EventKey;
+use followupd_domain::funnel::Metric;
+use followupd_domain::lane::{Lane, Queue, WakeRow};
+use followupd_domain::target::TargetRef;
+use followupd_domain::time::Moment;
+use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+
+/// The bytes a row stands under.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Vec<u8>);
+
+/// The shard of what belongs to no tenant: the directory of names and the store's own row.
+pub const SYSTEM: Shard = Shard(u16::MAX);
+
+/// The first byte of a key: what kind of row it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Table {
+    /// Names of tenants, to their numbers.
+    Name = b'a',
+    /// Contacts.
+    Contact = b'c',
+    /// Ids of events that were accepted.
+    Event = b'd',
+    /// Enrollments with their latest history.
+    Enrollment = b'e',
+    /// Events that several enrollments still have to consume.
+    FanOut = b'f',
+    /// Older history of enrollments.
+    History = b'h',
+    /// Limits of lanes.
+    Ledger = b'l',
+    /// Funnel counters.
+    Count = b'n',
+    /// Tenants, channels, sequences: the scopes an intent expects.
+    Scope = b's',
+    /// Targets: their facts and who is enrolled about them.
+    Target = b't',
+    /// Published versions of sequences.
+    Version = b'v',
+    /// Wakes.
+    Wake = b'w',
+    /// The store's own row.
+    Store = b'x',
+}
+
+impl Key {
+    /// The key of these bytes, as a store read them.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Key(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The shard it lies in; `None` when it is too short to be a key of ours.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        let (_, rest) = self.0.split_first().filter(|(table, _)| **table > 0)?;
+        rest.first_chunk::<2>().map(|shard| Shard(u16::from_be_bytes(*shard)))
+    }
+
+    fn start(table: Table, shard: Shard) -> Self {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(table as u8);
+        bytes.extend_from_slice(&shard.0.to_be_bytes());
+        Key(bytes)
+    }
+
+    fn u32(mut self, n: u32) -> Self {
+        self.0.extend_from_slice(&n.to_be_bytes());
+        self
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// The first key after every key that begins with this one.
+    #[must_use]
+    pub fn after_prefix(&self) -> Key {
+        let mut bytes = self.0.clone();
+        while let Some(last) = bytes.pop() {
+            if last < u8::MAX {
+                bytes.push(last + 1);
+                return Key(bytes);
+            }
+        }
+        Key(vec![u8::MAX; 16])
+    }
+
+    /// The first key after this one.
+    #[must_use]
+    pub fn successor(&self) -> Key {
+        let mut bytes = self.0.clone();
+        bytes.push(0);
+        Key(bytes)
+    }
+
+    /// Begins every key of a table in a shard.
+    #[must_use]
+    pub fn table(table: Table, shard: Shard) -> Key {
+        Key::start(table, shard)
+    }
+
+    /// The store's own row.
+    #[must_use]
+    pub fn store() -> Key {
+        Key::start(Table::Store, SYSTEM)
+    }
+
+    /// A tenant's name.
+    #[must_use]
+    pub fn tenant_name(name: &str) -> Key {
+        Key::start(Table::Name, SYSTEM).bytes(name.as_bytes())
+    }
+
+    /// Begins the scopes of a tenant.
+    #[must_use]
+    pub fn scopes(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Scope, shard).u32(tenant.0)
+    }
+
+    /// A tenant's scope: settings and holds.
+    #[must_use]
+    pub fn tenant(shard: Shard, tenant: TenantNo) -> Key {
+        Key::scopes(shard, tenant).bytes(b"a")
+    }
+
+    /// A channel's scope.
+    #[must_use]
+    pub fn channel(shard: Shard, tenant: TenantNo, channel: ChannelNo) -> Key {
+        Key::scopes(shard, tenant).bytes(b"c").u32(channel.0)
+    }
+
+    /// A sequence's scope.
+    #[must_use]
+    pub fn sequence(shard: Shard, tenant: TenantNo, sequence: SequenceNo) -> Key {
+        Key::scopes(shard, tenant).bytes(b"s").u32(sequence.0)
+    }
+
+    /// A published version.
+    #[must_use]
+    pub fn version(shard: Shard, tenant: TenantNo, sequence: SequenceNo, version: VersionNo) -> Key {
+        Key::versions(shard, tenant).u32(sequence.0).u32(version.0)
+    }
+
+    /// Begins the published versions of a tenant's sequences.
+    #[must_use]
+    pub fn versions(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Version, shard).u32(tenant.0)
+    }
+
+    /// The sequence in a key of [`Key::version`]; `None` for any other key.
+    #[must_use]
+    pub fn to_version_sequence(&self) -> Option<SequenceNo> {
+        let rest = self.0.strip_prefix(&[Table::Version as u8])?;
+        let sequence = rest.get(6..10)?.try_into().ok()?;
+        Some(SequenceNo(u32::from_be_bytes(sequence)))
+    }
+
+    /// A contact.
+    #[must_use]
+    pub fn contact(shard: Shard, tenant: TenantNo, contact: &str) -> Key {
+        Key::start(Table::Contact, shard).u32(tenant.0).bytes(contact.as_bytes())
+    }
+
+    /// A target.
+    #[must_use]
+    pub fn target(shard: Shard, tenant: TenantNo, target: &TargetRef) -> Key {
+        Key::start(Table::Target, shard)
+            .u32(tenant.0)
+            .bytes(&[target.kind.code()])
+            .bytes(target.id.as_bytes())
+    }
+
+    /// An enrollment.
+    #[must_use]
+    pub fn enrollment(id: EnrollmentId) -> Key {
+        let bytes = id.as_bytes();
+        Key::start(Table::Enrollment, id.shard()).bytes(&bytes[..6]).bytes(&bytes[8..])
+    }
+
+    /// The history row of an enrollment that begins with its `first` entry.
+    #[must_use]
+    pub fn history(id: EnrollmentId, first: u32) -> Key {
+        Key::histories(id).u32(first)
+    }
+
+    /// Begins the history rows of an enrollment.
+    #[must_use]
+    pub fn histories(id: EnrollmentId) -> Key {
+        let bytes = id.as_bytes();
+        Key::start(Table::History, id.shard()).bytes(&bytes[..6]).bytes(&bytes[8..])
+    }
+
+    /// An accepted event's id.
+    #[must_use]
+    pub fn event(shard: Shard, tenant: TenantNo, event: &EventKey) -> Key {
+        Key::start(Table::Event, shard).u32(tenant.0).event_key(event)
+    }
+
+    /// What an event still has to move.
+    #[must_use]
+    pub fn fan_out(shard: Shard, tenant: TenantNo, event: &EventKey) -> Key {
+        Key::fan_outs(shard, tenant).event_key(event)
+    }
+
+    /// Begins the events of a tenant that still have to move something.
+    #[must_use]
+    pub fn fan_outs(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::FanOut, shard).u32(tenant.0)
+    }
+
+    fn event_key(self, event: &EventKey) -> Key {
+        // The source's length stands before it, so that no two pairs of source and id share a key.
+        let length = u8::try_from(event.source.len()).unwrap_or(u8::MAX);
+        self.bytes(&[length]).bytes(event.source.as_bytes()).bytes(event.id.as_bytes())
+    }
+
+    /// A lane's limits.
+    #[must_use]
+    pub fn ledger(shard: Shard, lane: Lane) -> Key {
+        Key::start(Table::Ledger, shard).u32(lane.tenant.0).u32(lane.channel.0)
+    }
+
+    /// A number of a funnel.
+    #[must_use]
+    pub fn count(
+        shard: Shard,
+        tenant: TenantNo,
+        sequence: SequenceNo,
+        version: VersionNo,
+        metric: Metric,
+    ) -> Key {
+        Key::counts(shard, tenant, sequence).u32(version.0).bytes(&metric.to_bytes())
+    }
+
+    /// Begins the numbers of a sequence's funnel.
+    #[must_use]
+    pub fn counts(shard: Shard, tenant: TenantNo, sequence: SequenceNo) -> Key {
+        Key::start(Table::Count, shard).u32(tenant.0).u32(sequence.0)
+    }
+
+    /// Begins the wakes of a tenant's lanes.
+    #[must_use]
+    pub fn lanes(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Wake, shard).u32(tenant.0)
+    }
+
+    /// Begins the wakes of a lane.
+    #[must_use]
+    pub fn lane(shard: Shard, lane: Lane) -> Key {
+        Key::lanes(shard, lane.tenant).u32(lane.channel.0)
+    }
+
+    /// Begins the wakes of a queue.
+    #[must_use]
+    pub fn queue(shard: Shard, lane: Lane, queue: &Queue) -> Key {
+        Key::lane(shard, lane).bytes(&queue.to_bytes())
+    }
+
+    /// A wake.
+    #[must_use]
+    pub fn wake(row: &WakeRow) -> Key {
+        let bytes = row.enrollment.as_bytes();
+        Key::queue(row.enrollment.shard(), row.lane, &row.queue)
+            // Moments are positive in practice; the flipped sign bit keeps the order for all of them.
+            .bytes(&(row.due_at.0 as u64 ^ (1 << 63)).to_be_bytes())
+            .bytes(&bytes[..6])
+            .bytes(&bytes[8..])
+    }
+
+    /// The wake under a key of [`Key::wake`]; `None` for any other key.
+    #[must_use]
+    pub fn to_wake(&self) -> Option<WakeRow> {
+        let bytes = self.0.strip_prefix(&[Table::Wake as u8])?;
+        let (shard, rest) = bytes.split_first_chunk::<2>()?;
+        let (tenant, rest) = rest.split_first_chunk::<4>()?;
+        let (channel, rest) = rest.split_first_chunk::<4>()?;
+        let (queue, rest) = rest.split_first_chunk::<{ Queue::LEN }>()?;
+        let (due, rest) = rest.split_first_chunk::<8>()?;
+        let id: &[u8; 10] = rest.try_into().ok()?;
+        let mut enrollment = [0; EnrollmentId::LEN];
+        enrollment[..6].copy_from_slice(&id[..6]);
+        enrollment[6..8].copy_from_slice(shard);
+        enrollment[8..].copy_from_slice(&id[6..]);
+        Some(WakeRow {
+            lane: Lane {
+                tenant: TenantNo(u32::from_be_bytes(*tenant)),
+                channel: ChannelNo(u32::from_be_bytes(*channel)),
+            },
+            queue: Queue::from_bytes(queue),
+            due_at: Moment((u64::from_be_bytes(*due) ^ (1 << 63)) as i64),
+            enrollment: EnrollmentId::from_bytes(enrollment),
+        })
+    }
+}
+
+impl std::fmt::Debug for Key {
+    /// The table's letter and the rest in hexadecimal: what stands there can be a person's id.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (table, rest) = self.0.split_first().unwrap_or((&b'?', &[]));
+        write!(f, "{}:", char::from(*table))?;
+        rest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,227 @@
+-- A lane's limits: followupd_domain::ledger in Lua, on the same bytes and with the same results. A property test
+-- holds the two together; change neither alone. Numbers are doubles, exact to 2^53, which the ledger stays below.
+
+local PARTS, CELLS, AHEAD = 64, 68, 3
+local MINUTE, HOUR = 60000, 3600000
+local LAST_MOMENT, EXACT, U32 = 8000000000000, 9007199254740992, 4294967295
+local LONGEST_MS, START_WITHIN = 366 * 86400000, 2000
+local NO_DAY = -2147483648
+local LEDGER_LEN = 601
+local HEAD = '<Bi8i8i8i8i8i4I4I4I4'
+local RING = '<' .. string.rep('I4', CELLS)
+-- The limits in the order of LimitName.
+local RATE, GAP, PER_MINUTE, PER_HOUR, PER_DAY = 0, 1, 2, 3, 4
+
+local function clamp(n, least, most) return math.max(least, math.min(n, most)) end
+local function bounded(at) return clamp(at, 0, LAST_MOMENT) end
+local function up(n) return math.min(n + 1, U32) end
+local function down(n) return math.max(n - 1, 0) end
+
+-- Rings -----------------------------------------------------------------------------------------------------------
+
+local function new_ring(span)
+  local ring = { span = span }
+  for cell = 0, CELLS - 1 do ring[cell] = 0 end
+  return ring
+end
+
+local function sub_window(at, span) return math.floor(at * PARTS / span) end
+local function sub_window_begin(k, span) return math.floor((k * span + PARTS - 1) / PARTS) end
+
+-- When a cap allows one more besides `open` ones; nil while open ones use it up.
+local function ring_free(ring, mark, cap, open)
+  local room = cap - up(open)
+  if room < 0 then return nil end
+  local newest, newer = sub_window(mark, ring.span) + AHEAD, 0
+  for k = newest, newest - CELLS + 1, -1 do
+    newer = newer + ring[k % CELLS]
+    if newer > room then return sub_window_begin(k + PARTS + 1, ring.span) end
+  end
+  return 0
+end
+
+local function ring_advance(ring, mark, to)
+  local newest = sub_window(to, ring.span) + AHEAD
+  local first = math.max(sub_window(mark, ring.span) + AHEAD + 1, newest - CELLS + 1)
+  for k = first, newest do ring[k % CELLS] = 0 end
+end
+
+local function ring_change(ring, mark, at, change)
+  local k, now = sub_window(at, ring.span), sub_window(mark, ring.span)
+  if k >= now - PARTS and k <= now + AHEAD then ring[k % CELLS] = change(ring[k % CELLS]) end
+end
+
+-- Bytes -----------------------------------------------------------------------------------------------------------
+
+local function new_ledger()
+  return {
+    mark = 0, last = nil, arrival = 0, interval = 0, next_day_at = 0, day = NO_DAY, count = 0, after = 0, open = 0,
+    minute = new_ring(MINUTE), hour = new_ring(HOUR),
+  }
+end
+
+local function within(n, least, most) return n >= least and n <= most end
+
+-- The ledger of these bytes; nil when no ledger wrote them.
+local function decode_ledger(bytes)
+  if #bytes ~= LEDGER_LEN or string.byte(bytes) ~= 1 then return nil end
+  local ledger, _, last, position = {}, nil, nil, nil
+  _, ledger.mark, last, ledger.arrival, ledger.interval, ledger.next_day_at, ledger.day, ledger.count, ledger.after,
+    ledger.open, position = struct.unpack(HEAD, bytes)
+  if not (within(ledger.mark, 0, LAST_MOMENT) and within(last, -1, LAST_MOMENT) and within(ledger.arrival, 0, EXACT)
+      and within(ledger.interval, 0, LONGEST_MS * 1000) and within(ledger.next_day_at, 0, LAST_MOMENT)) then
+    return nil
+  end
+  if last >= 0 then ledger.last = last end
+  for name, span in pairs({ minute = MINUTE, hour = HOUR }) do
+    local cells = { struct.unpack(RING, bytes, name == 'minute' and position or position + 4 * CELLS) }
+    local ring = { span = span }
+    for cell = 0, CELLS - 1 do ring[cell] = cells[cell + 1] end
+    ledger[name] = ring
+  end
+  return ledger
+end
+
+local function encode_ledger(ledger)
+  return struct.pack(HEAD, 1, ledger.mark, ledger.last or -1, ledger.arrival, ledger.interval, ledger.next_day_at,
+      ledger.day, ledger.count, ledger.after, ledger.open)
+    .. struct.pack(RING, unpack(ledger.minute, 0, CELLS - 1))
+    .. struct.pack(RING, unpack(ledger.hour, 0, CELLS - 1))
+end
+
+-- Limits ----------------------------------------------------------------------------------------------------------
+
+local function rate_interval(rate)
+  local per, count = clamp(rate.per, 1, LONGEST_MS) * 1000, math.max(rate.count, 1)
+  local rest = per % count
+  return (per - rest) / count + (rest ~= 0 and 1 or 0)
+end
+
+-- The arrival time as far as the rate can stand behind it.
+local function arrival_under(ledger, rate)
+  if not ledger.last then return 0 end
+  local last, interval = ledger.last * 1000, rate_interval(rate)
+  return math.min(clamp(ledger.arrival, last + interval, last + interval * math.max(rate.burst, 1)), EXACT)
+end
+
+local function rate_free(ledger, rate)
+  local spare = rate.burst - up(ledger.open)
+  if spare < 0 then return nil end
+  local at = arrival_under(ledger, rate) - rate_interval(rate) * spare
+  if at <= 0 then return 0 end
+  local rest = at % 1000
+  return (at - rest) / 1000 + (rest ~= 0 and 1 or 0)
+end
+
+local function gap_free(ledger, gap)
+  if ledger.open > 0 then return nil end
+  return ledger.last and ledger.last + gap or 0
+end
+
+local function day_free(ledger, cap, now, day, next_day_at)
+  if ledger.open >= cap then return nil end
+  local count = day > ledger.day and ledger.after or ledger.count
+  if count < cap - ledger.open then return now end
+  return math.max(next_day_at, now + 1)
+end
+
+local function clamped(ledger, now) return math.max(math.min(now, LAST_MOMENT), ledger.mark) end
+
+local function raise_mark(ledger, now)
+  now = clamped(ledger, now)
+  ring_advance(ledger.minute, ledger.mark, now)
+  ring_advance(ledger.hour, ledger.mark, now)
+  ledger.mark = now
+end
+
+local function reached(ledger, day, next_day_at)
+  if day < ledger.day then day, next_day_at = ledger.day, ledger.next_day_at end
+  return day, bounded(next_day_at)
+end
+
+-- The limit that allows one more send last and when; the moment is nil while open sends use it up. Nothing: now.
+local function refusal(ledger, limits, now, day, next_day_at)
+  now = clamped(ledger, now)
+  day, next_day_at = reached(ledger, day, next_day_at)
+  local latest, latest_at = nil, now
+  local function open_or_later(name, free)
+    if free and free > latest_at then latest, latest_at = name, free end
+    return not free
+  end
+  if limits.rate and open_or_later(RATE, rate_free(ledger, limits.rate)) then return RATE end
+  if limits.gap and open_or_later(GAP, gap_free(ledger, limits.gap)) then return GAP end
+  if limits.per_minute
+    and open_or_later(PER_MINUTE, ring_free(ledger.minute, ledger.mark, limits.per_minute, ledger.open)) then
+    return PER_MINUTE
+  end
+  if limits.per_hour
+    and open_or_later(PER_HOUR, ring_free(ledger.hour, ledger.mark, limits.per_hour, ledger.open)) then
+    return PER_HOUR
+  end
+  if limits.per_day
+    and open_or_later(PER_DAY, day_free(ledger, limits.per_day, now, day, next_day_at)) then
+    return PER_DAY
+  end
+  if latest then return latest, latest_at end
+end
+
+-- Changes ---------------------------------------------------------------------------------------------------------
+
+-- Charges one send; answers the limit and moment of a refusal, and then has changed nothing.
+local function charge_ledger(ledger, limits, now, day, next_day_at)
+  local limit, at = refusal(ledger, limits, now, day, next_day_at)
+  if limit then return limit, at end
+  raise_mark(ledger, now)
+  day, next_day_at = reached(ledger, day, next_day_at)
+  if day > ledger.day then ledger.count, ledger.after = ledger.after, 0 end
+  ledger.day, ledger.next_day_at = day, next_day_at
+  ledger.interval = 0
+  if limits.rate then
+    ledger.interval = rate_interval(limits.rate)
+    ledger.arrival = arrival_under(ledger, limits.rate)
+  end
+  ledger.open = up(ledger.open)
+end
+
+-- Moves an open charge to the start of its call; nil for a start that nobody saw.
+local function settle_ledger(ledger, charge, started_at)
+  if not charge.open then return end
+  ledger.open = down(ledger.open)
+  local at
+  if started_at then
+    at = bounded(math.max(started_at, charge.at))
+    raise_mark(ledger, at)
+  else
+    at = bounded(charge.at + START_WITHIN)
+  end
+  ring_change(ledger.minute, ledger.mark, at, up)
+  ring_change(ledger.hour, ledger.mark, at, up)
+  ledger.arrival = math.min(math.max(ledger.arrival, at * 1000) + ledger.interval, EXACT)
+  ledger.last = math.max(ledger.last or at, at)
+  local next_day = at >= charge.next_day_at
+  if (not next_day or not started_at) and charge.day == ledger.day then ledger.count = up(ledger.count) end
+  if next_day then
+    if charge.day == ledger.day then
+      ledger.after = up(ledger.after)
+    else
+      ledger.count = up(ledger.count)
+    end
+  end
+end
+
+-- Gives a charge back.
+local function refund_ledger(ledger, charge)
+  if charge.open then
+    ledger.open = down(ledger.open)
+    return
+  end
+  ring_change(ledger.minute, ledger.mark, charge.at, down)
+  ring_change(ledger.hour, ledger.mark, charge.at, down)
+  if charge.day ~= ledger.day then return end
+  if charge.at < charge.next_day_at then
+    ledger.count = down(ledger.count)
+  else
+    ledger.after = down(ledger.after)
+  end
+end
+
