@@ -86,6 +86,9 @@ pub const REOPEN_AFTER: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to open.
 pub const REOPEN_AFTER_MAX: Duration = Duration::from_secs(10);
 
+/// A store that stays open so long has recovered, and its next failure begins with the first pause again.
+pub const REOPENED_WELL_AFTER: Duration = Duration::from_secs(30);
+
 /// Op ids a Redis shard remembers: more than one owner can have under way.
 pub const OPS_REMEMBERED: usize = 8 * GROUP_COMMITS;
 
@@ -113,4 +116,5 @@ const _: () = assert!(5 * GROUP_FLOOR < GROUP_COMMITS / 2);
 const _: () = assert!(GROUP_BYTES + 5 * COMMIT_BYTES < MEMTABLE_BYTES);
 const _: () = assert!(JOURNAL_BYTES >= 64 * MIB && JOURNAL_BYTES >= 4 * MEMTABLE_BYTES);
 const _: () = assert!(FREE_BYTES_MIN / FREE_CRITICAL_SHARE > (JOURNAL_BYTES + 4 * MEMTABLE_BYTES) as u64);
+const _: () = assert!(REOPEN_AFTER_MAX.as_millis() < REOPENED_WELL_AFTER.as_millis());
 const _: () = assert!(OPS_REMEMBERED >= QUEUE_COMMITS);

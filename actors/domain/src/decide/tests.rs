@@ -137,8 +137,8 @@ impl Sample {
         self.take(holds::release)
     }
 
-    /// The contact and target take in an event, then the enrollment decides what it means.
-    fn hears(&mut self, event: &Event) -> Vec<Decision> {
+    /// The contact and target take in an event; whether the contact opted out by it.
+    fn learns(&mut self, event: &Event) -> bool {
         let opted_out = event.opts_out(&self.scope.tenant);
         if opted_out {
             let kinds = event.channel.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);
@@ -151,6 +151,12 @@ impl Sample {
                 terminal,
             });
         }
+        opted_out
+    }
+
+    /// The contact and target take in an event, then the enrollment decides what it means.
+    fn hears(&mut self, event: &Event) -> Vec<Decision> {
+        let opted_out = self.learns(event);
         self.take(|view| leaves::event(view, event, opted_out))
     }
 

@@ -18,6 +18,9 @@ struct Writer {
     shared: Arc<Shared>,
     last: Version,
     looked_at: Option<Instant>,
+    opened_at: Instant,
+    /// How long to wait before the next attempt to open.
+    pause: Duration,
 }
 
 /// Refuses everything once the thread is gone, also when it panicked.
@@ -34,7 +37,8 @@ impl Drop for End {
 
 /// Starts the thread. `last` is the number of the last commit.
 pub(super) fn start(shared: Arc<Shared>, last: Version) -> Result<JoinHandle<()>, std::io::Error> {
-    let mut writer = Writer { shared, last, looked_at: None };
+    let mut writer =
+        Writer { shared, last, looked_at: None, opened_at: Instant::now(), pause: limits::REOPEN_AFTER };
     std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
         let _end = End(Arc::clone(&writer.shared));
         writer.run();
@@ -131,19 +135,24 @@ impl Writer {
         self.shared.monitor.set(State::Reopening(cause));
         self.shared.inbox.refuse();
         self.close(failed);
-        let mut pause = limits::REOPEN_AFTER;
+        // One that opens and fails at once, as on a full disk, does not begin with short pauses each time.
+        if self.opened_at.elapsed() > limits::REOPENED_WELL_AFTER {
+            self.pause = limits::REOPEN_AFTER;
+        }
         loop {
+            let pause = self.pause;
             if self.shared.inbox.sleep(pause) {
                 return false;
             }
+            self.pause = (pause * 2).min(limits::REOPEN_AFTER_MAX);
             match self.open() {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::warn!(cause = chain(&*error), ?pause, "the store cannot be opened yet")
                 }
             }
-            pause = (pause * 2).min(limits::REOPEN_AFTER_MAX);
         }
+        self.opened_at = Instant::now();
         tracing::info!(last = self.last.0, "the store is open again");
         self.shared.monitor.set(State::Ready);
         self.shared.inbox.accept();

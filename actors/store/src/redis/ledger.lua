@@ -5,7 +5,7 @@ local PARTS, CELLS, AHEAD = 64, 68, 3
 local MINUTE, HOUR = 60000, 3600000
 local LAST_MOMENT, EXACT, U32 = 8000000000000, 9007199254740992, 4294967295
 local LONGEST_MS, START_WITHIN = 366 * 86400000, 2000
-local NO_DAY = -2147483648
+local NO_DAY, LAST_DAY = -2147483648, 2147483647
 local LEDGER_LEN = 601
 local HEAD = '<Bi8i8i8i8i8i4I4I4I4'
 local RING = '<' .. string.rep('I4', CELLS)
@@ -89,6 +89,29 @@ local function encode_ledger(ledger)
     .. struct.pack(RING, unpack(ledger.hour, 0, CELLS - 1))
 end
 
+-- Days ------------------------------------------------------------------------------------------------------------
+
+-- The day of a moment that lies in a day or the next.
+local function day_at(day, next_day_at, moment)
+  return moment >= next_day_at and math.min(day + 1, LAST_DAY) or day
+end
+
+-- The name of the field that counts a day; nil for one that is over or further on.
+local function day_field(ledger, day)
+  local ahead = day - ledger.day
+  return ahead == 0 and 'count' or ahead == 1 and 'after' or nil
+end
+
+local function count_on(ledger, day)
+  local field = day_field(ledger, day)
+  return field and ledger[field] or 0
+end
+
+local function day_change(ledger, day, change)
+  local field = day_field(ledger, day)
+  if field then ledger[field] = change(ledger[field]) end
+end
+
 -- Limits ----------------------------------------------------------------------------------------------------------
 
 local function rate_interval(rate)
@@ -120,8 +143,7 @@ end
 
 local function day_free(ledger, cap, now, day, next_day_at)
   if ledger.open >= cap then return nil end
-  local count = day > ledger.day and ledger.after or ledger.count
-  if count < cap - ledger.open then return now end
+  if count_on(ledger, day_at(day, next_day_at, now)) < cap - ledger.open then return now end
   return math.max(next_day_at, now + 1)
 end
 
@@ -173,7 +195,7 @@ local function charge_ledger(ledger, limits, now, day, next_day_at)
   if limit then return limit, at end
   raise_mark(ledger, now)
   day, next_day_at = reached(ledger, day, next_day_at)
-  if day > ledger.day then ledger.count, ledger.after = ledger.after, 0 end
+  if day > ledger.day then ledger.count, ledger.after = count_on(ledger, day), 0 end
   ledger.day, ledger.next_day_at = day, next_day_at
   ledger.interval = 0
   if limits.rate then
@@ -198,15 +220,9 @@ local function settle_ledger(ledger, charge, started_at)
   ring_change(ledger.hour, ledger.mark, at, up)
   ledger.arrival = math.min(math.max(ledger.arrival, at * 1000) + ledger.interval, EXACT)
   ledger.last = math.max(ledger.last or at, at)
-  local next_day = at >= charge.next_day_at
-  if (not next_day or not started_at) and charge.day == ledger.day then ledger.count = up(ledger.count) end
-  if next_day then
-    if charge.day == ledger.day then
-      ledger.after = up(ledger.after)
-    else
-      ledger.count = up(ledger.count)
-    end
-  end
+  local day = day_at(charge.day, charge.next_day_at, at)
+  day_change(ledger, day, up)
+  if not started_at and day ~= charge.day then day_change(ledger, charge.day, up) end
 end
 
 -- Gives a charge back.
@@ -217,11 +233,6 @@ local function refund_ledger(ledger, charge)
   end
   ring_change(ledger.minute, ledger.mark, charge.at, down)
   ring_change(ledger.hour, ledger.mark, charge.at, down)
-  if charge.day ~= ledger.day then return end
-  if charge.at < charge.next_day_at then
-    ledger.count = down(ledger.count)
-  else
-    ledger.after = down(ledger.after)
-  end
+  day_change(ledger, day_at(charge.day, charge.next_day_at, charge.at), down)
 end
 
