@@ -20,6 +20,9 @@ pub const STEPS: usize = 100;
 /// Bytes of one step's subject and body before rendering.
 pub const CONTENT_BYTES: usize = 64 * 1_024;
 
+/// Bytes of all texts of one sequence together: a version is one record of a store.
+pub const SEQUENCE_BYTES: usize = 512 * 1_024;
+
 /// Bytes of a rendered message; above the content, because variables grow it.
 pub const RENDERED_BYTES: usize = 256 * 1_024;
 
@@ -72,6 +75,7 @@ pub const PAST_HOLDS: usize = 64;
 
 const _: () = assert!(NAME_BYTES < ID_BYTES);
 const _: () = assert!(CONTENT_BYTES <= RENDERED_BYTES);
+const _: () = assert!(2 * CONTENT_BYTES <= SEQUENCE_BYTES);
 const _: () = assert!(MAX_LIFETIME.0 <= LONGEST_WAIT.0);
 const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
 const _: () = assert!(EVENT_MEMORY.0 < TERMINAL_FACTS.0);

@@ -86,9 +86,9 @@ pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
     let environment = environment();
     let values = values(view);
     let one = |template: &str| {
-        let rendered = environment.render_str(template, &values).map_err(|error| match error.kind() {
-            ErrorKind::UndefinedError => SendFailure::MissingVariable,
-            _ => SendFailure::Render,
+        let rendered = environment.render_str(template, &values).map_err(|error| {
+            let missing = error.kind() == ErrorKind::UndefinedError;
+            if missing { SendFailure::MissingVariable } else { SendFailure::Render }
         })?;
         if rendered.len() > limits::RENDERED_BYTES { Err(SendFailure::Render) } else { Ok(rendered) }
     };

@@ -7,7 +7,8 @@ use crate::calendar::{Calendar, Zone};
 use crate::channel::Kind;
 use crate::ids::{ChannelNo, TenantNo};
 use crate::name::Name;
-use crate::scope::Holds;
+use crate::scope::{Holds, PastHold};
+use crate::time::Moment;
 
 /// A tenant: a scope that every intent of its enrollments expects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,14 +27,45 @@ pub struct Tenant {
     pub stop_words: BTreeSet<String>,
     /// The channel of a kind that a step means when it names only the kind.
     pub default_channels: BTreeMap<Kind, ChannelNo>,
-    /// What keeps it from sending, now and before.
+    /// What keeps it from sending, now and before; times it was off that have ended are among them.
     pub holds: Holds,
+    /// Since when it is off, where it was on before.
+    pub off_since: Option<Moment>,
 }
 
 impl Tenant {
+    /// Switches it on or off. Off is a hold: waits that ran through it are pushed back when it is on again.
+    pub fn switch(&mut self, on: bool, now: Moment) {
+        match (self.on, on) {
+            (true, false) => self.off_since = Some(now),
+            (false, true) => {
+                let off = self.off_since.take();
+                self.holds.past.extend(off.map(|since| PastHold { since, until: now.max(since) }));
+            }
+            (true, true) | (false, false) => {}
+        }
+        self.on = on;
+    }
+
     /// The zone whose hours apply to a contact.
     #[must_use]
     pub fn zone_of(&self, contact: Option<Zone>) -> Zone {
         contact.filter(|_| self.contact_time_zone).unwrap_or(self.calendar.zone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::samples;
+
+    #[test]
+    fn being_off_is_a_hold_that_ends_when_it_is_switched_on() {
+        let mut tenant = samples::scope().tenant;
+        for (on, at) in [(false, 10), (false, 15), (true, 20), (true, 25)] {
+            tenant.switch(on, Moment(at));
+        }
+        assert_eq!(tenant.holds.past, [PastHold { since: Moment(10), until: Moment(20) }]);
+        assert!(tenant.on);
     }
 }

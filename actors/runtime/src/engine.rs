@@ -44,12 +44,12 @@ pub struct Config {
 }
 
 /// The store's own row.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct StoreRow {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoreRow {
     /// The key under which send ids are checked.
-    key: IdKey,
+    pub(crate) key: IdKey,
     /// The number of the next tenant.
-    next_tenant: u32,
+    pub(crate) next_tenant: u32,
 }
 
 /// A running engine.
@@ -132,7 +132,8 @@ impl Engine {
             Ok(handle) => handle,
             Err(_) => {
                 // Its settings are checked before it takes a number.
-                settings::to_tenant(&settings, settings::new_tenant(TenantNo(0), parsed.clone()))?;
+                let tenant = settings::new_tenant(TenantNo(0), parsed.clone());
+                settings::to_tenant(&settings, tenant, self.node.now())?;
                 self.begin_tenant(parsed).await?
             }
         };

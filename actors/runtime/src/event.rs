@@ -30,10 +30,10 @@ use crate::record::{self, Facts, Read, Transition, read_or_default};
 /// An event that enrollments still have to consume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FanOut {
-    event: Event,
-    opted_out: bool,
-    trace: TraceId,
-    enrollments: Vec<EnrollmentId>,
+    pub(crate) event: Event,
+    pub(crate) opted_out: bool,
+    pub(crate) trace: TraceId,
+    pub(crate) enrollments: Vec<EnrollmentId>,
 }
 
 /// Accepts a batch, in its order for each contact; the answers stand in the order of the events.
@@ -133,7 +133,9 @@ impl<'a> Acceptance<'a> {
     async fn commit(self, caller: &Caller) -> Result<Option<EventAnswer>, Error> {
         match self.affected.as_slice() {
             [] => {
-                let commit = self.acceptance(Commit::new(Class::Event, self.tenant.no, self.loaded.shard))?;
+                // A store that runs full refuses events, but never an opt-out.
+                let class = if self.opted_out { Class::Exit } else { Class::Event };
+                let commit = self.acceptance(Commit::new(class, self.tenant.no, self.loaded.shard))?;
                 Ok(self.submit(commit).await?.then(|| answer(Vec::new())))
             }
             [only] => match self.ends_at_once(*only, caller).await? {

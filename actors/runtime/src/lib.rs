@@ -13,6 +13,8 @@ mod enroll;
 mod enrollment;
 mod env;
 mod event;
+#[cfg(test)]
+mod golden;
 mod limits;
 mod loaded;
 mod node;
@@ -23,6 +25,7 @@ mod record;
 mod root;
 mod settings;
 mod shard;
+mod sweep;
 mod tenant;
 
 pub use api::{

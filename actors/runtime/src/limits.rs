@@ -43,6 +43,15 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(30);
 /// wall clock is noticed, and queues it has not heard of are found.
 pub(crate) const LOOK_AGAIN: Span = Span::seconds(15);
 
+/// Rows a sweep looks at in one step.
+pub(crate) const SWEEP: usize = 128;
+
+/// Pause between two steps of a sweep: what is swept never crowds out what is sent.
+pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
+
+/// Pause between two rounds of a sweep.
+pub(crate) const SWEEP_ROUND: Span = Span::hours(1);
+
 const _: () = assert!(WINDOW < WINDOW_MOST);
 const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);
 const _: () = assert!(CALLS_A_LANE <= WINDOW);

@@ -45,7 +45,7 @@ pub(crate) enum PutAnswer {
 pub(crate) async fn put(node: &Node, loaded: &Arc<Loaded>, put: Put) -> Result<PutAnswer, Error> {
     match put {
         Put::Tenant(settings) => {
-            let tenant = to_tenant(&settings, loaded.scope.tenant.clone())?;
+            let tenant = to_tenant(&settings, loaded.scope.tenant.clone(), node.now())?;
             write(node, loaded, Key::tenant(loaded.shard, tenant.no), Format::Tenant, &tenant, Class::Event)
                 .await?;
             Ok(PutAnswer::Tenant(tenant))
@@ -85,10 +85,13 @@ pub(crate) async fn submit(node: &Node, commit: Commit) -> Result<(), Error> {
             reason: "changed_meanwhile",
             problem: "it was changed at the same time: read it and put it again".to_owned(),
         }),
-        Err(
-            error @ (Refused::Limit(_) | Refused::Unavailable(_) | Refused::Invalid(_) | Refused::Unknown),
-        ) => Err(Error::Unavailable(error.to_string())),
+        Err(error) => Err(refused(error)),
     }
+}
+
+/// What a caller is told when the store refuses a write that no second look can save.
+pub(crate) fn refused(error: Refused) -> Error {
+    Error::Unavailable(error.to_string())
 }
 
 /// A tenant as a new one begins: off, in UTC.
@@ -102,6 +105,7 @@ pub(crate) fn new_tenant(no: TenantNo, name: Name) -> Tenant {
         stop_words: std::collections::BTreeSet::new(),
         default_channels: std::collections::BTreeMap::new(),
         holds: Holds::default(),
+        off_since: None,
     }
 }
 
@@ -123,7 +127,7 @@ impl Faults {
 }
 
 /// The tenant that `settings` make of `tenant`.
-pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant) -> Result<Tenant, Error> {
+pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Moment) -> Result<Tenant, Error> {
     let mut faults = Faults::default();
     let quiet = settings.quiet_hours.iter().enumerate().map(|(i, (days, from, to))| QuietWindow {
         days: faults.take(&format!("quiet_hours[{i}].days"), days.parse::<WeekdaySet>()),
@@ -150,7 +154,7 @@ pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant) -> Result
         holidays,
         quiet,
     };
-    tenant.on = settings.on;
+    tenant.switch(settings.on, now);
     tenant.contact_time_zone = settings.contact_time_zone;
     tenant.stop_words = settings.stop_words.iter().map(|word| word.trim().to_uppercase()).collect();
     faults.none().map(|()| tenant)

@@ -3,14 +3,16 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use followupd_domain::{Shard, TenantNo};
+use followupd_domain::{Shard, Span, TenantNo};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::Error;
+use crate::limits;
 use crate::loaded::{self, Loaded, TenantHandle};
 use crate::node::Node;
 use crate::settings::{self, Put, PutAnswer};
 use crate::shard::ShardMsg;
+use crate::sweep::Sweep;
 
 /// What a tenant can be told.
 pub(crate) enum TenantMsg {
@@ -18,6 +20,8 @@ pub(crate) enum TenantMsg {
     Put(Box<Put>, RpcReplyPort<Result<PutAnswer, Error>>),
     /// Somebody found this scope to be old: read it again.
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
+    /// Sweep on.
+    Sweep,
 }
 
 /// The actor.
@@ -33,23 +37,25 @@ pub(crate) struct TenantArguments {
 
 impl Actor for TenantActor {
     type Msg = TenantMsg;
-    type State = TenantArguments;
+    type State = TenantState;
     type Arguments = TenantArguments;
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         arguments: TenantArguments,
-    ) -> Result<TenantArguments, ActorProcessingErr> {
-        Ok(arguments)
+    ) -> Result<TenantState, ActorProcessingErr> {
+        sweep_after(&myself, limits::SWEEP_ROUND);
+        Ok(TenantState { arguments, sweep: Sweep::new() })
     }
 
     async fn handle(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         message: TenantMsg,
-        tenant: &mut TenantArguments,
+        state: &mut TenantState,
     ) -> Result<(), ActorProcessingErr> {
+        let tenant = &state.arguments;
         match message {
             TenantMsg::Put(put, reply) => {
                 let answer = settings::put(&tenant.node, &tenant.current(), *put).await;
@@ -63,9 +69,30 @@ impl Actor for TenantActor {
                 }
                 let _ = reply.send(());
             }
+            TenantMsg::Sweep => {
+                let (store, now) = (&*tenant.node.store, tenant.node.now());
+                let swept = state.sweep.go_on(store, tenant.shard, tenant.no, now).await;
+                let done = swept.unwrap_or_else(|error| {
+                    tracing::warn!(tenant = tenant.no.0, %error, "a sweep is put off");
+                    true
+                });
+                sweep_after(&myself, if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP });
+            }
         }
         Ok(())
     }
+}
+
+/// A tenant at work.
+pub(crate) struct TenantState {
+    arguments: TenantArguments,
+    sweep: Sweep,
+}
+
+fn sweep_after(myself: &ActorRef<TenantMsg>, pause: Span) {
+    let pause = std::time::Duration::from_millis(pause.0.unsigned_abs());
+    // It ends by itself when the tenant has stopped.
+    drop(myself.send_after(pause, || TenantMsg::Sweep));
 }
 
 impl TenantArguments {

@@ -178,10 +178,13 @@ impl Key {
     /// A target.
     #[must_use]
     pub fn target(shard: Shard, tenant: TenantNo, target: &TargetRef) -> Key {
-        Key::start(Table::Target, shard)
-            .u32(tenant.0)
-            .bytes(&[target.kind.code()])
-            .bytes(target.id.as_bytes())
+        Key::targets(shard, tenant).bytes(&[target.kind.code()]).bytes(target.id.as_bytes())
+    }
+
+    /// Begins the targets of a tenant.
+    #[must_use]
+    pub fn targets(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Target, shard).u32(tenant.0)
     }
 
     /// An enrollment.
@@ -207,7 +210,13 @@ impl Key {
     /// An accepted event's id.
     #[must_use]
     pub fn event(shard: Shard, tenant: TenantNo, event: &EventKey) -> Key {
-        Key::start(Table::Event, shard).u32(tenant.0).event_key(event)
+        Key::events(shard, tenant).event_key(event)
+    }
+
+    /// Begins the ids of a tenant's accepted events.
+    #[must_use]
+    pub fn events(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Event, shard).u32(tenant.0)
     }
 
     /// What an event still has to move.

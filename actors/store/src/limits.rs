@@ -106,6 +106,7 @@ pub const REDIS_CONNECT_AFTER_MAX: Duration = Duration::from_millis(500);
 pub const REDIS_CONNECTS: usize = 3;
 
 const _: () = assert!(followupd_domain::limits::RENDERED_BYTES < RECORD_BYTES);
+const _: () = assert!(followupd_domain::limits::SEQUENCE_BYTES < RECORD_BYTES);
 const _: () = assert!(RECORD_BYTES + KEY_BYTES < COMMIT_BYTES);
 const _: () = assert!(COMMIT_BYTES <= GROUP_BYTES / ENROLL_SHARE);
 const _: () = assert!(COMMIT_BYTES <= QUEUE_BYTES);

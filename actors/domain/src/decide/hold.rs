@@ -26,10 +26,8 @@ fn remaining(view: &View<'_>) -> Span {
 
 /// The wait for a step that is not planned yet, from when the step before it was settled.
 pub(crate) fn whole_wait(view: &View<'_>) -> Span {
-    match plan_step(view, None) {
-        Decision::Planned { due_at, .. } => due_at.since(view.enrollment.settled_at),
-        _ => Span::ZERO,
-    }
+    let Decision::Planned { due_at, .. } = plan_step(view, None) else { return Span::ZERO };
+    due_at.since(view.enrollment.settled_at)
 }
 
 /// Lets a paused enrollment go on after the rest of its wait. Nothing if it is not paused.

@@ -55,6 +55,7 @@ pub(crate) fn scope() -> Scope {
         stop_words: BTreeSet::new(),
         default_channels: BTreeMap::new(),
         holds: Holds::default(),
+        off_since: None,
     };
     let sequence = Sequence {
         no: SequenceNo(1),

@@ -95,7 +95,7 @@ pub fn compile(draft: &Draft, no: VersionNo, scope: &Scope) -> Result<Version, V
         n if n > limits::STEPS => Err(format!("has {n} steps: at most {} are allowed", limits::STEPS)),
         _ => Ok(()),
     };
-    faults.take("steps", count);
+    faults.take("steps", count.and_then(|()| check_size(draft)));
     let on_reply = word(
         &draft.exit_on_reply,
         &[("any", OnReply::Any), ("conversation", OnReply::Conversation), ("ignore", OnReply::Ignore)],
@@ -129,6 +129,16 @@ pub fn compile(draft: &Draft, no: VersionNo, scope: &Scope) -> Result<Version, V
             .collect(),
     };
     if faults.0.is_empty() { Ok(version) } else { Err(faults.0) }
+}
+
+fn check_size(draft: &Draft) -> Result<(), String> {
+    let bytes: usize = draft.steps.iter().map(|step| step.subject.len() + step.body.len()).sum();
+    let most = limits::SEQUENCE_BYTES;
+    if bytes > most {
+        Err(format!("have texts of {bytes} bytes together: at most {most} are allowed"))
+    } else {
+        Ok(())
+    }
 }
 
 fn compile_step(i: usize, step: &DraftStep, scope: &Scope, faults: &mut Faults) -> Step {
@@ -230,7 +240,8 @@ mod tests {
 
     #[test]
     fn each_fault_names_its_field_and_what_would_be_right() {
-        let table: [(fn(&mut Draft), &str, &str); 11] = [
+        type Fault = (fn(&mut Draft), &'static str, &'static str);
+        let table: [Fault; 11] = [
             (|d| d.steps.clear(), "steps", "at least one step"),
             (|d| d.steps[1].wait = "0 hours".into(), "steps[1].wait", "leave"),
             (|d| d.steps[1].wait = "3 fortnights".into(), "steps[1].wait", "seconds, minutes, hours, days"),

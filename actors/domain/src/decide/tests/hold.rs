@@ -202,6 +202,7 @@ fn a_release_in_flight_keeps_the_row() {
     let mut sample = Sample::enrolled();
     let (open, row) = (sample.begin(), sample.row());
     sample.is_set_apart();
+    sample.pass(Span::seconds(1));
     sample.is_released();
     assert_eq!((sample.enrollment.open, sample.row()), (Some(open), row));
     sample.accepted();

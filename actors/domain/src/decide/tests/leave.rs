@@ -239,10 +239,11 @@ fn an_event_of_the_tenant_s_own_is_nothing() {
 fn credited(sample: &mut Sample, occurred_at: Moment) -> Option<StepNo> {
     let mut reply = message(sample, "hello");
     reply.occurred_at = occurred_at;
-    sample.hears(&reply).iter().find_map(|decision| match decision {
-        Decision::Received { step, status: SendStatus::Replied } => Some(*step),
-        _ => None,
-    })
+    let decisions = sample.hears(&reply);
+    let Some(Decision::Received { step, status: SendStatus::Replied }) = decisions.first() else {
+        return None;
+    };
+    Some(*step)
 }
 
 #[test]

@@ -1,0 +1,278 @@
+//! The bytes of every record this crate stores, held by golden files: stores out there hold such bytes.
+//!
+//! The samples use every variant and every optional field once, so that any change of a stored type shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use followupd_domain::calendar::{
+    Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
+};
+use followupd_domain::channel::{Channel, Kind, Transport};
+use followupd_domain::contact::{Contact, Ended, Membership};
+use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
+use followupd_domain::enrollment::{
+    Enrollment, ExitReason, FailReason, OpenSend, Send, SendFailure, SendStatus, SkipReason, State, Wake,
+};
+use followupd_domain::event::{Event, EventKey, EventKind};
+use followupd_domain::gate::Binding;
+use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
+use followupd_domain::ledger::{Charge, DayContext, Limits, Rate};
+use followupd_domain::name::Name;
+use followupd_domain::scope::{Hold, Holds, PastHold};
+use followupd_domain::sequence::{
+    ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Step, UniquePer,
+    Version,
+};
+use followupd_domain::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
+use followupd_domain::tenant::Tenant;
+use followupd_domain::{
+    ChannelNo, EnrollmentId, IdKey, Moment, SendId, SequenceNo, Shard, Span, StepNo, TenantNo, VersionNo,
+};
+use followupd_store::codec::Format;
+use followupd_store::codec::golden::check;
+
+use crate::engine::StoreRow;
+use crate::event::FanOut;
+use crate::record::Record;
+
+const AT: Moment = Moment(1_795_435_200_000);
+
+fn id() -> EnrollmentId {
+    EnrollmentId::new(AT, Shard(700), 42)
+}
+
+fn target_ref() -> TargetRef {
+    TargetRef { kind: TargetKind::Charge, id: "ch-1".into() }
+}
+
+fn wake() -> Wake {
+    let queue = Queue {
+        class: PriorityClass::Bulk,
+        sequence: SequenceNo(3),
+        zone: Zone::UTC.code(),
+        narrowed: Some((VersionNo(2), StepNo(1))),
+        hold: HoldGroup::Quarantine,
+    };
+    Wake { channel: ChannelNo(5), queue, due_at: AT }
+}
+
+fn open() -> OpenSend {
+    let day = DayContext { day: 20_000, next_day_at: AT + Span::hours(12) };
+    OpenSend {
+        send: SendId { enrollment: id(), step: StepNo(1), occurrence: 0, leg: 0 },
+        channel: ChannelNo(5),
+        attempt: 2,
+        intended_at: AT,
+        not_after: AT + Span::seconds(2),
+        charge: Charge { at: AT, day, open: true },
+    }
+}
+
+fn history() -> Vec<Entry> {
+    let beginning = Beginning {
+        id: id(),
+        tenant: TenantNo(1),
+        sequence: SequenceNo(3),
+        version: VersionNo(2),
+        contact: "ana".into(),
+        target: Some(target_ref()),
+        expires_at: AT + Span::days(90),
+        source: Source::Manual,
+        by: "crm".into(),
+    };
+    let decisions = [
+        Decision::Enrolled(Box::new(beginning)),
+        Decision::Planned { step: StepNo(1), due_at: AT, wake: wake() },
+        Decision::Moved { wake: wake(), gate: Binding::Queue },
+        Decision::Intended(open()),
+        Decision::Accepted { at: AT },
+        Decision::Refused { code: "130429".into(), wake: wake() },
+        Decision::Withdrawn,
+        Decision::LeftUncertain,
+        Decision::Skipped(SkipReason::Late),
+        Decision::StepFailed(SendFailure::MissingVariable),
+        Decision::Received { step: StepNo(1), status: SendStatus::Read },
+        Decision::Paused { remaining: Span::hours(1) },
+        Decision::Resumed { due_at: AT, wake: wake() },
+        Decision::Completed,
+        Decision::Exited(ExitReason::OptedOut),
+        Decision::Failed(FailReason::NoChannel),
+        Decision::Quarantined { reason: "panicked".into(), wake: wake() },
+        Decision::Released { wake: wake() },
+    ];
+    let entry = |decision| Entry { at: AT, trace: TraceId(0x4bf9_2f35), decision };
+    decisions.into_iter().map(entry).collect()
+}
+
+fn enrollment() -> Enrollment {
+    let send =
+        |step, status| Send { step: StepNo(step), status, channel: ChannelNo(5), sent_at: Some(AT), at: AT };
+    Enrollment {
+        id: id(),
+        tenant: TenantNo(1),
+        sequence: SequenceNo(3),
+        version: VersionNo(2),
+        contact: "ana".into(),
+        target: Some(target_ref()),
+        enrolled_at: AT,
+        expires_at: AT + Span::days(90),
+        state: State::Paused { remaining: Span::hours(1) },
+        step: StepNo(1),
+        step_due_at: AT,
+        waits_from: AT,
+        settled_at: AT,
+        attempts: 1,
+        wake: Some(wake()),
+        open: Some(open()),
+        sends: vec![send(0, SendStatus::Failed(SendFailure::NoAddress)), send(1, SendStatus::Uncertain)],
+        quarantine: Some("panicked".into()),
+    }
+}
+
+fn holds() -> Holds {
+    Holds {
+        current: Some(Hold { since: AT, reason: "maintenance".into() }),
+        past: vec![PastHold { since: AT, until: AT + Span::hours(1) }],
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+#[test]
+fn an_enrollment_and_its_history_have_the_recorded_bytes() {
+    let record = Record { enrollment: enrollment(), spilled: 16, history: history() };
+    check("enrollment_1", Format::Enrollment, &record);
+    check("history_1", Format::History, &history());
+}
+
+#[test]
+fn a_contact_and_a_target_have_the_recorded_bytes() {
+    let membership = Membership {
+        enrollment: id(),
+        sequence: SequenceNo(3),
+        target: Some(target_ref()),
+        ended: Some(Ended { at: AT, opted_out: true }),
+    };
+    let contact = Contact {
+        name: Some("Zoë".into()),
+        email: Some("zoe@mail.example".into()),
+        phone: Some("+15550100".into()),
+        zone: Some(Zone::UTC),
+        attributes: BTreeMap::from([("plan".into(), "gold".into())]),
+        suppressed: BTreeSet::from(Kind::ALL),
+        last_inbound_at: Some(AT),
+        enrollments: vec![membership],
+    };
+    check("contact_1", Format::Contact, &contact);
+    let target = Target {
+        attributes: BTreeMap::from([("amount".into(), "10.00".into())]),
+        terminal: Some(TerminalFact { occurred_at: AT, event: "e1".into(), terminal: Terminal::Cancelled }),
+        enrollments: vec![id()],
+    };
+    check("target_1", Format::Target, &target);
+}
+
+#[test]
+fn the_scopes_have_the_recorded_bytes() {
+    let window = WeekWindow {
+        days: WeekdaySet::MON_TO_FRI,
+        from: MinuteOfDay::parse("20:00").unwrap(),
+        to: MinuteOfDay::parse("08:00").unwrap(),
+    };
+    let tenant = Tenant {
+        no: TenantNo(1),
+        name: name("acme"),
+        on: true,
+        calendar: Calendar {
+            zone: Zone::parse("America/Sao_Paulo").unwrap(),
+            business_days: WeekdaySet::MON_TO_FRI,
+            holidays: BTreeSet::from(["2026-12-25".parse().unwrap()]),
+            quiet: QuietHours { windows: vec![window] },
+        },
+        contact_time_zone: true,
+        stop_words: BTreeSet::from(["SAIR".into()]),
+        default_channels: BTreeMap::from([(Kind::Email, ChannelNo(5))]),
+        holds: holds(),
+        off_since: Some(AT),
+    };
+    check("tenant_1", Format::Tenant, &tenant);
+    let channel = Channel {
+        no: ChannelNo(5),
+        name: name("mail"),
+        kind: Kind::Whatsapp,
+        transport: Transport::Outbox,
+        limits: Limits {
+            rate: Some(Rate { count: 80, per: Span::seconds(1), burst: 80 }),
+            gap: Some(Span(10)),
+            per_minute: Some(100),
+            per_hour: Some(1_000),
+            per_day: Some(10_000),
+        },
+        ignores_quiet_hours: true,
+        holds: holds(),
+    };
+    check("channel_1", Format::Channel, &channel);
+    let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
+    let draft = Draft { target: "charge".into(), steps: vec![step], ..Draft::default() };
+    let sequence = Sequence {
+        no: SequenceNo(3),
+        name: name("reminder"),
+        draft: Some(draft),
+        latest: Some(VersionNo(2)),
+        holds: holds(),
+    };
+    check("sequence_1", Format::Sequence, &sequence);
+}
+
+#[test]
+fn a_version_has_the_recorded_bytes() {
+    let waits = [
+        Wait::None,
+        Wait::Span(Span::hours(2)),
+        Wait::Days { days: 3, at: Some(MinuteOfDay::MIDNIGHT) },
+        Wait::BusinessDays { days: 1, at: None },
+    ];
+    let channels = [ChannelRef::Named(name("mail")), ChannelRef::OfKind(Kind::Sms)];
+    let step = |(wait, channel): (Wait, ChannelRef)| Step {
+        wait,
+        channel,
+        subject: "hello".into(),
+        body: "dear {{ contact.name }}".into(),
+        hours: Hours { business_days_only: true, ..Hours::default() },
+        useless_after: Some(Span::days(1)),
+        late: Late::Exit,
+        on_failure: OnFailure::Exit,
+    };
+    let version = Version {
+        no: VersionNo(2),
+        target: TargetKind::Charge,
+        class: PriorityClass::Transactional,
+        unique_per: UniquePer::Contact,
+        reentry: Reentry::After(Span::hours(24)),
+        exits: ExitRules { on_reply: OnReply::Conversation, on_resolved: true, on_goal: true },
+        max_lifetime: Span::days(90),
+        steps: waits.into_iter().zip(channels.into_iter().cycle()).map(step).collect(),
+    };
+    check("version_1", Format::Version, &version);
+}
+
+#[test]
+fn what_is_kept_of_events_and_of_the_store_has_the_recorded_bytes() {
+    let event = Event {
+        key: EventKey { source: "payments".into(), id: "e1".into() },
+        kind: EventKind::Target(TargetKind::Charge, Terminal::Goal),
+        occurred_at: AT,
+        contact: Some("ana".into()),
+        target: Some(target_ref()),
+        channel: Some(Kind::Whatsapp),
+        text: "paid".into(),
+        automatic: true,
+    };
+    let fan_out = FanOut { event, opted_out: true, trace: TraceId(1), enrollments: vec![id()] };
+    check("fan_out_1", Format::FanOut, &fan_out);
+    check("event_1", Format::Event, &AT);
+    check("name_1", Format::Name, &TenantNo(7));
+    check("store_1", Format::Store, &StoreRow { key: IdKey([7; 16]), next_tenant: 8 });
+}
