@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::holds::Holds;
 use crate::ids::ChannelNo;
 use crate::ledger::Limits;
 use crate::name::Name;
-use crate::scope::Holds;
 
 /// What kind of message a channel carries, and so which address of a contact it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

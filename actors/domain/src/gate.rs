@@ -11,10 +11,11 @@ use crate::channel::Channel;
 use crate::contact::Contact;
 use crate::enrollment::{Enrollment, ExitReason, FailReason, SendFailure, SkipReason};
 use crate::lane::{HoldGroup, Queue};
+use crate::limits;
 use crate::scope::{HeldBy, Scope};
 use crate::sequence::{Late, Step, Version};
 use crate::target::{Target, TargetKind, Terminal};
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// Everything a decision about one enrollment is taken on.
 #[derive(Clone, Copy, Debug)]
@@ -162,6 +163,17 @@ pub fn open_hours(scope: &Scope, channel: &Channel, queue: &Queue) -> Hours {
     let mut hours = narrowed.unwrap_or_default();
     hours.ignore_quiet |= channel.ignores_quiet_hours;
     hours
+}
+
+/// Until when a call may begin that all gates let through now: as long as what they saw is fresh enough to act on,
+/// and the hours last (E5).
+#[must_use]
+pub fn begins_until(view: &View<'_>, step: &Step) -> Moment {
+    let fresh = view.now + limits::INTENT_LIFE;
+    let Some(channel) = view.channel(step) else { return fresh };
+    let hours = open_hours(view.scope, channel, &view.queue(step));
+    let closes_at = view.calendar().closes_at(view.now, &hours);
+    closes_at.map_or(fresh, |closes_at| fresh.min(closes_at - Span(1)))
 }
 
 fn target(view: &View<'_>, _step: &Step) -> Verdict {

@@ -14,6 +14,7 @@ pub mod enrollment;
 pub mod event;
 pub mod funnel;
 pub mod gate;
+pub mod holds;
 pub mod ids;
 pub mod invariant;
 pub mod lane;

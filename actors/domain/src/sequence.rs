@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Hours, Wait};
 use crate::channel::Kind;
+use crate::holds::Holds;
 use crate::ids::{SequenceNo, StepNo, VersionNo};
 use crate::lane::PriorityClass;
 use crate::name::Name;
-use crate::scope::Holds;
 use crate::target::TargetKind;
 use crate::time::Span;
 

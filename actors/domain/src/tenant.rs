@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::calendar::{Calendar, Zone};
 use crate::channel::Kind;
+use crate::holds::{Holds, PastHold};
 use crate::ids::{ChannelNo, TenantNo};
 use crate::name::Name;
-use crate::scope::{Holds, PastHold};
 use crate::time::Moment;
 
 /// A tenant: a scope that every intent of its enrollments expects.

@@ -22,23 +22,31 @@ pub(crate) struct CallEnded {
     pub(crate) _under_way: CallUnderWay,
 }
 
-/// Begins a call now; its outcome goes to the enrollment through its shard.
-pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call) {
+/// Begins a call now, unless it is past `not_after`; its outcome goes to the enrollment through its shard.
+pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call, not_after: Moment) {
     let under_way = node.call_begins();
     let node = Arc::clone(node);
-    let (send, trace, began_at) = (call.send, call.trace, node.engine_now());
+    let (send, trace) = (call.send, call.trace);
     tokio::spawn(async move {
-        // A transport that panics has left nobody knows what behind.
-        let answer = std::panic::AssertUnwindSafe(node.transport.call(call));
-        let answer = futures::FutureExt::catch_unwind(answer).await.unwrap_or(Answer::Uncertain);
-        let outcome = match answer {
-            Answer::Accepted => Outcome::Accepted { at: node.now() },
-            Answer::Refused { code } => Outcome::Refused { code },
-            Answer::Rejected { code } => Outcome::Rejected { code },
-            Answer::Uncertain => Outcome::Uncertain,
+        // Looked at here, and nothing waits between this and the call.
+        let (now, began_at) = (node.now(), node.engine_now());
+        let (outcome, began_at) = if now > not_after {
+            (Outcome::NotBegun, None)
+        } else {
+            (make(&node, Call { at: now, ..call }).await, Some(began_at))
         };
-        let ended =
-            CallEnded { tenant, send, outcome, began_at: Some(began_at), trace, _under_way: under_way };
+        let ended = CallEnded { tenant, send, outcome, began_at, trace, _under_way: under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });
+}
+
+async fn make(node: &Node, call: Call) -> Outcome {
+    // A transport that panics has left nobody knows what behind.
+    let answer = std::panic::AssertUnwindSafe(node.transport.call(call));
+    match futures::FutureExt::catch_unwind(answer).await.unwrap_or(Answer::Uncertain) {
+        Answer::Accepted => Outcome::Accepted { at: node.now() },
+        Answer::Refused { code } => Outcome::Refused { code },
+        Answer::Rejected { code } => Outcome::Rejected { code },
+        Answer::Uncertain => Outcome::Uncertain,
+    }
 }

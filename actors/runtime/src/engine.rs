@@ -74,17 +74,30 @@ impl Engine {
         let node = Arc::new(Node::new(store, env, transport, key, config.planted));
         let (root, _) = Actor::spawn(None, RootActor, ()).await.map_err(unstarted)?;
         let engine = Engine { node, root };
+        match engine.open_tenants().await {
+            Ok(()) => Ok(engine),
+            Err(error) => {
+                // What is up already must not work on beside the next attempt (E15).
+                engine.node.draining.store(true, Ordering::Relaxed);
+                // One that cannot be stopped has stopped.
+                let _ = engine.root.stop_and_wait(None, None).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_tenants(&self) -> Result<(), Error> {
         let prefix = Key::table(followupd_store::keys::Table::Name, SYSTEM);
-        let rows = scan_all(&*engine.node.store, prefix.clone(), prefix.after_prefix()).await?;
+        let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
         for (_, row) in rows {
             let no: TenantNo = decode(Format::Name, &row.body)?;
             let shard = route(no, "");
-            if let Some(loaded) = loaded::load(&*engine.node.store, shard, no).await? {
-                let tenant = engine.open_tenant(loaded).await?;
-                event::resume(&engine.node, &tenant).await?;
+            if let Some(loaded) = loaded::load(&*self.node.store, shard, no).await? {
+                let tenant = self.open_tenant(loaded).await?;
+                event::resume(&self.node, &tenant).await?;
             }
         }
-        Ok(engine)
+        Ok(())
     }
 
     /// Brings a tenant's actors up.
@@ -137,10 +150,10 @@ impl Engine {
                 self.begin_tenant(parsed).await?
             }
         };
-        match self.put(&handle, Put::Tenant(settings)).await? {
-            PutAnswer::Tenant(tenant) => Ok(tenant),
-            _ => Err(unexpected()),
-        }
+        let PutAnswer::Tenant(tenant) = self.put(&handle, Put::Tenant(settings)).await? else {
+            return Err(unexpected());
+        };
+        Ok(tenant)
     }
 
     /// Gives a tenant its number and its row.
@@ -198,10 +211,10 @@ impl Engine {
         settings: ChannelSettings,
     ) -> Result<Channel, Error> {
         let put = Put::Channel(named("name", name)?, settings);
-        match self.put(&self.tenant(tenant)?, put).await? {
-            PutAnswer::Channel(channel) => Ok(channel),
-            _ => Err(unexpected()),
-        }
+        let PutAnswer::Channel(channel) = self.put(&self.tenant(tenant)?, put).await? else {
+            return Err(unexpected());
+        };
+        Ok(channel)
     }
 
     /// Puts the draft of a sequence.
@@ -216,10 +229,10 @@ impl Engine {
         draft: Draft,
     ) -> Result<Sequence, Error> {
         let put = Put::Sequence(named("name", name)?, draft);
-        match self.put(&self.tenant(tenant)?, put).await? {
-            PutAnswer::Sequence(sequence) => Ok(sequence),
-            _ => Err(unexpected()),
-        }
+        let PutAnswer::Sequence(sequence) = self.put(&self.tenant(tenant)?, put).await? else {
+            return Err(unexpected());
+        };
+        Ok(sequence)
     }
 
     /// Publishes the draft of a sequence as its next version.
@@ -228,10 +241,10 @@ impl Engine {
     /// [`Error::Refused`] when there is no draft.
     pub async fn publish(&self, _caller: &Caller, tenant: &str, sequence: &str) -> Result<VersionNo, Error> {
         let put = Put::Publish(named("sequence", sequence)?);
-        match self.put(&self.tenant(tenant)?, put).await? {
-            PutAnswer::Version(version) => Ok(version),
-            _ => Err(unexpected()),
-        }
+        let PutAnswer::Version(version) = self.put(&self.tenant(tenant)?, put).await? else {
+            return Err(unexpected());
+        };
+        Ok(version)
     }
 
     /// Holds a scope: nothing under it is sent until it is released; exits still act.

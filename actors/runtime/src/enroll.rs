@@ -171,7 +171,9 @@ impl Round<'_> {
                 let answer = EnrollAnswer::Enrolled { id, first_send_not_before };
                 Ok((Attempt::Answered(answer), new.enrollment.wake_row()))
             }
-            Err(Refused::Stale(_) | Refused::Unknown) => Ok((Attempt::Again, None)),
+            Err(Refused::Stale(_)) => Ok((Attempt::Again, None)),
+            // It may be there: its lane has to hear of it, and the next reading says.
+            Err(Refused::Unknown) => Ok((Attempt::Again, new.enrollment.wake_row())),
             Err(error @ (Refused::Limit(_) | Refused::Unavailable(_) | Refused::Invalid(_))) => {
                 Err(Error::Unavailable(error.to_string()))
             }

@@ -3,6 +3,7 @@
 //! Each message makes it read what it needs, decide, and commit; it is safe to repeat, and keeps nothing that the
 //! store does not have but the send it has called. When nothing is under way it asks its shard to let it go.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use followupd_channel::Call;
@@ -12,10 +13,10 @@ use followupd_domain::decide::{hold, leave, wake};
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::{Enrollment, ExitReason, OpenSend, SendStatus};
 use followupd_domain::event::Event;
-use followupd_domain::gate::View;
+use followupd_domain::gate::{self, View};
 use followupd_domain::lane::{Lane, WakeRow};
-use followupd_domain::ledger::{Charge, DayContext, Limits};
-use followupd_domain::{EnrollmentId, Moment, SendId, render};
+use followupd_domain::ledger::{Charge, Limits};
+use followupd_domain::{EnrollmentId, Moment, SendId, render, sequence};
 use followupd_store::{Class, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -24,7 +25,7 @@ use crate::call::{self, CallEnded};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::pacer::{Grant, PacerMsg, Returned};
+use crate::pacer::{self, PacerMsg, Returned};
 use crate::plant::Bug;
 use crate::record::{self, Facts, Transition};
 use crate::shard::ShardMsg;
@@ -32,7 +33,7 @@ use crate::shard::ShardMsg;
 /// What an enrollment can be told.
 pub(crate) enum EnrollmentMsg {
     /// Its wake was pulled.
-    Wake { row: WakeRow, grant: Grant, pacer: ActorRef<PacerMsg> },
+    Wake { row: WakeRow, pacer: ActorRef<PacerMsg> },
     /// Its call has ended.
     CallEnded(CallEnded),
     /// Somebody asks something of it.
@@ -91,8 +92,8 @@ impl Actor for EnrollmentActor {
         live: &mut Live,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            EnrollmentMsg::Wake { row, grant, pacer } => {
-                let returned = live.wake(&row, &grant).await;
+            EnrollmentMsg::Wake { row, pacer } => {
+                let returned = live.wake(&row).await;
                 // A pacer that is gone reads the store when it is back.
                 let _ = pacer.send_message(PacerMsg::Returned(row, returned));
             }
@@ -127,7 +128,7 @@ impl Live {
     }
 
     /// Handles a fired wake; says what becomes of the permit.
-    async fn wake(&mut self, row: &WakeRow, grant: &Grant) -> Returned {
+    async fn wake(&mut self, row: &WakeRow) -> Returned {
         let mut first = None;
         for _ in 0..limits::LOOKS {
             let step = match self.facts().await {
@@ -137,7 +138,7 @@ impl Live {
                         let seen = first.get_or_insert_with(|| facts.record.value.clone());
                         facts.record.value = seen.clone();
                     }
-                    self.step(&facts, row, grant).await
+                    self.step(&facts, row).await
                 }
                 Err(error) => Err(error),
             };
@@ -153,19 +154,19 @@ impl Live {
         Returned::Later(limits::RETRY_STORE)
     }
 
-    async fn step(&mut self, facts: &Facts, row: &WakeRow, grant: &Grant) -> Result<Step, Error> {
+    async fn step(&mut self, facts: &Facts, row: &WakeRow) -> Result<Step, Error> {
         let now = self.activation.node.now();
         let view = facts.view(now);
         match wake::look(&view, row) {
             wake::Look::Gone => Ok(Step::Return(Returned::Gone)),
             wake::Look::Held(_) => Ok(Step::Return(Returned::Closed)),
             wake::Look::Closed(_) => match self.over_the_edge(facts, row, now) {
-                Some((channel, address)) => self.send(facts, row, grant, channel, address, now).await,
+                Some((channel, address)) => self.send(facts, row, channel, address, now).await,
                 None => Ok(Step::Return(Returned::Closed)),
             },
             wake::Look::InDoubt(open) => self.in_doubt(facts, &open, now).await,
             wake::Look::Decided(decisions) => self.decided(facts, &decisions, now).await,
-            wake::Look::Send(channel, address) => self.send(facts, row, grant, channel, address, now).await,
+            wake::Look::Send(channel, address) => self.send(facts, row, channel, address, now).await,
         }
     }
 
@@ -179,10 +180,12 @@ impl Live {
         if !self.activation.node.planted.is(Bug::HoursEndInclusive) {
             return None;
         }
-        match wake::look(&facts.view(now + followupd_domain::Span(-1)), row) {
-            wake::Look::Send(channel, address) => Some((channel, address)),
-            _ => None,
-        }
+        let wake::Look::Send(channel, address) =
+            wake::look(&facts.view(now + followupd_domain::Span(-1)), row)
+        else {
+            return None;
+        };
+        Some((channel, address))
     }
 
     /// The last look found nothing to send: it leads to this.
@@ -197,7 +200,6 @@ impl Live {
         &mut self,
         facts: &Facts,
         row: &WakeRow,
-        grant: &Grant,
         channel: &Channel,
         address: &str,
         now: Moment,
@@ -206,51 +208,55 @@ impl Live {
         let Some(step) = facts.version.step(facts.enrollment().step) else {
             return Ok(Step::Return(Returned::Gone));
         };
+        self.activation.node.planted.render(&facts.enrollment().contact);
         let message = match render::render(&view, step) {
             Ok(message) => message,
             Err(failure) => return self.decided(facts, &wake::fail(&view, failure), now).await,
         };
-        let charge = Charge { at: grant.engine_now, day: grant.day, open: true };
-        let intent = wake::intend(&view, channel, charge);
+        // Counted from now: the permit may have been granted a while ago.
+        let (engine_now, day) = (self.activation.node.engine_now(), pacer::day(&facts.loaded, now));
+        let charge = Charge { at: engine_now, day, open: true };
+        let not_after = self.not_after(&view, step);
+        let intent = wake::intend(&view, channel, charge, not_after);
         let trace = self.trace_of(facts);
         let call = self.to_call(facts, channel, address, message, trace, now);
         if self.activation.node.planted.is(Bug::CallBeforeCommit) {
-            call::begin(&self.activation.node, self.activation.tenant.no, call.clone());
+            call::begin(&self.activation.node, self.activation.tenant.no, call.clone(), not_after);
         }
         let node = Arc::clone(&self.activation.node);
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
                 expect_intent(facts, row.lane, channel, &mut transition.commit, node.planted);
-                let limits = channel.limits.clone();
-                charge_ledger(facts, row.lane, grant, limits, &mut transition.commit);
+                // The bug is that nobody looks what the lane's past allows.
+                let planted = node.planted.is(Bug::PermitAfterRestart);
+                let limits = if planted { Limits::default() } else { channel.limits.clone() };
+                let key = Key::ledger(facts.loaded.shard, row.lane);
+                let op = LedgerOp::Charge { limits, now: charge.at, day };
+                transition.commit.ledger.push(LedgerChange { key, op });
             })
             .await;
         match committed {
-            Ok(Some(_)) => Ok(self.begin(call, now)),
+            Ok(Some(_)) => Ok(self.begin(call, not_after)),
             Ok(None) => Ok(Step::Again),
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
             Err(error) => Err(error),
         }
     }
 
+    /// Until when a call may begin that is decided on now.
+    fn not_after(&self, view: &View<'_>, step: &sequence::Step) -> Moment {
+        if self.activation.node.planted.is(Bug::HoursEndInclusive) {
+            return view.now + followupd_domain::limits::INTENT_LIFE;
+        }
+        gate::begins_until(view, step)
+    }
+
     /// The intent is durable: the call begins here, before anything else is handled.
-    fn begin(&mut self, call: Call, decided_at: Moment) -> Step {
+    fn begin(&mut self, call: Call, not_after: Moment) -> Step {
         let node = &self.activation.node;
-        let send = call.send;
-        self.calling = Some(send);
-        if node.now() > decided_at + followupd_domain::limits::INTENT_LIFE {
-            // What the last look saw is too old by now to act on.
-            let ended = CallEnded {
-                tenant: self.activation.tenant.no,
-                send,
-                outcome: Outcome::NotBegun,
-                began_at: None,
-                trace: call.trace,
-                _under_way: node.call_begins(),
-            };
-            node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
-        } else if !node.planted.is(Bug::CallBeforeCommit) {
-            call::begin(node, self.activation.tenant.no, Call { at: node.now(), ..call });
+        self.calling = Some(call.send);
+        if !node.planted.is(Bug::CallBeforeCommit) {
+            call::begin(node, self.activation.tenant.no, call, not_after);
         }
         Step::Return(Returned::Called)
     }
@@ -267,7 +273,7 @@ impl Live {
                 Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
             }
             wake::Doubt::CallAgain => Ok(match self.call_again(facts, &view, open) {
-                Some(call) => self.begin(call, now),
+                Some((call, not_after)) => self.begin(call, not_after),
                 None => {
                     let decisions = outcome::outcome(&view, open.send, &Outcome::Uncertain, 0);
                     let settled = self.settle(facts, &decisions, open, None, now, TraceId::default()).await?;
@@ -277,11 +283,13 @@ impl Live {
         }
     }
 
-    fn call_again(&self, facts: &Facts, view: &View<'_>, open: &OpenSend) -> Option<Call> {
+    fn call_again(&self, facts: &Facts, view: &View<'_>, open: &OpenSend) -> Option<(Call, Moment)> {
         let channel = facts.loaded.scope.channels.get(&open.channel)?;
         let address = facts.contact.value.address(channel.kind, &facts.enrollment().contact)?;
-        let message = render::render(view, facts.version.step(open.send.step)?).ok()?;
-        Some(self.to_call(facts, channel, address, message, self.trace_of(facts), view.now))
+        let step = facts.version.step(open.send.step)?;
+        let message = render::render(view, step).ok()?;
+        let call = self.to_call(facts, channel, address, message, self.trace_of(facts), view.now);
+        Some((call, self.not_after(view, step)))
     }
 
     fn to_call(
@@ -405,8 +413,13 @@ impl Live {
                 self.refresh(&facts.loaded, &key).await;
                 Ok(None)
             }
-            // Written or not: the next look reads what is there.
-            Err(Refused::Unknown) => Ok(None),
+            // Written or not: the next look reads what is there, and so do the lanes that were not told.
+            Err(Refused::Unknown) => {
+                let (was, is) = (facts.enrollment().wake_row(), transition.after.enrollment.wake_row());
+                let lanes: BTreeSet<Lane> = was.into_iter().chain(is).map(|row| row.lane).collect();
+                node.tell(facts.loaded.shard, ShardMsg::ReadAgain(lanes));
+                Ok(None)
+            }
             Err(Refused::Limit(_)) => Err(Error::Overloaded { retry_after: limits::COME_BACK }),
             Err(error @ (Refused::Unavailable(_) | Refused::Invalid(_))) => {
                 Err(Error::Unavailable(error.to_string()))
@@ -508,16 +521,4 @@ fn expect_intent(
     }
     commit.expects.extend(facts.target.as_ref().map(record::Read::expect));
     commit.expects.extend(facts.loaded.expects(facts.enrollment().sequence, channel.no));
-}
-
-fn charge_ledger(
-    facts: &Facts,
-    lane: Lane,
-    grant: &Grant,
-    limits: Limits,
-    commit: &mut followupd_store::Commit,
-) {
-    let (now, day): (Moment, DayContext) = (grant.engine_now, grant.day);
-    let key = Key::ledger(facts.loaded.shard, lane);
-    commit.ledger.push(LedgerChange { key, op: LedgerOp::Charge { limits, now, day } });
 }

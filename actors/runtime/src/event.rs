@@ -60,7 +60,12 @@ async fn accept_one(
         let loaded = tenant.loaded();
         let acceptance = match Acceptance::read(node, tenant, &loaded, call).await? {
             Some(acceptance) => acceptance,
-            None => return Ok(EventAnswer::Duplicate),
+            None => {
+                // Whoever had it accepted may have been told nothing yet: it is consumed before anybody relies on it.
+                let key = Key::fan_out(loaded.shard, loaded.scope.tenant.no, &call.event.key);
+                consume_stored(node, tenant, &key).await?;
+                return Ok(EventAnswer::Duplicate);
+            }
         };
         if let Some(answer) = acceptance.commit(caller).await? {
             return Ok(answer);
@@ -261,11 +266,16 @@ impl<'a> Acceptance<'a> {
         let key = Key::fan_out(self.loaded.shard, self.tenant.no, &self.event.key);
         let mut commit = self.acceptance(Commit::new(Class::Exit, self.tenant.no, self.loaded.shard))?;
         record::put(&mut commit, key.clone(), Format::FanOut, &fan_out)?;
-        if !self.submit(commit).await? {
-            return Ok(None);
+        let consumed = match self.submit(commit).await {
+            Ok(false) => return Ok(None),
+            Ok(true) => consume(self.node, self.tenant, fan_out).await,
+            Err(error) => Err(error),
+        };
+        if consumed.is_err() || forget(self.node, self.tenant, &key).await.is_err() {
+            // The caller is told to come back, and may not; what was accepted is consumed all the same (E16).
+            tokio::spawn(consume_at_last(Arc::clone(self.node), self.tenant.clone(), key));
         }
-        let answered = consume(self.node, self.tenant, &key, fan_out).await?;
-        Ok(Some(answer(answered)))
+        Ok(Some(answer(consumed?)))
     }
 }
 
@@ -275,11 +285,10 @@ enum AtOnce {
     OpenSend,
 }
 
-/// Has every enrollment of a fan-out consume its event, then removes the row.
+/// Has every enrollment of a fan-out consume its event.
 async fn consume(
     node: &Arc<Node>,
     tenant: &TenantHandle,
-    key: &Key,
     fan_out: FanOut,
 ) -> Result<Vec<Changed>, Error> {
     let event = Arc::new(fan_out.event);
@@ -297,13 +306,35 @@ async fn consume(
             }
         }
     }
+    Ok(all)
+}
+
+/// Removes the row of an event that everyone has consumed; one that stays is consumed again, which changes nothing.
+async fn forget(node: &Node, tenant: &TenantHandle, key: &Key) -> Result<(), Error> {
     let mut commit = Commit::new(Class::Event, tenant.no, tenant.shard);
     commit.deletes.push(key.clone());
-    // A row that stays is consumed again at the next start, which changes nothing.
-    if let Err(error) = node.store.commit(commit).await {
-        tracing::warn!(%error, "a consumed event keeps its fan-out row");
+    crate::settings::submit(node, commit).await
+}
+
+/// Has an event consumed that was accepted and is not yet consumed by everyone, if it is so.
+async fn consume_stored(node: &Arc<Node>, tenant: &TenantHandle, key: &Key) -> Result<(), Error> {
+    let Some(row) = node.store.get(vec![key.clone()]).await?.pop().flatten() else { return Ok(()) };
+    let fan_out: FanOut = decode(Format::FanOut, &row.body)?;
+    consume(node, tenant, fan_out).await?;
+    forget(node, tenant, key).await
+}
+
+/// Tries again until the event is consumed, or the shard is gone: its next owner goes on with it.
+async fn consume_at_last(node: Arc<Node>, tenant: TenantHandle, key: Key) {
+    while node.shards().contains_key(&tenant.shard) {
+        tokio::time::sleep(limits::RETRY_CONSUME).await;
+        match consume_stored(&node, &tenant, &key).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(tenant = tenant.no.0, %error, "an accepted event waits to be consumed")
+            }
+        }
     }
-    Ok(all)
 }
 
 /// Goes on with the events that were accepted and not consumed by everyone when the process ended.
@@ -311,15 +342,18 @@ pub(crate) async fn resume(node: &Arc<Node>, tenant: &TenantHandle) -> Result<()
     let prefix = Key::fan_outs(tenant.shard, tenant.no);
     for (key, row) in scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await? {
         let fan_out: FanOut = decode(Format::FanOut, &row.body)?;
-        consume(node, tenant, &key, fan_out).await?;
+        consume(node, tenant, fan_out).await?;
+        if forget(node, tenant, &key).await.is_err() {
+            tokio::spawn(consume_at_last(Arc::clone(node), tenant.clone(), key));
+        }
     }
     Ok(())
 }
 
 fn answer(changed: Vec<Changed>) -> EventAnswer {
-    let exited = |changed: &Changed| match changed.enrollment.state {
-        State::Exited(reason) if changed.changed => Some((changed.enrollment.id, reason)),
-        _ => None,
+    let exited = |changed: &Changed| {
+        let State::Exited(reason) = changed.enrollment.state else { return None };
+        changed.changed.then_some((changed.enrollment.id, reason))
     };
     let exited: Vec<(EnrollmentId, ExitReason)> = changed.iter().filter_map(exited).collect();
     let in_flight = changed.iter().filter_map(|changed| changed.in_flight).collect();

@@ -15,10 +15,10 @@ use followupd_domain::enrollment::{
 };
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::gate::Binding;
+use followupd_domain::holds::{Hold, Holds, PastHold};
 use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
 use followupd_domain::ledger::{Charge, DayContext, Limits, Rate};
 use followupd_domain::name::Name;
-use followupd_domain::scope::{Hold, Holds, PastHold};
 use followupd_domain::sequence::{
     ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Step, UniquePer,
     Version,

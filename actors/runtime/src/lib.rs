@@ -15,6 +15,7 @@ mod env;
 mod event;
 #[cfg(test)]
 mod golden;
+pub mod inspect;
 mod limits;
 mod loaded;
 mod node;

@@ -27,6 +27,9 @@ pub(crate) const WINDOW_MOST: usize = 4 * WINDOW;
 /// A lane with nothing due sooner than this is a row, not an actor.
 pub(crate) const NEAR: Span = Span::seconds(30);
 
+/// A shard with nothing near asks the wall clock at least this often, in case it has jumped.
+pub(crate) const LONGEST_SLEEP: Span = Span::minutes(5);
+
 /// How often a commit is decided anew when rows changed under it; beyond that the caller is asked to come back.
 pub(crate) const LOOKS: usize = 64;
 
@@ -35,6 +38,9 @@ pub(crate) const RETRY_FAILED: Span = Span::seconds(1);
 
 /// Pause of a lane after the store refused a write.
 pub(crate) const RETRY_STORE: Span = Span(500);
+
+/// Pause before an accepted event is tried again that not everyone could consume.
+pub(crate) const RETRY_CONSUME: Duration = Duration::from_secs(1);
 
 /// Longest time a draining engine waits for calls under way.
 pub(crate) const DRAIN: Duration = Duration::from_secs(30);
@@ -56,3 +62,4 @@ const _: () = assert!(WINDOW < WINDOW_MOST);
 const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);
 const _: () = assert!(CALLS_A_LANE <= WINDOW);
 const _: () = assert!(LOOK_AGAIN.0 <= NEAR.0);
+const _: () = assert!(NEAR.0 <= LONGEST_SLEEP.0);

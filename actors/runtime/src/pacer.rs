@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use followupd_domain::lane::{self, Head, Lane, Queue, WakeRow};
-use followupd_domain::ledger::DayContext;
 use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -24,17 +23,9 @@ mod doubt;
 mod permits;
 mod queues;
 
+pub(crate) use permits::day;
 use permits::{Permit, Permits};
 use queues::Queues;
-
-/// The right to send once, now.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Grant {
-    /// Engine time it was granted at.
-    pub(crate) engine_now: Moment,
-    /// The calendar day it counts for.
-    pub(crate) day: DayContext,
-}
 
 /// What became of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,14 +177,9 @@ impl Pacer {
     }
 
     fn rouse(&mut self, row: WakeRow, myself: &ActorRef<PacerMsg>) {
-        let node = &self.opening.node;
-        let grant = Grant {
-            engine_now: node.engine_now(),
-            day: permits::day(&self.opening.tenant.loaded(), node.now()),
-        };
         self.pulled.insert(row.enrollment, row);
         // A shard that is stopping rouses nobody; its next owner will.
-        let _ = self.opening.shard.send_message(ShardMsg::Rouse { row, grant, pacer: myself.clone() });
+        let _ = self.opening.shard.send_message(ShardMsg::Rouse { row, pacer: myself.clone() });
     }
 
     /// Pulls as many wakes as are due, open and permitted; then sleeps until something may have changed.

@@ -37,11 +37,28 @@ impl Bug {
     ];
 }
 
-/// The planted bug, if there is one.
+/// A contact whose messages cannot be rendered: whoever tries panics, while it is on.
+#[cfg(feature = "plant")]
+#[derive(Debug)]
+pub struct Poison {
+    /// The platform's id.
+    pub contact: String,
+    /// Whether it acts.
+    pub on: std::sync::atomic::AtomicBool,
+}
+
+/// What such a panic carries, so that a test's panic hook can tell it from others.
+#[cfg(feature = "plant")]
+#[derive(Clone, Copy, Debug)]
+pub struct Poisoned;
+
+/// What is planted, if anything is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Planted {
     #[cfg(feature = "plant")]
     bug: Option<Bug>,
+    #[cfg(feature = "plant")]
+    poison: Option<&'static Poison>,
 }
 
 impl Planted {
@@ -49,8 +66,28 @@ impl Planted {
     #[cfg(feature = "plant")]
     #[must_use]
     pub fn bug(bug: Bug) -> Planted {
-        Planted { bug: Some(bug) }
+        Planted { bug: Some(bug), poison: None }
     }
+
+    /// Plants a poison besides.
+    #[cfg(feature = "plant")]
+    #[must_use]
+    pub fn poisoning(self, poison: &'static Poison) -> Planted {
+        Planted { poison: Some(poison), ..self }
+    }
+
+    /// Rendering for this contact panics where it is poisoned.
+    #[cfg(feature = "plant")]
+    pub(crate) fn render(self, contact: &str) {
+        let on = |poison: &&Poison| poison.on.load(std::sync::atomic::Ordering::Relaxed);
+        if self.poison.filter(on).is_some_and(|poison| poison.contact == contact) {
+            std::panic::panic_any(Poisoned);
+        }
+    }
+
+    /// Rendering for this contact panics where it is poisoned: never.
+    #[cfg(not(feature = "plant"))]
+    pub(crate) fn render(self, _contact: &str) {}
 
     /// Whether this bug is planted.
     #[cfg(feature = "plant")]

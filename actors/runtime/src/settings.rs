@@ -7,9 +7,9 @@ use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, Wait, WeekdaySet, Zone,
 };
 use followupd_domain::channel::{Channel, Kind, Transport};
+use followupd_domain::holds::Holds;
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::{self, Name};
-use followupd_domain::scope::Holds;
 use followupd_domain::sequence::{Draft, FieldError, Sequence, draft};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};

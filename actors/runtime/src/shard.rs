@@ -4,7 +4,7 @@
 //! when it has nothing left to do. An actor that fails is tried again with a growing pause, and its enrollment is
 //! quarantined when it keeps failing; nothing beside it stops. One timer starts the lanes that have work near.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use followupd_domain::lane::{Lane, WakeRow};
@@ -19,14 +19,14 @@ use crate::enrollment::{Activation, Ask, EnrollmentActor, EnrollmentMsg};
 use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
-use crate::pacer::{Grant, Opening, PacerActor, PacerMsg};
+use crate::pacer::{Opening, PacerActor, PacerMsg};
 
 /// What a shard can be told.
 pub(crate) enum ShardMsg {
     /// A tenant lives here now; its lanes with rows, and when their first row is due.
     Tenant(TenantHandle, Vec<(Lane, Moment)>),
     /// A lane pulled a wake.
-    Rouse { row: WakeRow, grant: Grant, pacer: ActorRef<PacerMsg> },
+    Rouse { row: WakeRow, pacer: ActorRef<PacerMsg> },
     /// A call has ended.
     CallEnded(CallEnded),
     /// Somebody asks something of an enrollment.
@@ -37,6 +37,8 @@ pub(crate) enum ShardMsg {
     Wakes(Vec<WakeRow>),
     /// An open send of a lane was settled.
     Settled(Lane, EnrollmentId, LedgerOp),
+    /// Nobody knows whether rows of these lanes were written: they start anew and read what is there.
+    ReadAgain(BTreeSet<Lane>),
     /// Settings or holds of a tenant have changed.
     ScopeChanged(TenantNo),
     /// A lane has nothing due before then, having heard so many messages.
@@ -114,9 +116,9 @@ impl Actor for ShardActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             ShardMsg::Tenant(tenant, lanes) => state.take_tenant(tenant, lanes),
-            ShardMsg::Rouse { row, grant, pacer } => {
+            ShardMsg::Rouse { row, pacer } => {
                 let lane = Some(row.lane);
-                let message = EnrollmentMsg::Wake { row, grant, pacer };
+                let message = EnrollmentMsg::Wake { row, pacer };
                 state.tell(&myself, row.lane.tenant, row.enrollment, lane, message).await;
             }
             ShardMsg::CallEnded(ended) => {
@@ -129,6 +131,7 @@ impl Actor for ShardActor {
             ShardMsg::Idle { id, handled } => state.let_go(id, handled),
             ShardMsg::Wakes(rows) => state.wakes(rows),
             ShardMsg::Settled(lane, id, op) => state.tell_lane(lane, PacerMsg::Settled(id, op)),
+            ShardMsg::ReadAgain(lanes) => lanes.into_iter().for_each(|lane| state.read_again(lane)),
             ShardMsg::ScopeChanged(tenant) => state.scope_changed(tenant),
             ShardMsg::LaneIdle { lane, next_due, heard } => state.lane_idle(lane, next_due, heard),
             ShardMsg::Look => state.timer = None,
@@ -248,6 +251,14 @@ impl ShardState {
         }
     }
 
+    fn read_again(&mut self, lane: Lane) {
+        let entry = self.lanes.entry(lane).or_default();
+        if let Some(pacer) = entry.pacer.take() {
+            pacer.stop(None);
+        }
+        *entry = LaneEntry { pacer: None, sent: 0, next_due: Some(self.node.now()) };
+    }
+
     fn lane_idle(&mut self, lane: Lane, next_due: Moment, heard: u64) {
         let Some(entry) = self.lanes.get_mut(&lane).filter(|entry| entry.sent == heard) else { return };
         if let Some(pacer) = entry.pacer.take() {
@@ -292,7 +303,7 @@ impl ShardState {
             return;
         }
         // The wall clock can jump ahead of a long pause: it is asked again now and then.
-        let pause = at.since(self.node.now()).max(Span(1)).min(limits::NEAR).0.unsigned_abs();
+        let pause = at.since(self.node.now()).max(Span(1)).min(limits::LONGEST_SLEEP).0.unsigned_abs();
         let myself = myself.clone();
         let timer = tokio::spawn(async move {
             tokio::time::sleep(std::time::Duration::from_millis(pause)).await;

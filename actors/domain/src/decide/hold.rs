@@ -1,6 +1,6 @@
 //! Pause and resume of one enrollment; quarantine and release.
 //!
-//! Holds of tenants, channels and sequences are not here: they are one write to the scope ([`crate::scope::Holds`]).
+//! Holds of tenants, channels and sequences are not here: they are one write to the scope ([`crate::holds::Holds`]).
 
 use crate::decide::{control_wake, plan_step, wake_at};
 use crate::decision::Decision;

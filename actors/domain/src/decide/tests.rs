@@ -17,10 +17,10 @@ use crate::decide::{hold as holds, leave as leaves, outcome as outcomes, wake as
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, OpenSend, SendStatus};
 use crate::event::{Event, EventKey, EventKind};
+use crate::holds::Holds;
 use crate::ids::{ChannelNo, SequenceNo, StepNo};
 use crate::lane::WakeRow;
 use crate::ledger::{Charge, DayContext};
-use crate::scope::{Holds, ScopeRef};
 use crate::target::{TargetRef, TerminalFact};
 use crate::time::{Moment, Span};
 
@@ -56,6 +56,14 @@ fn message(sample: &Sample, text: &str) -> Event {
     Event { text: text.into(), target: None, ..event(sample, EventKind::MessageReceived) }
 }
 
+/// A scope to hold or release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScopeRef {
+    Tenant,
+    Channel(ChannelNo),
+    Sequence(SequenceNo),
+}
+
 impl Sample {
     /// The row its wake stands in.
     fn row(&self) -> WakeRow {
@@ -78,7 +86,12 @@ impl Sample {
         match self.look() {
             Look::Decided(decisions) => self.take(|_| decisions),
             Look::Send(channel, _) => {
-                let intent = wakes::intend(&self.view(), channel, charge(self.now));
+                let intent = wakes::intend(
+                    &self.view(),
+                    channel,
+                    charge(self.now),
+                    self.now + crate::limits::INTENT_LIFE,
+                );
                 self.take(|_| vec![intent])
             }
             Look::Gone | Look::Held(_) | Look::Closed(_) | Look::InDoubt(_) => Vec::new(),

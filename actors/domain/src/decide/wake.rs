@@ -8,9 +8,9 @@ use crate::gate::{self, Binding, Verdict, View};
 use crate::ids::ChannelNo;
 use crate::lane::{HoldGroup, WakeRow};
 use crate::ledger::Charge;
-use crate::limits;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
+use crate::time::Moment;
 
 /// What a fired wake leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Look<'a> {
     /// A scope holds it: the row stays, its queue is closed.
     Held(HeldBy),
     /// The row stays; its queue is closed until then.
-    Closed(crate::time::Moment),
+    Closed(Moment),
     /// A send of it is open since before this activation: see [`in_doubt`].
     InDoubt(OpenSend),
     /// It leads to this instead of a send.
@@ -91,15 +91,16 @@ pub fn fail(view: &View<'_>, failure: SendFailure) -> Vec<Decision> {
     settle(view, Decision::StepFailed(failure))
 }
 
-/// The send begins: what it is called, what it was charged, until when the call may begin.
+/// The send begins: what it is called, what it was charged, until when the call may begin
+/// (see [`gate::begins_until`]).
 #[must_use]
-pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge) -> Decision {
+pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge, not_after: Moment) -> Decision {
     Decision::Intended(OpenSend {
         send: view.enrollment.send_id(),
         channel: channel.no,
         attempt: view.enrollment.attempts.saturating_add(1),
         intended_at: view.now,
-        not_after: view.now + limits::INTENT_LIFE,
+        not_after,
         charge,
     })
 }

@@ -175,7 +175,7 @@ fn governor(rate: &Rate, time: &EngineTime) -> Option<Governor> {
 }
 
 /// The tenant's calendar day at `now`.
-pub(super) fn day(loaded: &Loaded, now: Moment) -> DayContext {
+pub(crate) fn day(loaded: &Loaded, now: Moment) -> DayContext {
     let (day, next_day_at) = loaded.scope.tenant.calendar.day(now);
     DayContext { day, next_day_at }
 }

@@ -2,12 +2,13 @@
 
 use super::{NOON, Sample, refused};
 use crate::decide::outcome::Outcome;
+use crate::decide::tests::ScopeRef;
 use crate::decide::wake::Look;
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, FailReason, SendStatus, SkipReason, State};
 use crate::ids::ChannelNo;
 use crate::lane::HoldGroup;
-use crate::scope::{HeldBy, ScopeRef};
+use crate::scope::HeldBy;
 use crate::time::Span;
 
 /// A sample that waits two hours.

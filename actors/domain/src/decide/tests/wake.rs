@@ -4,13 +4,14 @@ use super::{NOON, SCOPES, Sample, wakes};
 use crate::calendar::{QuietHours, QuietWindow, Zone};
 use crate::channel::Kind;
 use crate::decide::samples::channel;
+use crate::decide::tests::ScopeRef;
 use crate::decide::wake::{Doubt, Look};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, FailReason, SendFailure, SendStatus, SkipReason, State};
 use crate::gate::Binding;
 use crate::ids::ChannelNo;
 use crate::limits;
-use crate::scope::{HeldBy, ScopeRef};
+use crate::scope::HeldBy;
 use crate::time::{Moment, Span};
 
 fn quiet(days: &str, from: &str, to: &str) -> QuietHours {

@@ -13,6 +13,7 @@ use super::{SCOPES, Sample, charge, event, holds, leaves, message, outcomes, ref
 use crate::channel::Kind;
 use crate::decide::outcome::{Outcome, Receipt};
 use crate::decide::samples::channel;
+use crate::decide::tests::ScopeRef;
 use crate::decide::wake::{Doubt, Look};
 use crate::decision::Decision;
 use crate::enrollment::State;
@@ -22,7 +23,7 @@ use crate::gate;
 use crate::ids::{ChannelNo, SequenceNo, StepNo};
 use crate::invariant;
 use crate::lane::{HoldGroup, WakeRow};
-use crate::scope::{Scope, ScopeRef};
+use crate::scope::Scope;
 use crate::time::Moment;
 use inputs::{Input, STANDINGS, standing};
 
@@ -86,7 +87,12 @@ impl Walk<'_> {
             Look::Send(channel, _) => {
                 let no = channel.no;
                 self.may_begin(no);
-                let intent = wakes::intend(&self.sample.view(), channel, charge(self.sample.now));
+                let intent = wakes::intend(
+                    &self.sample.view(),
+                    channel,
+                    charge(self.sample.now),
+                    self.sample.now + crate::limits::INTENT_LIFE,
+                );
                 self.take(|_| vec![intent]);
             }
             Look::Decided(decisions) => self.take(|_| decisions),
@@ -148,7 +154,7 @@ impl Walk<'_> {
     }
 
     fn hold_scope(&mut self, n: u8) {
-        let scope = SCOPES[usize::from(n % 3)].clone();
+        let scope = SCOPES[usize::from(n % 3)];
         let gone = scope == ScopeRef::Channel(ChannelNo(1))
             && !self.sample.scope.channels.contains_key(&ChannelNo(1));
         if !gone {

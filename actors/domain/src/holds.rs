@@ -1,0 +1,94 @@
+//! Holds: no sends of a scope until a person releases it, and what holds leave behind.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::time::Moment;
+
+/// No sends until a person releases it; rows stay where they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Moment,
+    /// Why, in the words of who held it.
+    pub reason: String,
+}
+
+/// A hold that has ended: waits that ran during it are pushed back by their overlap with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastHold {
+    /// From.
+    pub since: Moment,
+    /// Until, exclusive.
+    pub until: Moment,
+}
+
+/// The holds of one scope, now and before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// What holds it now.
+    pub current: Option<Hold>,
+    /// Holds that have ended, the latest last.
+    pub past: Vec<PastHold>,
+}
+
+impl Holds {
+    /// Holds the scope; one that is held stays as it is.
+    pub fn hold(&mut self, now: Moment, reason: &str) {
+        self.current.get_or_insert_with(|| Hold { since: now, reason: reason.to_owned() });
+    }
+
+    /// Releases the scope; whether it was held.
+    pub fn release(&mut self, now: Moment) -> bool {
+        let Some(hold) = self.current.take() else { return false };
+        self.past.push(PastHold { since: hold.since, until: now.max(hold.since) });
+        // No wait is longer than this, so no open one overlaps an older hold.
+        self.past.retain(|past| past.until + limits::LONGEST_WAIT > now);
+        let surplus = self.past.len().saturating_sub(limits::PAST_HOLDS);
+        self.past.drain(..surplus);
+        true
+    }
+
+    /// The holds there were, the current one as if it ended now.
+    pub(crate) fn until(&self, now: Moment) -> impl Iterator<Item = PastHold> + '_ {
+        let current = self.current.iter().map(move |hold| PastHold { since: hold.since, until: now });
+        self.past.iter().copied().chain(current)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::time::Span;
+
+    /// Holds from and until these moments, all ended.
+    pub(crate) fn held(spans: &[(i64, i64)]) -> Holds {
+        let mut holds = Holds::default();
+        for (since, until) in spans {
+            holds.hold(Moment(*since), "test");
+            assert!(holds.release(Moment(*until)));
+        }
+        holds
+    }
+
+    #[test]
+    fn a_hold_that_is_on_is_not_held_again() {
+        let mut holds = held(&[]);
+        holds.hold(Moment(1), "first");
+        holds.hold(Moment(5), "second");
+        assert_eq!(holds.current.as_ref().map(|hold| hold.since), Some(Moment(1)));
+        assert!(holds.release(Moment(9)));
+        assert!(!holds.release(Moment(10)));
+        assert_eq!(holds.past, [PastHold { since: Moment(1), until: Moment(9) }]);
+    }
+
+    #[test]
+    fn past_holds_are_bounded() {
+        let spans: Vec<(i64, i64)> = (0..200).map(|n| (n * 10, n * 10 + 5)).collect();
+        assert_eq!(held(&spans).past.len(), limits::PAST_HOLDS);
+        let mut holds = held(&[(0, 5)]);
+        holds.hold(Moment(10), "later");
+        holds.release(Moment(6) + limits::LONGEST_WAIT + Span(1));
+        assert_eq!(holds.past.len(), 1, "a hold no open wait can overlap is forgotten");
+    }
+}

@@ -1,0 +1,228 @@
+//! The command line: what can be asked, and who does it.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cli::client::Server;
+use crate::config::{self, Overrides};
+use crate::exit::{self, Code, Failure};
+use crate::{demo, log, serve};
+
+pub(crate) mod ask;
+pub(crate) mod client;
+mod enroll;
+mod enrollment;
+mod event;
+pub(crate) mod files;
+pub(crate) mod funnel;
+mod put;
+mod time;
+pub(crate) mod upload;
+
+/// A re-engagement cadence engine: each enrolled contact walks a sequence of messages at its own pace, and leaves the
+/// moment it replies, reaches the goal or opts out.
+#[derive(Debug, Parser)]
+#[command(name = "followupd", version, after_help = exit::TABLE, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command that asks a daemon takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Shared {
+    /// The daemon to ask.
+    #[arg(
+        long,
+        global = true,
+        env = "FOLLOWUPD_SERVER",
+        default_value = "http://127.0.0.1:7400",
+        value_name = "URL"
+    )]
+    server: String,
+    /// The tenant it is about.
+    #[arg(long, short, global = true, env = "FOLLOWUPD_TENANT", value_name = "NAME")]
+    tenant: Option<String>,
+    /// Print the daemon's answer as JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Serve(Serve),
+    /// Show what it does: a whole run in half a minute, on a daemon and folders of its own.
+    Demo(demo::Options),
+    /// Print a commented settings file to start from.
+    Example {
+        /// What for.
+        what: files::Example,
+    },
+    /// Tenants: `put`.
+    #[command(subcommand)]
+    Tenant(put::TenantCommand),
+    /// Channels: `put`.
+    #[command(subcommand)]
+    Channel(put::ChannelCommand),
+    /// Sequences: `put`, `publish`.
+    #[command(subcommand)]
+    Sequence(put::SequenceCommand),
+    /// Enroll one contact, or a file of any size.
+    Enroll(enroll::Options),
+    /// Events: `send`.
+    #[command(subcommand)]
+    Event(event::EventCommand),
+    /// Enrollments: `show`, `timeline`, `list`, `exit`, `pause`, `resume`, `release`, `quarantined`.
+    #[command(subcommand)]
+    Enrollment(enrollment::EnrollmentCommand),
+    /// Count where the enrollments of a sequence stand.
+    Funnel {
+        /// The sequence.
+        sequence: String,
+    },
+    /// Hold a tenant, channel or sequence: no send begins until it is released.
+    Hold {
+        #[command(flatten)]
+        scope: put::ScopeOption,
+        /// Why, for whoever finds it held.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Release what was held.
+    Release {
+        #[command(flatten)]
+        scope: put::ScopeOption,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Settings file; `followupd example config` prints one with every key and its default.
+    #[arg(long, short, env = "FOLLOWUPD_CONFIG", value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// Instead of `listen.address`.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Instead of `store.folder`.
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<std::path::PathBuf>,
+    /// Instead of `outbox.folder`.
+    #[arg(long, value_name = "FOLDER")]
+    outbox: Option<std::path::PathBuf>,
+    /// Instead of `log.level`.
+    #[arg(long, env = "FOLLOWUPD_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    // clap answers --help with 0 and a wrong command line with 2, as our table says.
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&Failure::other(format!("no threads can be started: {error}"))),
+    };
+    let done = runtime.block_on(run(cli));
+    // What is still running has been told to stop, or was asked to be left by a second signal.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    eprintln!("followupd: {failure}");
+    failure.code.into()
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let shared = &cli.shared;
+    match cli.command {
+        Command::Serve(options) => {
+            let overrides = Overrides {
+                listen: options.listen,
+                store: options.store,
+                outbox: options.outbox,
+                log_level: options.log,
+            };
+            let config = config::load(options.config.as_deref(), &overrides)?;
+            log::to_stderr(&config.log_level, config.log_format);
+            serve::run(config).await
+        }
+        Command::Demo(options) => demo::run(options, shared.json).await,
+        Command::Example { what } => print(what.text()),
+        Command::Tenant(command) => put::tenant(shared, command).await,
+        Command::Channel(command) => put::channel(shared, command).await,
+        Command::Sequence(command) => put::sequence(shared, command).await,
+        Command::Enroll(options) => enroll::run(shared, options).await,
+        Command::Event(command) => event::run(shared, command).await,
+        Command::Enrollment(command) => enrollment::run(shared, command).await,
+        Command::Funnel { sequence } => funnel::run(shared, sequence).await,
+        Command::Hold { scope, reason } => put::hold(shared, scope, reason).await,
+        Command::Release { scope } => put::release(shared, scope).await,
+    }
+}
+
+impl Shared {
+    /// The daemon to ask.
+    pub(crate) fn server(&self) -> Result<Server, Failure> {
+        Server::at(&self.server, "cli")
+    }
+
+    /// The tenant it is about.
+    pub(crate) fn tenant(&self) -> Result<String, Failure> {
+        self.tenant
+            .clone()
+            .ok_or_else(|| Failure::input("which tenant? Give --tenant NAME, or set FOLLOWUPD_TENANT"))
+    }
+
+    /// Prints an answer: as JSON where it was asked for, else as `text` has it.
+    pub(crate) fn answer(
+        &self,
+        answer: &impl serde::Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if self.json { print(&json(answer)?) } else { print(&text()) }
+    }
+}
+
+/// An answer as JSON for programs.
+pub(crate) fn json(answer: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(answer)
+        .map_err(|error| Failure::other(format!("the answer is no JSON: {error}")))
+}
+
+/// Prints data. A reader that has gone, such as `head`, ends the program without a word.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{end}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Code::Failed, format!("stdout cannot be written: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_exit_codes_stand_in_the_help() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("Exit codes:"), "{help}");
+    }
+}

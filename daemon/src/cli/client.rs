@@ -1,0 +1,110 @@
+//! The way to a daemon: typed clients over one connection, and what their errors mean for who asked.
+
+use connectrpc::client::{ClientConfig, HttpClient};
+use connectrpc::{ConnectError, ErrorCode, Protocol};
+
+use crate::exit::{Code, Failure};
+use crate::limits;
+use crate::proto::v1;
+
+/// A daemon at an address.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    url: String,
+    http: HttpClient,
+    config: ClientConfig,
+}
+
+impl Server {
+    /// The daemon at `url`, asked in the name of `by`. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The address makes no sense.
+    pub(crate) fn at(url: &str, by: &str) -> Result<Server, Failure> {
+        let wrong =
+            || Failure::input(format!("{url:?} is no address of a daemon: write http://127.0.0.1:7400"));
+        let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+        if uri.scheme_str() == Some("https") {
+            return Err(Failure::input(
+                "this version speaks no TLS: write http://, from the daemon's own machine",
+            ));
+        }
+        if uri.scheme_str() != Some("http") || uri.authority().is_none() {
+            return Err(wrong());
+        }
+        let config = ClientConfig::new(uri)
+            .with_protocol(Protocol::Grpc)
+            .with_default_max_message_size(limits::MESSAGE_BYTES)
+            .with_default_header("on-behalf-of", by);
+        // Streams in both directions need HTTP/2.
+        let http = HttpClient::builder().tcp_connect_timeout(limits::CLI_CONNECT).plaintext_http2_only();
+        Ok(Server { url: url.to_owned(), http, config })
+    }
+
+    fn single(&self) -> ClientConfig {
+        self.config.clone().with_default_timeout(limits::CLI_CALL)
+    }
+
+    /// Tenants, channels and holds.
+    pub(crate) fn tenants(&self) -> v1::TenantServiceClient<HttpClient> {
+        v1::TenantServiceClient::new(self.http.clone(), self.single())
+    }
+
+    /// Sequences.
+    pub(crate) fn sequences(&self) -> v1::SequenceServiceClient<HttpClient> {
+        v1::SequenceServiceClient::new(self.http.clone(), self.single())
+    }
+
+    /// Enrollments.
+    pub(crate) fn enrollments(&self) -> v1::EnrollmentServiceClient<HttpClient> {
+        v1::EnrollmentServiceClient::new(self.http.clone(), self.single())
+    }
+
+    /// Enrollments, for streams that last as long as they last.
+    pub(crate) fn enrollment_streams(&self) -> v1::EnrollmentServiceClient<HttpClient> {
+        v1::EnrollmentServiceClient::new(self.http.clone(), self.config.clone())
+    }
+
+    /// Events.
+    pub(crate) fn events(&self) -> v1::EventServiceClient<HttpClient> {
+        v1::EventServiceClient::new(self.http.clone(), self.single())
+    }
+
+    /// What an error of a call means: the daemon's own errors say why (`ErrorInfo`), others are the connection's.
+    pub(crate) fn failure(&self, error: &ConnectError) -> Failure {
+        let says = error.message.clone().unwrap_or_else(|| error.code.as_str().to_owned());
+        if error.details.iter().any(|detail| detail.type_url.ends_with("google.rpc.ErrorInfo")) {
+            return Failure::new(Code::Refused, says.replace("; ", "\n           "));
+        }
+        match error.code {
+            ErrorCode::Unavailable | ErrorCode::DeadlineExceeded | ErrorCode::Canceled => Failure::new(
+                Code::Unreachable,
+                format!("no answer from {} ({says}): is it running? `followupd serve` starts one", self.url),
+            ),
+            _ => Failure::new(Code::Refused, says),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_makes_no_sense_says_what_would() {
+        for bad in ["", "127.0.0.1:7400", "localhost", "ftp://x", "http://"] {
+            let failure = Server::at(bad, "test").unwrap_err();
+            assert_eq!(failure.code, Code::Input);
+            assert!(failure.says.contains("http://127.0.0.1:7400"), "{failure}");
+        }
+        assert!(Server::at("https://x", "test").unwrap_err().says.contains("TLS"));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_not_there_is_unreachable() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server::at(&format!("http://127.0.0.1:{port}"), "test").unwrap();
+        let error = server.tenants().release(v1::ReleaseRequest::default()).await.err().unwrap();
+        assert_eq!(server.failure(&error).code, Code::Unreachable);
+    }
+}

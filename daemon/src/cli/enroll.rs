@@ -1,0 +1,153 @@
+//! `enroll`: one contact, or a file of any size.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+
+use crate::cli::ask::answer;
+use crate::cli::upload::{self, Into, Rejects, Totals};
+use crate::cli::{Shared, event, time};
+use crate::contacts::Contacts;
+use crate::exit::{Code, Failure};
+use crate::proto::v1;
+use crate::table::{count, thousands};
+
+/// Whom to enroll.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("whom").required(true).args(["csv", "contact"]))]
+pub(crate) struct Options {
+    /// Into which sequence.
+    #[arg(long, short, value_name = "NAME")]
+    sequence: String,
+    /// A file of contacts, `-` for stdin. Columns: contact (required), email, phone, name, time_zone; one of
+    /// conversation, deal, appointment or charge for the id of what it is about; others are values for templates.
+    /// Rejected rows go to FILE.rejected.csv.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// One contact, by the platform's id.
+    #[arg(long, value_name = "ID")]
+    contact: Option<String>,
+    /// Of the one contact: its e-mail address.
+    #[arg(long, conflicts_with = "csv", default_value = "")]
+    email: String,
+    /// Of the one contact: its phone number, as +491511234567.
+    #[arg(long, conflicts_with = "csv", default_value = "")]
+    phone: String,
+    /// Of the one contact: what to call them.
+    #[arg(long, conflicts_with = "csv", default_value = "")]
+    name: String,
+    /// Of the one contact: its time zone.
+    #[arg(long, conflicts_with = "csv", default_value = "", value_name = "IANA")]
+    time_zone: String,
+    /// Of the one contact: what it is about, such as `charge/ch-1`.
+    #[arg(long, conflicts_with = "csv", value_name = "KIND/ID", value_parser = event::target)]
+    target: Option<v1::Target>,
+    /// Of the one contact: a value for templates, as `key=value`; of the target where one is given.
+    #[arg(long = "set", conflicts_with = "csv", value_name = "KEY=VALUE", value_parser = pair)]
+    values: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as key=value")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Enrolls.
+pub(crate) async fn run(shared: &Shared, mut options: Options) -> Result<(), Failure> {
+    match (options.csv.take(), options.contact.take()) {
+        (Some(path), _) => file(shared, options.sequence, &path).await,
+        (None, Some(contact)) => one(shared, options, contact).await,
+        (None, None) => Err(Failure::input("whom? Give --csv FILE or --contact ID")),
+    }
+}
+
+async fn one(shared: &Shared, options: Options, contact: String) -> Result<(), Failure> {
+    let mut profile = v1::Profile {
+        name: options.name,
+        email: options.email,
+        phone: options.phone,
+        time_zone: options.time_zone,
+        ..Default::default()
+    };
+    let mut enroll = v1::Enroll { contact, ..Default::default() };
+    let values =
+        if options.target.is_some() { &mut enroll.target_attributes } else { &mut profile.attributes };
+    values.extend(options.values);
+    enroll.target = options.target.into();
+    enroll.profile = profile.into();
+    let server = shared.server()?;
+    let request = v1::EnrollRequest {
+        tenant: shared.tenant()?,
+        sequence: options.sequence,
+        enroll: enroll.into(),
+        source: v1::Source::Manual.into(),
+        ..Default::default()
+    };
+    let enrolled = answer(&server, server.enrollments().enroll(request)).await?;
+    shared.answer(&enrolled, || {
+        let result = &enrolled.result;
+        match result.outcome.as_known() {
+            Some(v1::EnrollOutcome::AlreadyEnrolled) => {
+                format!("{} · was enrolled already", result.enrollment_id)
+            }
+            _ => {
+                let first = time::utc(result.first_send_not_before.as_option());
+                format!("{} · first send not before {first} UTC", result.enrollment_id)
+            }
+        }
+    })
+}
+
+async fn file(shared: &Shared, sequence: String, path: &Path) -> Result<(), Failure> {
+    let stdin = path == Path::new("-");
+    let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
+    let wrong = |error: &dyn std::fmt::Display| Failure::input(format!("{name}: {error}"));
+    let source: Box<dyn Read + Send> = match stdin {
+        true => Box::new(io::stdin()),
+        false => Box::new(File::open(path).map_err(|error| wrong(&error))?),
+    };
+    let contacts = Contacts::open(source).map_err(|error| wrong(&error))?;
+    for (given, near) in contacts.columns().doubtful() {
+        eprintln!("{name}: column {given:?} is taken as a value for templates; did you mean {near:?}?");
+    }
+    let rejected = if stdin { PathBuf::from("stdin.rejected.csv") } else { rejected_beside(path) };
+    let rejects = Rejects::to(rejected.clone(), contacts.columns());
+    let into = Into { tenant: shared.tenant()?, sequence };
+    let live = io::stderr().is_terminal();
+    let progress = move |totals: &Totals| {
+        if live {
+            eprint!("\r{}", line(totals));
+        }
+    };
+    let done = upload::run(&shared.server()?, into, contacts, rejects, progress).await;
+    if live {
+        eprint!("\r\x1b[K");
+    }
+    let totals = done?;
+    shared.answer(&totals, || line(&totals))?;
+    if totals.rejected == 0 {
+        return Ok(());
+    }
+    let rows = count(totals.rejected, "row was", "rows were");
+    let says =
+        format!("{rows} rejected: {} says which and why; enroll it again once mended", rejected.display());
+    Err(Failure::new(Code::Rejected, says))
+}
+
+fn rejected_beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".rejected.csv");
+    PathBuf::from(name)
+}
+
+fn line(totals: &Totals) -> String {
+    format!(
+        "{}: {} enrolled, {} enrolled already, {} rejected",
+        count(totals.rows, "row", "rows"),
+        thousands(totals.enrolled),
+        thousands(totals.already_enrolled),
+        thousands(totals.rejected)
+    )
+}

@@ -1,0 +1,171 @@
+//! Commands that put tenants, channels and sequences, and those that hold and release them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::ask::answer;
+use crate::cli::{Shared, files};
+use crate::exit::Failure;
+use crate::proto::v1;
+
+/// Commands of tenants.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Make a tenant or replace its settings.
+    Put {
+        /// Its name.
+        name: String,
+        /// Its settings; `followupd example tenant` prints some.
+        #[arg(long, short, value_name = "YAML")]
+        file: PathBuf,
+    },
+}
+
+/// Commands of channels.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChannelCommand {
+    /// Make a channel or replace its settings.
+    Put {
+        /// Its name.
+        name: String,
+        /// Its settings; `followupd example channel` prints some.
+        #[arg(long, short, value_name = "YAML")]
+        file: PathBuf,
+    },
+}
+
+/// Commands of sequences.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SequenceCommand {
+    /// Make a sequence or replace its draft.
+    Put {
+        /// Its name.
+        name: String,
+        /// The sequence; `followupd example sequence` prints one.
+        #[arg(long, short, value_name = "YAML")]
+        file: PathBuf,
+        /// Publish it at once.
+        #[arg(long)]
+        publish: bool,
+    },
+    /// Make a version of the draft, on which enrollments start from now on.
+    Publish {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What a hold covers.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ScopeOption {
+    /// The whole tenant.
+    #[arg(long)]
+    whole_tenant: bool,
+    /// One channel.
+    #[arg(long, value_name = "NAME")]
+    channel: Option<String>,
+    /// One sequence.
+    #[arg(long, value_name = "NAME")]
+    sequence: Option<String>,
+}
+
+impl ScopeOption {
+    fn text(&self) -> String {
+        match (&self.channel, &self.sequence) {
+            (Some(channel), _) => format!("channel {channel}"),
+            (None, Some(sequence)) => format!("sequence {sequence}"),
+            (None, None) => "the whole tenant".to_owned(),
+        }
+    }
+
+    fn message(self) -> v1::Scope {
+        use v1::__buffa::oneof::scope::Scope;
+        let one = match (self.channel, self.sequence) {
+            (Some(channel), _) => Scope::Channel(channel),
+            (None, Some(sequence)) => Scope::Sequence(sequence),
+            (None, None) => Scope::WholeTenant(true),
+        };
+        v1::Scope { scope: Some(one), ..Default::default() }
+    }
+}
+
+/// Puts a tenant.
+pub(crate) async fn tenant(shared: &Shared, command: TenantCommand) -> Result<(), Failure> {
+    let TenantCommand::Put { name, file } = command;
+    let settings: files::Tenant = files::read(&file)?;
+    let settings = v1::TenantSettings::from(settings).into();
+    let server = shared.server()?;
+    let request = v1::PutTenantRequest { name, settings, ..Default::default() };
+    let put = answer(&server, server.tenants().put_tenant(request)).await?;
+    shared.answer(&put, || {
+        let on = if put.on { "on" } else { "off: set `on: true` to let it send" };
+        format!("tenant {} · {} · {on}", put.name, put.time_zone)
+    })
+}
+
+/// Puts a channel.
+pub(crate) async fn channel(shared: &Shared, command: ChannelCommand) -> Result<(), Failure> {
+    let ChannelCommand::Put { name, file } = command;
+    let settings: files::Channel = files::read(&file)?;
+    let settings = v1::ChannelSettings::from(settings).into();
+    let server = shared.server()?;
+    let request = v1::PutChannelRequest { tenant: shared.tenant()?, name, settings, ..Default::default() };
+    let put = answer(&server, server.tenants().put_channel(request)).await?;
+    shared.answer(&put, || format!("channel {} · {}", put.name, put.kind))
+}
+
+/// Puts or publishes a sequence.
+pub(crate) async fn sequence(shared: &Shared, command: SequenceCommand) -> Result<(), Failure> {
+    let tenant = shared.tenant()?;
+    match command {
+        SequenceCommand::Put { name, file, publish: at_once } => {
+            let draft: files::Sequence = files::read(&file)?;
+            let server = shared.server()?;
+            let sequence = v1::Draft::from(draft).into();
+            let request = v1::PutSequenceRequest {
+                tenant: tenant.clone(),
+                name: name.clone(),
+                sequence,
+                ..Default::default()
+            };
+            let put = answer(&server, server.sequences().put_sequence(request)).await?;
+            if at_once {
+                return publish(shared, tenant, name).await;
+            }
+            shared.answer(&put, || {
+                format!(
+                    "sequence {} · {} · draft saved: `sequence publish {0}` makes it count",
+                    put.name, put.status
+                )
+            })
+        }
+        SequenceCommand::Publish { name } => publish(shared, tenant, name).await,
+    }
+}
+
+async fn publish(shared: &Shared, tenant: String, sequence: String) -> Result<(), Failure> {
+    let server = shared.server()?;
+    let request = v1::PublishRequest { tenant, sequence: sequence.clone(), ..Default::default() };
+    let published = answer(&server, server.sequences().publish(request)).await?;
+    shared.answer(&published, || format!("sequence {sequence} · version {} published", published.version))
+}
+
+/// Holds a scope.
+pub(crate) async fn hold(shared: &Shared, scope: ScopeOption, reason: String) -> Result<(), Failure> {
+    let (server, text) = (shared.server()?, scope.text());
+    let scope = scope.message().into();
+    let request = v1::HoldRequest { tenant: shared.tenant()?, scope, reason, ..Default::default() };
+    let held = answer(&server, server.tenants().hold(request)).await?;
+    shared.answer(&held, || format!("{text} is held: no send begins until it is released"))
+}
+
+/// Releases a scope.
+pub(crate) async fn release(shared: &Shared, scope: ScopeOption) -> Result<(), Failure> {
+    let (server, text) = (shared.server()?, scope.text());
+    let scope = scope.message().into();
+    let request = v1::ReleaseRequest { tenant: shared.tenant()?, scope, ..Default::default() };
+    let released = answer(&server, server.tenants().release(request)).await?;
+    shared.answer(&released, || format!("{text} is released: waits are pushed back by the time it was held"))
+}

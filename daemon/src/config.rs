@@ -1,0 +1,242 @@
+//! Settings of the process. `config.toml` documents every one; it is part of the binary and holds the defaults.
+//!
+//! Only what the process needs before it can take a call stands here; tenants, channels and sequences are put over
+//! the RPC. All of it is read and cross-checked before a port is bound.
+
+use serde::Deserialize;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::exit::Failure;
+use crate::{log, strict};
+
+/// The settings file with all defaults and their meaning.
+pub(crate) const DEFAULTS: &str = include_str!("../../config.toml");
+
+/// Checked settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Where the RPC listens; port 0: a free one.
+    pub(crate) listen: SocketAddr,
+    /// Where the store lies.
+    pub(crate) store: PathBuf,
+    /// Where the outbox lies.
+    pub(crate) outbox: PathBuf,
+    /// Which log lines are written.
+    pub(crate) log_level: String,
+    /// In which form.
+    pub(crate) log_format: LogFormat,
+    /// How long a stopping daemon waits for what it has begun.
+    pub(crate) drain_within: Duration,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the command line says instead of the file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    /// `listen.address`.
+    pub(crate) listen: Option<String>,
+    /// `store.folder`.
+    pub(crate) store: Option<PathBuf>,
+    /// `outbox.folder`.
+    pub(crate) outbox: Option<PathBuf>,
+    /// `log.level`.
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Listen,
+    store: Folder,
+    outbox: Folder,
+    log: Log,
+    drain: Drain,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Listen {
+    address: Option<String>,
+    insecure: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Folder {
+    folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    level: Option<String>,
+    format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Drain {
+    within_seconds: Option<u64>,
+}
+
+/// Reads the settings: the file's, else the defaults, and over both what the command line says.
+///
+/// # Errors
+/// The file cannot be read, or a setting is wrong alone or beside another; each says what would be right.
+pub(crate) fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+    let text = match path {
+        None => String::new(),
+        Some(path) => fs::read_to_string(path)
+            .map_err(|error| Failure::input(format!("{} cannot be read: {error}", path.display())))?,
+    };
+    let from = path.map_or_else(|| "config.toml".to_owned(), |path| path.display().to_string());
+    let mut file = parse(&text, &from)?;
+    file.listen.address = overrides.listen.clone().or(file.listen.address);
+    file.log.level = overrides.log_level.clone().or(file.log.level);
+    file.store.folder = overrides.store.clone().or(file.store.folder);
+    file.outbox.folder = overrides.outbox.clone().or(file.outbox.folder);
+    check(file, parse(DEFAULTS, "config.toml")?)
+}
+
+fn parse(text: &str, from: &str) -> Result<File, Failure> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+        Failure::input(format!("{from}{line}: {}", strict::explain(error.message())))
+    })
+}
+
+/// Checks each setting, then those that bear on each other.
+fn check(given: File, defaults: File) -> Result<Config, Failure> {
+    let listen = address(&given.listen, &defaults.listen)?;
+    let store = folder("store.folder", given.store, defaults.store)?;
+    let outbox = folder("outbox.folder", given.outbox, defaults.outbox)?;
+    if outbox.starts_with(&store) || store.starts_with(&outbox) {
+        return Err(Failure::input(format!(
+            "outbox.folder ({}) and store.folder ({}) lie in one another: the store's folder is its own, give the \
+             outbox another",
+            outbox.display(),
+            store.display()
+        )));
+    }
+    let log_level = or(given.log.level, defaults.log.level, "log.level")?;
+    log::filter(&log_level).map_err(|error| {
+        Failure::input(format!(
+            "log.level: {log_level:?} is no filter ({error}): write error, warn, info or debug"
+        ))
+    })?;
+    let seconds = or(given.drain.within_seconds, defaults.drain.within_seconds, "drain.within_seconds")?;
+    if !(1..=3_600).contains(&seconds) {
+        return Err(Failure::input(format!("drain.within_seconds is {seconds}: write 1 to 3600")));
+    }
+    Ok(Config {
+        listen,
+        store,
+        outbox,
+        log_level,
+        log_format: given.log.format.or(defaults.log.format).unwrap_or_default(),
+        drain_within: Duration::from_secs(seconds),
+    })
+}
+
+fn or<T>(given: Option<T>, default: Option<T>, key: &str) -> Result<T, Failure> {
+    given.or(default).ok_or_else(|| Failure::input(format!("{key} is missing")))
+}
+
+fn folder(key: &str, given: Folder, default: Folder) -> Result<PathBuf, Failure> {
+    let path = or(given.folder, default.folder, key)?;
+    if path.as_os_str().is_empty() {
+        return Err(Failure::input(format!("{key} is empty: name a folder")));
+    }
+    // Absolute at once: what is printed can be copied, and a later change of folder does not move it.
+    std::path::absolute(&path).map_err(|error| Failure::input(format!("{key}: {}: {error}", path.display())))
+}
+
+fn address(given: &Listen, defaults: &Listen) -> Result<SocketAddr, Failure> {
+    let text = or(given.address.clone(), defaults.address.clone(), "listen.address")?;
+    let address: SocketAddr = text.parse().map_err(|_| {
+        Failure::input(format!(
+            "listen.address: {text:?} is no address: write one such as \"127.0.0.1:7400\""
+        ))
+    })?;
+    let insecure = or(given.insecure, defaults.insecure, "listen.insecure")?;
+    if !address.ip().is_loopback() && !insecure {
+        return Err(Failure::input(format!(
+            "listen.address: {address} can be reached from other machines, and this version has neither TLS nor \
+             keys. Listen on 127.0.0.1 behind something that has, or set listen.insecure = true on a network you \
+             trust"
+        )));
+    }
+    Ok(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let checked =
+            parse(text, "t.toml").and_then(|file| check(file, parse(DEFAULTS, "config.toml").unwrap()));
+        checked.map_err(|failure| failure.says)
+    }
+
+    #[test]
+    fn the_file_in_the_repository_is_complete_and_is_the_default() {
+        let config = read("").unwrap();
+        assert_eq!(config, read(DEFAULTS).unwrap());
+        assert_eq!(config.listen, "127.0.0.1:7400".parse().unwrap());
+        assert!(config.store.is_absolute());
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_commented() {
+        let lines: Vec<&str> = DEFAULTS.lines().collect();
+        for (i, line) in
+            lines.iter().enumerate().filter(|(_, line)| line.contains(" = ") && !line.starts_with('#'))
+        {
+            assert!(i > 0 && lines[i - 1].starts_with('#'), "no comment above: {line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_line_and_the_near_one() {
+        let said = read("[listen]\naddress = \"127.0.0.1:1\"\n[stroe]\n").unwrap_err();
+        assert_eq!(said, "t.toml, line 3: unknown key `stroe`: did you mean `store`?");
+        assert!(read("[log]\nformat = \"jsno\"\n").unwrap_err().contains("did you mean `json`?"));
+    }
+
+    #[test]
+    fn an_address_others_can_reach_needs_a_word() {
+        let said = read("[listen]\naddress = \"0.0.0.0:7400\"\n").unwrap_err();
+        assert!(said.contains("TLS") && said.contains("insecure = true"), "{said}");
+        assert!(read("[listen]\naddress = \"0.0.0.0:7400\"\ninsecure = true\n").is_ok());
+        assert!(read("[listen]\naddress = \"[::1]:7400\"\n").is_ok());
+        assert!(read("[listen]\naddress = \"localhost\"\n").unwrap_err().contains("127.0.0.1:7400"));
+    }
+
+    #[test]
+    fn the_store_and_the_outbox_keep_apart() {
+        let said = read("[outbox]\nfolder = \"data/store/outbox\"\n").unwrap_err();
+        assert!(said.contains("store.folder") && said.contains("outbox.folder"), "{said}");
+        assert!(read("[store]\nfolder = \"\"\n").unwrap_err().contains("store.folder is empty"));
+    }
+
+    #[test]
+    fn numbers_and_levels_are_checked() {
+        assert!(read("[drain]\nwithin_seconds = 0\n").unwrap_err().contains("1 to 3600"));
+        assert!(read("[log]\nlevel = \"=,=\"\n").unwrap_err().contains("log.level"));
+    }
+}

@@ -1,0 +1,44 @@
+//! The bounds of the process edge, each with its reason.
+
+use std::time::Duration;
+
+/// Bytes of one RPC message: a batch of 1,000 contacts with generous attributes, far below what hurts.
+pub(crate) const MESSAGE_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// Batches of one enroll stream the engine works on at once: one is decided while the one before is synced.
+pub(crate) const ENROLL_BATCHES_AHEAD: usize = 4;
+
+/// Bytes of the name in `on-behalf-of`: it stands on every timeline entry of what the caller does.
+pub(crate) const BEHALF_BYTES: usize = 128;
+
+/// Characters of the reason of a hold.
+pub(crate) const HOLD_REASON_CHARS: usize = 200;
+
+/// Times a stream comes back by itself to an engine that has too much to do; then its client is told.
+pub(crate) const STREAM_RETRIES: usize = 60;
+
+/// When a caller may try again after the store did not answer.
+pub(crate) const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Contacts a CSV upload puts in one batch: large enough to fill a commit, small enough to show progress.
+pub(crate) const CSV_BATCH: usize = 500;
+
+/// CSV batches on their way that have no result yet: bounds what an upload keeps in memory.
+pub(crate) const CSV_BATCHES_AHEAD: usize = 8;
+
+/// Longest wait for the answer to one call of the command line.
+pub(crate) const CLI_CALL: Duration = Duration::from_secs(60);
+
+/// Longest wait for a connection to the daemon.
+pub(crate) const CLI_CONNECT: Duration = Duration::from_secs(5);
+
+/// After so long the demo ends, whatever is left.
+pub(crate) const DEMO_MOST: Duration = Duration::from_secs(55);
+
+/// Bytes of a settings file of the command line (tenant, channel, sequence): 100 steps of 64 KiB do not fit one
+/// message anyway.
+pub(crate) const FILE_BYTES: u64 = MESSAGE_BYTES as u64;
+
+const _: () = assert!(CSV_BATCH <= followupd_domain::limits::BATCH_ITEMS);
+const _: () = assert!(ENROLL_BATCHES_AHEAD <= CSV_BATCHES_AHEAD);
+const _: () = assert!(MESSAGE_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES * 2);

@@ -1,0 +1,15 @@
+//! The messages, services and clients of `proto/`, as the build script generates them.
+
+#[expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes,
+    reason = "generated code; what it means is documented in the .proto files"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/followupd.rs"));
+}
+
+pub use generated::followupd::v1;
+pub use generated::google::rpc;

@@ -1,0 +1,123 @@
+//! Who asks, and under which trace: read from a call's metadata.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use connectrpc::{ConnectError, RequestContext};
+use followupd_domain::decision::TraceId;
+use followupd_domain::sequence::FieldError;
+use followupd_runtime::{Caller, Error};
+use tracing::Span;
+
+use crate::limits;
+use crate::rpc::refusal;
+
+/// The metadata that names who makes the call.
+const ON_BEHALF_OF: &str = "on-behalf-of";
+
+/// A call: its caller, and the span its log lines stand in.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// What the engine is told.
+    pub(super) caller: Caller,
+    /// What log lines are told.
+    pub(super) span: Span,
+}
+
+impl Asked {
+    /// Reads the metadata of a call.
+    ///
+    /// # Errors
+    /// `on-behalf-of` is not what timelines can show. A `traceparent` that makes no sense is replaced, as W3C Trace
+    /// Context (§3.2) asks for.
+    pub(super) fn of(ctx: &RequestContext) -> Result<Asked, ConnectError> {
+        let trace = ctx.header("traceparent").and_then(|value| parse(value.to_str().ok()?));
+        let trace = trace.unwrap_or_else(begin);
+        let by = match ctx.header(ON_BEHALF_OF).map(|value| value.to_str()) {
+            None => "api".to_owned(),
+            Some(Ok(by)) if !by.is_empty() && by.len() <= limits::BEHALF_BYTES => by.to_owned(),
+            Some(_) => {
+                let problem = format!("give 1 to {} visible ASCII characters", limits::BEHALF_BYTES);
+                let fault = FieldError { field: ON_BEHALF_OF.to_owned(), problem };
+                return Err(refusal::of(&Error::Invalid(vec![fault]), "", trace));
+            }
+        };
+        let method = ctx.path().unwrap_or_default();
+        let span = tracing::info_span!("call", method, trace = %hex(trace), by);
+        Ok(Asked { caller: Caller { by, trace }, span })
+    }
+}
+
+/// A trace id as it is written.
+pub(super) fn hex(trace: TraceId) -> String {
+    format!("{:032x}", trace.0)
+}
+
+/// The trace id of a `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`, not all zero (W3C Trace Context, §3.2.2).
+fn parse(text: &str) -> Option<TraceId> {
+    let mut parts = text.trim().split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    // Versions after 00 may append parts; ff is no version.
+    let known = hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+    if !(known && hex(trace, 32) && hex(parent, 16) && hex(flags, 2)) {
+        return None;
+    }
+    u128::from_str_radix(trace, 16).ok().filter(|trace| *trace != 0).map(TraceId)
+}
+
+/// A new trace id. Each `RandomState` is keyed from the system's randomness.
+fn begin() -> TraceId {
+    let draw = |half: u64| {
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u64(half);
+        u128::from(hasher.finish())
+    };
+    TraceId((draw(0) << 64 | draw(1)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderMap;
+
+    fn asked(headers: &[(&'static str, &'static str)]) -> Result<Asked, ConnectError> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        Asked::of(&RequestContext::new(map))
+    }
+
+    #[test]
+    fn the_trace_of_the_caller_is_kept() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let asked = asked(&[("traceparent", parent)]).unwrap();
+        assert_eq!(hex(asked.caller.trace), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(asked.caller.by, "api");
+    }
+
+    #[test]
+    fn a_trace_that_makes_no_sense_is_replaced() {
+        for bad in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+        let (one, other) = (asked(&[]).unwrap(), asked(&[("traceparent", "nonsense")]).unwrap());
+        assert_ne!(one.caller.trace, other.caller.trace);
+        assert!(parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later").is_some());
+    }
+
+    #[test]
+    fn who_asks_is_shown_on_timelines_and_bounded() {
+        assert_eq!(asked(&[("on-behalf-of", "ana@inbox")]).unwrap().caller.by, "ana@inbox");
+        assert!(asked(&[("on-behalf-of", "")]).is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! History entries as messages: which fields each kind of decision has.
+
+use followupd_domain::decision::{Decision, Entry, Source, TraceId};
+use followupd_domain::enrollment::Wake;
+use followupd_domain::gate::Binding;
+
+use crate::proto::v1;
+use crate::rpc::asked;
+use crate::rpc::show::{self, Show};
+
+/// One line of a timeline.
+pub(super) fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
+    let line = v1::TimelineEntry {
+        at: show::moment(entry.at),
+        trace_id: if entry.trace == TraceId::default() { String::new() } else { asked::hex(entry.trace) },
+        kind: entry.decision.word().to_owned(),
+        ..Default::default()
+    };
+    match &entry.decision {
+        Decision::Enrolled(beginning) => v1::TimelineEntry {
+            by: beginning.by.clone(),
+            source: match beginning.source {
+                Source::Api => "api",
+                Source::Manual => "manual",
+            }
+            .to_owned(),
+            ..line
+        },
+        Decision::Planned { step, due_at, wake } => v1::TimelineEntry {
+            step: Some(u32::from(step.0)),
+            due_at: show::moment(*due_at),
+            ..standing(show, wake, line)
+        },
+        Decision::Moved { wake, gate } => {
+            v1::TimelineEntry { gate: gate_word(*gate).to_owned(), ..standing(show, wake, line) }
+        }
+        Decision::Intended(open) => v1::TimelineEntry {
+            step: Some(u32::from(open.send.step.0)),
+            channel: show.channel(open.channel),
+            send_id: show.send(open.send),
+            attempt: u32::from(open.attempt),
+            ..line
+        },
+        Decision::Accepted { at } => v1::TimelineEntry { at: show::moment(*at), ..line },
+        Decision::Refused { code, wake } => {
+            v1::TimelineEntry { reason: code.clone(), ..standing(show, wake, line) }
+        }
+        Decision::Skipped(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
+        Decision::StepFailed(failure) => v1::TimelineEntry { reason: failure.word().to_owned(), ..line },
+        Decision::Received { step, status } => v1::TimelineEntry {
+            step: Some(u32::from(step.0)),
+            status: status.word().to_owned(),
+            reason: show::why(*status).to_owned(),
+            ..line
+        },
+        Decision::Paused { remaining } => v1::TimelineEntry { remaining: show::span(*remaining), ..line },
+        Decision::Resumed { due_at, wake } => {
+            v1::TimelineEntry { due_at: show::moment(*due_at), ..standing(show, wake, line) }
+        }
+        Decision::Released { wake } => standing(show, wake, line),
+        Decision::Exited(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
+        Decision::Failed(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
+        Decision::Quarantined { reason, wake } => {
+            v1::TimelineEntry { reason: reason.clone(), ..standing(show, wake, line) }
+        }
+        Decision::Withdrawn | Decision::LeftUncertain | Decision::Completed => line,
+    }
+}
+
+fn standing(show: &Show<'_>, wake: &Wake, line: v1::TimelineEntry) -> v1::TimelineEntry {
+    v1::TimelineEntry { next_look_at: show::moment(wake.due_at), channel: show.channel(wake.channel), ..line }
+}
+
+/// The word of a gate.
+fn gate_word(gate: Binding) -> &'static str {
+    match gate {
+        Binding::Channel => "channel",
+        Binding::Target => "target",
+        Binding::Lifetime => "lifetime",
+        Binding::Suppression => "suppression",
+        Binding::Address => "address",
+        Binding::Late => "late",
+        Binding::Hold => "hold",
+        Binding::PushedBack => "pushed_back",
+        Binding::Queue => "queue",
+        Binding::Hours => "hours",
+        Binding::Retry => "retry",
+    }
+}

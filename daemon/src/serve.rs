@@ -1,0 +1,204 @@
+//! The running daemon: what is opened in which order, what is said when it runs, and how it stops.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use followupd_channel::outbox::Outbox;
+use followupd_runtime::{Config as EngineConfig, Engine, Env, WallEnv};
+use followupd_store::embedded::{Embedded, Options};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::http;
+use crate::serve::lock::FolderLock;
+
+mod lock;
+pub(crate) mod stop;
+
+/// A daemon that takes calls.
+pub(crate) struct Running {
+    /// Where it really listens; the port is known now, whatever was asked.
+    pub(crate) address: SocketAddr,
+    engine: Engine,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<io::Result<()>>,
+    config: Config,
+    _lock: FolderLock,
+}
+
+/// Starts the daemon. When this answers, it takes calls.
+///
+/// The port comes first: it is the cheapest to find taken, and a second daemon must not touch the first one's store.
+///
+/// # Errors
+/// The address is taken, a folder is in use or cannot be written, or the store cannot be opened.
+pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(Failure::other)?;
+    let lock = FolderLock::take(&config.store)?;
+    let outbox = Outbox::open(&config.outbox).map_err(|error| unusable("outbox", &config.outbox, &error))?;
+    let path = config.store.clone();
+    // Opening replays the journal and blocks while it does.
+    let store =
+        tokio::task::spawn_blocking(move || Embedded::open(path.join("rows"), Options::default())).await;
+    let store = store.map_err(Failure::other)?.map_err(|error| unusable("store", &config.store, &error))?;
+    let env: Arc<dyn Env> = Arc::new(WallEnv::new());
+    let engine =
+        Engine::start(EngineConfig::default(), Arc::new(store), Arc::clone(&env), Arc::new(outbox)).await;
+    let engine = engine.map_err(|error| Failure::other(format!("the engine does not start: {error}")))?;
+    let (stop, stopped) = watch::channel(false);
+    let router = http::router(engine.clone(), env, stopped.clone());
+    let server = tokio::spawn(http::serve(listener, router, stopped));
+    tracing::info!(%address, store = %config.store.display(), outbox = %config.outbox.display(), "takes calls");
+    Ok(Running { address, engine, stop, server, config, _lock: lock })
+}
+
+impl Running {
+    /// Stops: no new calls, no new sends; what has begun is finished, within the bound of the settings.
+    ///
+    /// # Errors
+    /// It was not finished in time; what was open is in doubt and settled at the next start.
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        tracing::info!("drains");
+        // Readiness goes first, so that whoever routes calls sends them elsewhere.
+        self.stop.send_replace(true);
+        let within = self.config.drain_within;
+        let drained = tokio::time::timeout(within, async {
+            self.engine.drain().await;
+            self.server.await
+        });
+        match drained.await {
+            Ok(Ok(Ok(()))) => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+            Ok(Ok(Err(error))) => Err(Failure::other(format!("the listener failed: {error}"))),
+            Ok(Err(error)) => Err(Failure::other(format!("the listener failed: {error}"))),
+            Err(_) => Err(Failure::other(format!(
+                "calls were still open after {} s (drain.within_seconds): they are settled at the next start",
+                within.as_secs()
+            ))),
+        }
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Those of [`start`] and [`Running::stop`].
+pub(crate) async fn run(config: Config) -> Result<(), Failure> {
+    let running = start(config).await?;
+    eprint!("{}", banner(running.address, &running.config));
+    stop::asked().await;
+    tokio::select! {
+        stopped = running.stop() => stopped,
+        () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped at once, at the second signal")),
+    }
+}
+
+/// What a person reads when it runs: where everything is, and what to do next.
+fn banner(address: SocketAddr, config: &Config) -> String {
+    let server = match address.port() {
+        DEFAULT_PORT => String::new(),
+        _ => format!("--server http://{address} "),
+    };
+    format!(
+        "followupd {version}\n\
+         \x20 listening  http://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
+         \x20 store      {store}\n\
+         \x20 outbox     {outbox}\n\
+         \x20 next       followupd example tenant > tenant.yaml\n\
+         \x20            followupd {server}tenant put acme -f tenant.yaml\n",
+        version = env!("CARGO_PKG_VERSION"),
+        store = config.store.display(),
+        outbox = config.outbox.display(),
+    )
+}
+
+const DEFAULT_PORT: u16 = 7400;
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another process listens there; give listen.address another port".to_owned()
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need more rights; take a higher one".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Failure::new(Code::Address, format!("cannot listen on {address}: {why}"))
+    })
+}
+
+fn unusable(what: &str, folder: &Path, error: &dyn std::error::Error) -> Failure {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        why.push_str(": ");
+        why.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    Failure::new(Code::Folder, format!("the {what} cannot be opened in {}: {why}", folder.display()))
+}
+
+/// Makes a folder only its owner may read: it holds people's addresses and messages.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(folder: &Path) -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            store: folder.join("store"),
+            outbox: folder.join("outbox"),
+            log_level: "info".into(),
+            log_format: crate::config::LogFormat::Text,
+            drain_within: std::time::Duration::from_secs(5),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_said_in_one_line() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let failure = bind(taken.local_addr().unwrap()).await.unwrap_err();
+        assert_eq!(failure.code, Code::Address);
+        assert!(failure.says.contains("another process") && !failure.says.contains('\n'), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_use_is_said_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let _held = FolderLock::take(&config.store).unwrap();
+        let failure = start(config).await.err().unwrap();
+        assert_eq!(failure.code, Code::Folder);
+        assert!(failure.says.contains("another process") && !failure.says.contains('\n'), "{failure}");
+    }
+
+    #[test]
+    fn the_banner_names_the_next_command_for_this_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let usual = banner("127.0.0.1:7400".parse().unwrap(), &config);
+        assert!(usual.contains("followupd tenant put acme -f tenant.yaml"), "{usual}");
+        let other = banner("127.0.0.1:7500".parse().unwrap(), &config);
+        assert!(other.contains("followupd --server http://127.0.0.1:7500 tenant put"), "{other}");
+    }
+}

@@ -1,0 +1,70 @@
+//! One process at a time in a folder: a lock on a file in it, which the system releases when the process ends,
+//! however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::exit::{Code, Failure};
+use crate::serve::make_private;
+
+/// Held as long as the value lives.
+#[derive(Debug)]
+pub(super) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the folder, which is made where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be written, or another process has it, whose number is named.
+    pub(super) fn take(folder: &Path) -> Result<FolderLock, Failure> {
+        let refuse = |why: String| Failure::new(Code::Folder, format!("{}: {why}", folder.display()));
+        let io = |error: io::Error| refuse(format!("cannot be written: {error}"));
+        make_private(folder).map_err(io)?;
+        let path = folder.join("lock");
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = open.map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // Who it is helps, but need not be readable.
+                let _ = file.read_to_string(&mut owner);
+                let owner = owner.trim();
+                let owner = if owner.is_empty() { String::new() } else { format!(" ({owner})") };
+                return Err(refuse(format!(
+                    "another process{owner} uses this store: stop it, or give store.folder another folder"
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id())).map_err(io)?;
+        Ok(FolderLock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_is_told_who_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = FolderLock::take(folder.path()).unwrap();
+        let failure = FolderLock::take(folder.path()).unwrap_err();
+        assert_eq!(failure.code, Code::Folder);
+        assert!(failure.says.contains(&format!("process {}", std::process::id())), "{failure}");
+        drop(held);
+        assert!(FolderLock::take(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let failure = FolderLock::take(&file.path().join("store")).unwrap_err();
+        assert_eq!(failure.code, Code::Folder);
+        assert!(failure.says.contains("cannot be written"), "{failure}");
+    }
+}

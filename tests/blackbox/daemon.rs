@@ -1,0 +1,254 @@
+//! The daemon as a process: started on folders of its own, killed, started again; and its command line.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::http::Client;
+
+/// Longest wait for a daemon to take calls: opening replays the journal.
+const READY: Duration = Duration::from_secs(60);
+
+/// The daemon's binary: `FOLLOWUPD_BIN`, else the release build of this tree.
+///
+/// # Panics
+/// It is not there.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/followupd");
+    let binary = std::env::var_os("FOLLOWUPD_BIN").map_or_else(built, PathBuf::from);
+    assert!(binary.is_file(), "{} is not there: cargo build --release -p followupd", binary.display());
+    binary.canonicalize().unwrap_or(binary)
+}
+
+/// A command of the command line.
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for variable in ["FOLLOWUPD_SERVER", "FOLLOWUPD_TENANT", "FOLLOWUPD_CONFIG", "FOLLOWUPD_LOG"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// What runs a daemon, such as strace; the daemon's own command line follows it.
+pub type Wrapper = Vec<String>;
+
+/// A running daemon; killed when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    folder: PathBuf,
+    address: SocketAddr,
+    wrapper: Wrapper,
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts one on a folder that holds its store, outbox and log.
+    #[must_use]
+    pub fn start(folder: &Path) -> Daemon {
+        Daemon::start_under(Vec::new(), folder)
+    }
+
+    /// Starts one under another program.
+    ///
+    /// # Panics
+    /// It does not take calls.
+    #[must_use]
+    pub fn start_under(wrapper: Wrapper, folder: &Path) -> Daemon {
+        let address = free_address();
+        let child = spawn(&wrapper, folder, address);
+        let mut daemon = Daemon { folder: folder.to_path_buf(), address, wrapper, child };
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Kills it as a power cut would, but for the page cache: SIGKILL.
+    ///
+    /// # Panics
+    /// It was dead before.
+    pub fn kill(&mut self) {
+        let dead = self.child.try_wait().expect("the daemon can be asked for");
+        assert!(dead.is_none(), "the daemon has died by itself: {dead:?}; see {}", self.log().display());
+        self.child.kill().expect("the daemon can be killed");
+        self.child.wait().expect("the daemon can be waited for");
+    }
+
+    /// Starts it again on the same folder and port.
+    ///
+    /// # Panics
+    /// It does not take calls.
+    pub fn restart(&mut self) {
+        self.child = spawn(&self.wrapper, &self.folder, self.address);
+        self.wait_until_ready();
+    }
+
+    /// Asks it to stop, SIGTERM, and waits for it.
+    ///
+    /// # Panics
+    /// It does not stop with exit code 0.
+    pub fn stop(mut self) {
+        let pid = self.pid().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(asked.success());
+        let status = self.child.wait().expect("the daemon can be waited for");
+        assert!(status.success(), "{status}; see {}", self.log().display());
+    }
+
+    /// A client of it.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process's id; that of the daemon, not of what it runs under.
+    ///
+    /// # Panics
+    /// What it runs under has no child.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let own = self.child.id();
+        if self.wrapper.is_empty() {
+            return own;
+        }
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
+        let first = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        first.expect("what the daemon runs under has a child")
+    }
+
+    /// Its Maildir.
+    #[must_use]
+    pub fn outbox(&self) -> PathBuf {
+        self.folder.join("outbox")
+    }
+
+    /// Its store's folder.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("daemon.log")
+    }
+
+    /// Runs a command of the command line against it.
+    ///
+    /// # Panics
+    /// It cannot be run.
+    #[must_use]
+    pub fn cli(&self, tenant: &str, arguments: &[&str]) -> Output {
+        let server = format!("http://{}", self.address);
+        let mut command = command();
+        command.args(["--server", &server, "--tenant", tenant]).args(arguments);
+        command.output().expect("the command line runs")
+    }
+
+    /// Runs a command that must succeed.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn cli_must(&self, tenant: &str, arguments: &[&str]) -> String {
+        let output = self.cli(tenant, arguments);
+        let says = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {} {says}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Puts a tenant, a channel `mail` and a published sequence, each from a file, as a person would.
+    pub fn put(&self, tenant: &str, sequence: &str, files: &Files<'_>) {
+        let file = |name: &str, text: &str| {
+            let path = self.folder.join(name);
+            fs::write(&path, text).expect("the folder can be written");
+            path.display().to_string()
+        };
+        let (tenant_file, channel) = (file("tenant.yaml", files.tenant), file("channel.yaml", files.channel));
+        let draft = file("sequence.yaml", files.sequence);
+        self.cli_must(tenant, &["tenant", "put", tenant, "-f", &tenant_file]);
+        self.cli_must(tenant, &["channel", "put", "mail", "-f", &channel]);
+        self.cli_must(tenant, &["sequence", "put", sequence, "-f", &draft, "--publish"]);
+    }
+
+    /// The most memory it has had so far, in MiB (`VmHWM`).
+    ///
+    /// # Panics
+    /// The kernel does not say.
+    #[must_use]
+    pub fn memory_peak_mib(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc can be read");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse().ok());
+        kib.map(|kib: f64| kib / 1_024.0).expect("the kernel says VmHWM")
+    }
+
+    /// Ends the process whatever it does; nothing where it has ended.
+    fn end(&mut self) {
+        if !self.wrapper.is_empty() && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            // What it runs under would leave it behind.
+            let _ = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn wait_until_ready(&mut self) {
+        let (began, mut client) = (Instant::now(), self.client());
+        while !client.is_ready() {
+            let dead = self.child.try_wait().expect("the daemon can be asked for");
+            let says = || fs::read_to_string(self.log()).unwrap_or_default();
+            assert!(dead.is_none(), "the daemon does not start: {dead:?}\n{}", says());
+            assert!(began.elapsed() < READY, "the daemon takes no calls\n{}", says());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Settings files of a test.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// Its channel.
+    pub channel: &'a str,
+    /// Its sequence.
+    pub sequence: &'a str,
+}
+
+fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr) -> Child {
+    fs::create_dir_all(folder).expect("the folder can be made");
+    let log = File::options().create(true).append(true).open(folder.join("daemon.log"));
+    let mut command = match wrapper.split_first() {
+        None => command(),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary());
+            command
+        }
+    };
+    command.args(["serve", "--listen", &address.to_string()]);
+    command.arg("--store").arg(folder.join("store")).arg("--outbox").arg(folder.join("outbox"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("the log can be written"));
+    command.spawn().expect("the daemon can be run")
+}
+
+/// An address that nobody listened on a moment ago.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a listener has an address")
+}

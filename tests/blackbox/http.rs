@@ -1,0 +1,179 @@
+//! A client of the JSON side of the wire: HTTP/1.1 over one kept connection, one call at a time.
+//!
+//! Connect's unary protocol (<https://connectrpc.com/docs/protocol>): POST to /<service>/<method>; an error is
+//! another status than 200 with a JSON body of its own.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest wait for one answer: the daemon answers within it or is stuck.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Pause before a call that was not answered is made again.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Why a call has no answer.
+#[derive(Debug)]
+pub enum Failed {
+    /// The connection was refused or broke: nothing is known of what the daemon did.
+    Broken(io::Error),
+    /// The daemon answered that it did not do it.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        says: Value,
+    },
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    address: SocketAddr,
+    stream: Option<BufReader<TcpStream>>,
+}
+
+impl Client {
+    /// A client of the daemon at this address. It connects with its first call.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Client {
+        Client { address, stream: None }
+    }
+
+    /// The local port of the connection, once there is one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.stream.as_ref()?.get_ref().local_addr().ok().map(|address| address.port())
+    }
+
+    /// Makes one call, `Service/Method`.
+    ///
+    /// # Errors
+    /// It was not answered, or refused.
+    pub fn call(&mut self, method: &str, request: &Value) -> Result<Value, Failed> {
+        let (status, body) = self.exchange(&post(method, request)).map_err(Failed::Broken)?;
+        let says: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        if status == 200 { Ok(says) } else { Err(Failed::Refused { status, says }) }
+    }
+
+    /// Makes one call until it is answered: a broken connection and a refusal for a while are tried again. The calls
+    /// count their tries, so that a test knows whether an answer may be the second to the same request.
+    ///
+    /// # Panics
+    /// The daemon refuses the call for good, or answers nothing for `patience`.
+    pub fn until_answered(&mut self, method: &str, request: &Value, patience: Duration) -> (Value, u32) {
+        let began = Instant::now();
+        for tries in 1.. {
+            match self.call(method, request) {
+                Ok(answer) => return (answer, tries),
+                Err(failed) if began.elapsed() > patience => panic!("{method} is not answered: {failed:?}"),
+                Err(Failed::Broken(_)) => {}
+                // Too many requests, and unavailable for now.
+                Err(Failed::Refused { status: 429 | 503, .. }) => {}
+                Err(refused) => panic!("{method} is refused: {refused:?} {request}"),
+            }
+            std::thread::sleep(AGAIN);
+        }
+        unreachable!("it is tried until it is answered")
+    }
+
+    /// Makes one call that must be answered at once.
+    ///
+    /// # Panics
+    /// It is not.
+    pub fn must(&mut self, method: &str, request: &Value) -> Value {
+        self.call(method, request).unwrap_or_else(|failed| panic!("{method} {request}: {failed:?}"))
+    }
+
+    /// Makes a call on a connection of its own and closes that after `patience`, whether it is answered or not.
+    ///
+    /// # Errors
+    /// The connection is refused or breaks before.
+    pub fn hang_up(&self, method: &str, request: &Value, patience: Duration) -> io::Result<()> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.write_all(post(method, request).as_bytes())?;
+        std::thread::sleep(patience);
+        Ok(())
+    }
+
+    /// Whether the daemon says that it takes calls.
+    #[must_use]
+    pub fn is_ready(&mut self) -> bool {
+        self.exchange("GET /readyz HTTP/1.1\r\nHost: followupd\r\n\r\n")
+            .is_ok_and(|(status, _)| status == 200)
+    }
+
+    fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => {
+                let stream = TcpStream::connect(self.address)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(ANSWER))?;
+                BufReader::new(stream)
+            }
+        };
+        stream.get_mut().write_all(request.as_bytes())?;
+        let answer = read_answer(&mut stream)?;
+        self.stream = Some(stream);
+        Ok(answer)
+    }
+}
+
+fn post(method: &str, request: &Value) -> String {
+    let body = request.to_string();
+    format!(
+        "POST /followupd.v1.{method} HTTP/1.1\r\nHost: followupd\r\nContent-Type: application/json\r\n\
+         Connect-Protocol-Version: 1\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn read_answer(stream: &mut impl BufRead) -> io::Result<(u16, Vec<u8>)> {
+    let status_line = line(stream)?;
+    let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| odd(&status_line))?;
+    let (mut length, mut chunked) = (0, false);
+    loop {
+        let header = line(stream)?.to_ascii_lowercase();
+        match header.split_once(':') {
+            None => break,
+            Some(("content-length", value)) => length = value.trim().parse().map_err(|_| odd(&header))?,
+            Some(("transfer-encoding", value)) => chunked = value.trim() == "chunked",
+            Some(_) => {}
+        }
+    }
+    let mut body = Vec::new();
+    if !chunked {
+        body.resize(length, 0);
+        stream.read_exact(&mut body)?;
+        return Ok((status, body));
+    }
+    loop {
+        let size = line(stream)?;
+        let size = usize::from_str_radix(size.split(';').next().unwrap_or(""), 16).map_err(|_| odd(&size))?;
+        let begin = body.len();
+        body.resize(begin + size, 0);
+        stream.read_exact(&mut body[begin..])?;
+        line(stream)?;
+        if size == 0 {
+            return Ok((status, body));
+        }
+    }
+}
+
+fn line(stream: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    if stream.read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(line.trim_end().to_owned())
+}
+
+fn odd(line: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP: {line:?}"))
+}

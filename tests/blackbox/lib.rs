@@ -1,0 +1,12 @@
+//! What the tests that drive the daemon as it ships have in common: its process, its wire, its Maildir.
+//!
+//! Nothing here or in the tests that build on it shares code with the daemon: an oracle that did would share its
+//! mistakes. All of it is test code, where a broken expectation is the finding; so it panics with what it saw.
+
+pub mod daemon;
+pub mod dormant;
+pub mod http;
+pub mod maildir;
+pub mod seed;
+pub mod table;
+pub mod time;

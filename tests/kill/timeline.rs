@@ -1,0 +1,139 @@
+//! Timelines as the daemon answers them, as far as the oracle asks.
+
+use blackbox::daemon::Daemon;
+use blackbox::time;
+use serde_json::{Value, json};
+
+use crate::TENANT;
+use crate::contacts::Contact;
+
+/// Callers that read at once.
+const READERS: usize = 4;
+
+/// One line.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// What happened.
+    pub(crate) kind: String,
+    /// When.
+    pub(crate) at: i64,
+    /// Of which step, where the line says.
+    pub(crate) step: Option<usize>,
+    /// When that is due, where the line says.
+    pub(crate) due_at: Option<i64>,
+    /// Which send, where the line says.
+    pub(crate) send_id: String,
+    /// How far it got, where the line says.
+    pub(crate) status: String,
+}
+
+/// One send, from its intent to its outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Send {
+    /// Of which step.
+    pub(crate) step: usize,
+    /// `snd_…`.
+    pub(crate) id: String,
+    /// When it was decided.
+    pub(crate) intended_at: i64,
+    /// When its outcome was known, if it is.
+    pub(crate) ended_at: Option<i64>,
+    /// `sent`, `left_uncertain` or `withdrawn`; empty while it is open.
+    pub(crate) outcome: String,
+}
+
+/// An enrollment and its history.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeline {
+    /// `enr_…`.
+    pub(crate) id: String,
+    /// `completed`, `exited`, …
+    pub(crate) state: String,
+    /// Why it exited.
+    pub(crate) reason: String,
+    /// When it began.
+    pub(crate) enrolled_at: i64,
+    /// The status of each step it came to.
+    pub(crate) statuses: Vec<String>,
+    /// Its history.
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Timeline {
+    fn read(answer: &Value) -> Timeline {
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let moment = |value: &Value| value.as_str().and_then(time::parse);
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let enrollment = &answer["enrollment"];
+        let entry = |entry: &Value| Entry {
+            kind: text(&entry["kind"]),
+            at: moment(&entry["at"]).unwrap_or_else(|| panic!("no moment: {entry}")),
+            step: entry["step"].as_u64().map(|step| step as usize),
+            due_at: moment(&entry["dueAt"]),
+            send_id: text(&entry["sendId"]),
+            status: text(&entry["status"]),
+        };
+        Timeline {
+            id: text(&enrollment["id"]),
+            state: text(&enrollment["state"]),
+            reason: text(&enrollment["reason"]),
+            enrolled_at: moment(&enrollment["enrolledAt"]).unwrap_or_else(|| panic!("no moment: {answer}")),
+            statuses: list(&enrollment["sends"]).iter().map(|send| text(&send["status"])).collect(),
+            entries: list(&answer["entries"]).iter().map(entry).collect(),
+        }
+    }
+
+    /// The lines of one kind.
+    pub(crate) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| entry.kind == kind)
+    }
+
+    /// Its sends, each with the outcome that follows its intent.
+    pub(crate) fn sends(&self) -> Vec<Send> {
+        let mut sends: Vec<Send> = Vec::new();
+        for entry in &self.entries {
+            match entry.kind.as_str() {
+                "intended" => sends.push(Send {
+                    step: entry.step.unwrap_or(usize::MAX),
+                    id: entry.send_id.clone(),
+                    intended_at: entry.at,
+                    ended_at: None,
+                    outcome: String::new(),
+                }),
+                "sent" | "left_uncertain" | "withdrawn" | "refused" => {
+                    if let Some(send) = sends.last_mut().filter(|send| send.ended_at.is_none()) {
+                        (send.ended_at, send.outcome) = (Some(entry.at), entry.kind.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        sends
+    }
+}
+
+/// The timelines of every contact; one each, if all is well.
+pub(crate) fn read_all(daemon: &Daemon, contacts: &[Contact]) -> Vec<Vec<Timeline>> {
+    let share = contacts.len().div_ceil(READERS);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = contacts
+            .chunks(share)
+            .map(|chunk| scope.spawn(|| chunk.iter().map(reader(daemon)).collect::<Vec<_>>()))
+            .collect();
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    })
+}
+
+fn reader(daemon: &Daemon) -> impl FnMut(&Contact) -> Vec<Timeline> + use<> {
+    let mut client = daemon.client();
+    move |contact| {
+        let asked = json!({ "tenant": TENANT, "contact": contact.id });
+        let known = client.must("EnrollmentService/ListByContact", &asked);
+        let ids = known["enrollmentIds"].as_array().cloned().unwrap_or_default();
+        let mut read = |id: &Value| {
+            let asked = json!({ "tenant": TENANT, "enrollmentId": id });
+            Timeline::read(&client.must("EnrollmentService/GetTimeline", &asked))
+        };
+        ids.iter().map(&mut read).collect()
+    }
+}

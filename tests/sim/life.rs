@@ -1,0 +1,182 @@
+//! One life of the process: a runtime of its own in virtual time, the engine on what the store holds, the script.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use followupd_channel::Transport;
+use followupd_runtime::plant::Planted;
+use followupd_runtime::{Caller, Config, Engine};
+use followupd_store::memory::Memory;
+
+use super::coverage::Coverage;
+use super::faults::{Crash, Faults};
+use super::plan::{CHANNELS, SEQUENCES, draft};
+use super::trace::render;
+use super::transport::Provider;
+use super::world::{Violation, World};
+use super::{calls, rows, script};
+
+/// The payload of a panic that a test wants.
+pub(crate) struct Planned;
+
+/// What a seed came to.
+pub(crate) struct Report {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// What it broke.
+    pub(crate) violations: Vec<Violation>,
+    /// What it came by.
+    pub(crate) coverage: Coverage,
+    /// Its trace, as a number.
+    pub(crate) hash: u64,
+    /// Its trace, for people.
+    pub(crate) trace: Vec<String>,
+    /// The lines of the trace about the first violation.
+    pub(crate) excerpt: Vec<String>,
+    /// Calls that began.
+    pub(crate) calls: usize,
+}
+
+/// Days after which nothing goes wrong any more.
+const CALM_AFTER: i64 = 8 * 86_400_000;
+/// Days a run has.
+const RUN: i64 = 10 * 86_400_000;
+/// Days after which every enrollment is over (E12): the longest pace lets everything go by then.
+const BOUND: i64 = 30 * 86_400_000;
+
+/// Runs a seed.
+pub(crate) fn run(seed: u64, planted: Planted) -> Report {
+    quiet_planned_panics();
+    let world = World::new(seed);
+    let mut store = Memory::new(Arc::new(Faults(Arc::clone(&world))));
+    while !live(&world, &store, planted) {
+        rows::check(&world, &store.dump());
+        store = store.crash();
+        let down = {
+            let mut inner = world.inner();
+            if inner.faults.chance(800) { inner.faults.span(5_000) } else { inner.faults.span(3 * 3_600_000) }
+        };
+        // The machine goes on without it.
+        world.env.stall(down);
+    }
+    rows::check(&world, &store.dump());
+    rows::check_end(&world, &store.dump());
+    calls::check(&world);
+    report(&world)
+}
+
+fn report(world: &World) -> Report {
+    let inner = world.inner();
+    let lines = &inner.trace.lines;
+    let excerpt = inner.violations.first().map(|first| inner.trace.about(&first.about, 60));
+    Report {
+        seed: world.seed,
+        violations: inner.violations.clone(),
+        coverage: inner.coverage.clone(),
+        hash: inner.trace.hash(),
+        trace: lines.iter().map(render).collect(),
+        excerpt: excerpt.unwrap_or_default(),
+        calls: lines.iter().filter(|line| matches!(line.what, super::trace::What::Begun(_))).count(),
+    }
+}
+
+/// One life; whether the run came to its end in it.
+fn live(world: &Arc<World>, store: &Memory, planted: Planted) -> bool {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let done = runtime.block_on(async {
+        world.env.begin();
+        world.begin_life(store);
+        plan_crash(world);
+        let done = tokio::select! {
+            biased;
+            () = world.death.notified() => false,
+            () = drive(world, store, planted) => true,
+        };
+        // The runtime's clock cannot be read outside of it.
+        world.env.end();
+        done
+    });
+    world.inner().engine = None;
+    drop(runtime);
+    done
+}
+
+fn plan_crash(world: &World) {
+    let mut inner = world.inner();
+    let inner = &mut *inner;
+    if inner.life <= 5 && inner.faults.chance(900) {
+        inner.crash = Some(Crash::draw(&mut inner.faults));
+    }
+}
+
+async fn drive(world: &Arc<World>, store: &Memory, planted: Planted) {
+    let engine = start(world, store, planted).await;
+    world.inner().engine = Some(engine.clone());
+    if !world.inner().armed && world.env.elapsed() < CALM_AFTER {
+        set_up(world, &engine).await;
+        world.inner().armed = true;
+        plan_crash(world);
+    }
+    script::play(world, store, CALM_AFTER).await;
+    calm(world);
+    script::settle(world, &engine).await;
+    loop {
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        let over = world
+            .inner()
+            .mirror
+            .values()
+            .all(|(enrollment, _)| enrollment.state.is_over() && enrollment.open.is_none());
+        if world.env.elapsed() > BOUND || (over && world.env.elapsed() > RUN) {
+            return;
+        }
+    }
+}
+
+fn calm(world: &World) {
+    let mut inner = world.inner();
+    inner.armed = false;
+    inner.crash = None;
+    world.poison.on.store(false, std::sync::atomic::Ordering::Relaxed);
+}
+
+async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
+    loop {
+        let transport: Arc<dyn Transport> = Arc::new(Provider(Arc::clone(world)));
+        let config = Config { planted: planted.poisoning(world.poison) };
+        match Engine::start(config, Arc::new(store.clone()), Arc::clone(&world.env) as _, transport).await {
+            Ok(engine) => return engine,
+            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+async fn set_up(world: &World, engine: &Engine) {
+    let caller = Caller::default();
+    for tenant in &world.plan.tenants {
+        engine.put_tenant(&caller, tenant.name, tenant.settings(true)).await.unwrap();
+        for (place, channel) in CHANNELS.iter().enumerate() {
+            engine.put_channel(&caller, tenant.name, channel, tenant.channel(place)).await.unwrap();
+        }
+        for (place, sequence) in SEQUENCES.iter().enumerate() {
+            engine.put_sequence(&caller, tenant.name, sequence, draft(place, 1)).await.unwrap();
+            engine.publish(&caller, tenant.name, sequence).await.unwrap();
+        }
+    }
+}
+
+/// Panics that a test wants say nothing; all others speak up as ever.
+pub(crate) fn quiet_planned_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let planned =
+                panic.payload().is::<Planned>() || panic.payload().is::<followupd_runtime::plant::Poisoned>();
+            if !planned {
+                usual(panic);
+            }
+        }));
+    });
+}

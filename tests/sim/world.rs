@@ -1,0 +1,270 @@
+//! What everything in a run shares: the clocks, the trace, a mirror of what is durable, and what went wrong.
+//!
+//! A world outlives its processes. Once a process has died nothing it still does is seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use followupd_domain::decision::{Decision, Entry};
+use followupd_domain::enrollment::Enrollment;
+use followupd_domain::{EnrollmentId, SendId, invariant};
+use followupd_runtime::plant::Poison;
+use followupd_runtime::{Engine, inspect};
+use followupd_store::keys::Table;
+use followupd_store::memory::Memory;
+use followupd_store::{Commit, Key};
+use tokio::sync::Notify;
+
+use super::coverage::{Coverage, Event, Standing};
+use super::dice::Dice;
+use super::env::SimEnv;
+use super::faults::Crash;
+use super::plan::Plan;
+use super::script::Script;
+use super::trace::{Line, Trace, What, brief};
+
+/// A broken invariant.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    /// Which.
+    pub(crate) name: &'static str,
+    /// What was seen.
+    pub(crate) what: String,
+    /// What to look for in the trace.
+    pub(crate) about: String,
+}
+
+/// A run's surroundings.
+pub(crate) struct World {
+    /// Its seed.
+    pub(crate) seed: u64,
+    /// Its tenants.
+    pub(crate) plan: Plan,
+    /// Its clocks.
+    pub(crate) env: Arc<SimEnv>,
+    /// Makes the rendering for one contact of each tenant panic, while it is on.
+    pub(crate) poison: &'static Poison,
+    /// Wakes the life when its process dies.
+    pub(crate) death: Notify,
+    inner: Mutex<Inner>,
+}
+
+/// What changes.
+pub(crate) struct Inner {
+    /// What was observed.
+    pub(crate) trace: Trace,
+    /// What was broken.
+    pub(crate) violations: Vec<Violation>,
+    /// What was come by.
+    pub(crate) coverage: Coverage,
+    /// Which life it is.
+    pub(crate) life: u32,
+    /// Whether its process has died.
+    pub(crate) dead: bool,
+    /// Whether anything may go wrong.
+    pub(crate) armed: bool,
+    /// Where this process dies.
+    pub(crate) crash: Option<Crash>,
+    /// Chance of the store and of the provider.
+    pub(crate) faults: Dice,
+    /// What the script still does, and what it remembers.
+    pub(crate) script: Script,
+    /// The engine of this life.
+    pub(crate) engine: Option<Engine>,
+    /// Enrollments as they are durable, with the length of their history.
+    pub(crate) mirror: BTreeMap<EnrollmentId, (Enrollment, usize)>,
+    /// Intents that became durable in this life, and calls that began, by send.
+    pub(crate) intents: BTreeMap<SendId, u32>,
+    /// Calls that began in this life.
+    pub(crate) begun: BTreeMap<SendId, u32>,
+    /// Sends that were open when this life began.
+    pub(crate) doubtful: BTreeSet<SendId>,
+    /// Sends the provider has taken.
+    pub(crate) taken: BTreeSet<SendId>,
+}
+
+impl World {
+    /// The world of a seed.
+    pub(crate) fn new(seed: u64) -> Arc<World> {
+        let mut dice = Dice::new(seed, 1);
+        let plan = Plan::new(&mut dice);
+        let env = Arc::new(SimEnv::new(plan.start, Dice::new(seed, 2)));
+        let inner = Inner {
+            trace: Trace::default(),
+            violations: Vec::new(),
+            coverage: Coverage::default(),
+            life: 0,
+            dead: false,
+            armed: false,
+            crash: None,
+            faults: Dice::new(seed, 3),
+            script: Script::new(Dice::new(seed, 4)),
+            engine: None,
+            mirror: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
+            taken: BTreeSet::new(),
+        };
+        // One small leak for each seed: what is planted is copied freely.
+        let poison = Box::leak(Box::new(Poison { contact: "c4".into(), on: AtomicBool::new(seed % 2 == 0) }));
+        Arc::new(World { seed, plan, env, poison, death: Notify::new(), inner: Mutex::new(inner) })
+    }
+
+    /// What changes.
+    pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Writes a line, unless the process is dead; its place in the trace.
+    pub(crate) fn note(&self, what: What) -> usize {
+        self.note_in(&mut self.inner(), what)
+    }
+
+    /// Writes a line.
+    pub(crate) fn note_in(&self, inner: &mut Inner, what: What) -> usize {
+        if !inner.dead {
+            let line = Line { at: self.env.elapsed(), wall: self.env.now(), life: inner.life, what };
+            inner.trace.lines.push(line);
+        }
+        inner.trace.lines.len()
+    }
+
+    /// An invariant is broken.
+    pub(crate) fn broken(&self, name: &'static str, about: impl ToString, what: impl Into<String>) {
+        self.inner().broken(name, about, what);
+    }
+
+    /// The process dies.
+    pub(crate) fn die(&self, inner: &mut Inner, place: &str) {
+        inner.coverage.died(place);
+        self.note_in(inner, What::Died(place.to_owned()));
+        inner.dead = true;
+        inner.crash = None;
+        self.death.notify_one();
+    }
+
+    /// A new process comes up on `store`.
+    pub(crate) fn begin_life(&self, store: &Memory) {
+        let mut inner = self.inner();
+        inner.life += 1;
+        inner.dead = false;
+        inner.mirror.clear();
+        for (key, row) in store.dump() {
+            if key.as_bytes()[0] == Table::Enrollment as u8 {
+                let (enrollment, history) = read(&row.body);
+                inner.mirror.insert(enrollment.id, (enrollment, history.0 + history.1.len()));
+            }
+        }
+        inner.intents.clear();
+        inner.begun.clear();
+        inner.doubtful = inner
+            .mirror
+            .values()
+            .filter_map(|(enrollment, _)| enrollment.open)
+            .map(|open| open.send)
+            .collect();
+        self.note_in(&mut inner, What::Started);
+    }
+
+    /// A commit is durable.
+    pub(crate) fn durable(&self, commit: &Commit) {
+        let mut inner = self.inner();
+        if inner.dead {
+            return;
+        }
+        for (key, body) in &commit.puts {
+            if key.as_bytes()[0] == Table::Enrollment as u8 {
+                self.transition(&mut inner, key, body);
+            }
+        }
+    }
+
+    fn transition(&self, inner: &mut Inner, key: &Key, body: &[u8]) {
+        let (after, (spilled, history)) = read(body);
+        let total = spilled + history.len();
+        if Key::enrollment(after.id) != *key {
+            inner.broken("E9", after.id, "an enrollment stands under another's key");
+        }
+        let before = inner.mirror.insert(after.id, (after.clone(), total));
+        let known = before.as_ref().map_or(0, |(_, known)| *known);
+        let new: Vec<&Entry> = history.iter().skip(known.saturating_sub(spilled)).collect();
+        let words: Vec<&str> = new.iter().map(|entry| entry.decision.word()).collect();
+        self.note_in(inner, What::Durable(after.id, format!("{} -> {}", words.join(" "), brief(&after))));
+        if !invariant::e1_one_wake(&after) {
+            inner.broken("E1", after.id, format!("{after:?}"));
+        }
+        if let Some((before, _)) = &before {
+            if !invariant::e2_open_send_keeps_row(before, &after) {
+                inner.broken("E2", after.id, format!("{before:?} {after:?}"));
+            }
+            if !invariant::status_moves_forward(before, &after) {
+                inner.broken(
+                    "E9",
+                    after.id,
+                    format!("a status moved back: {:?} {:?}", before.sends, after.sends),
+                );
+            }
+            self.pulled(inner, before, &new);
+        }
+        for entry in &new {
+            if let Decision::Intended(open) = &entry.decision {
+                *inner.intents.entry(open.send).or_default() += 1;
+                if inner.taken.contains(&open.send) {
+                    inner.broken(
+                        "E3",
+                        after.id,
+                        format!("{:?} is to be sent again though it was taken", open.send),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Counts what a pulled wake led to.
+    fn pulled(&self, inner: &mut Inner, before: &Enrollment, new: &[&Entry]) {
+        let led = |entry: &&Entry| match entry.decision {
+            Decision::Intended(_) | Decision::Moved { .. } | Decision::Skipped(_) => before.open.is_none(),
+            Decision::LeftUncertain => before.open.is_some_and(|open| {
+                inner.doubtful.contains(&open.send) && !inner.begun.contains_key(&open.send)
+            }),
+            _ => false,
+        };
+        if new.iter().any(led) {
+            // The wall may have jumped since it was pulled.
+            let standing = match Standing::of(before, self.env.now()) {
+                Standing::Waiting => Standing::Due,
+                standing => standing,
+            };
+            inner.coverage.hit(standing, Event::Wake);
+        }
+    }
+}
+
+impl Inner {
+    /// An invariant is broken.
+    pub(crate) fn broken(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
+        if self.violations.len() < 20 {
+            self.violations.push(Violation { name, what: what.into(), about: about.to_string() });
+        }
+    }
+
+    /// Something happens to these enrollments.
+    pub(crate) fn happens(
+        &mut self,
+        event: Event,
+        now: followupd_domain::Moment,
+        concerned: impl Fn(&Enrollment) -> bool,
+    ) {
+        for (enrollment, _) in self.mirror.values().filter(|(enrollment, _)| concerned(enrollment)) {
+            self.coverage.hit(Standing::of(enrollment, now), event);
+        }
+    }
+}
+
+/// A stored enrollment: its state, how much of its history lies elsewhere, and the rest.
+pub(crate) fn read(body: &[u8]) -> (Enrollment, (usize, Vec<Entry>)) {
+    let record = inspect::enrollment(body).unwrap();
+    (record.enrollment, (record.spilled as usize, record.history))
+}
