@@ -1,6 +1,6 @@
 //! Calls: a task of its own for each, outside every actor, and the way its outcome takes back.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use followupd_channel::{Answer, Call};
 use followupd_domain::decide::outcome::Outcome;
@@ -22,22 +22,27 @@ pub(crate) struct CallEnded {
     pub(crate) _under_way: CallUnderWay,
 }
 
+/// When a call began, in engine time; empty until it has.
+pub(crate) type Began = Arc<OnceLock<Moment>>;
+
 /// Begins a call now, unless it is past `not_after`; its outcome goes to the enrollment through its shard.
-pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call, not_after: Moment) {
+pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call, not_after: Moment) -> Began {
     let under_way = node.call_begins();
-    let node = Arc::clone(node);
-    let (send, trace) = (call.send, call.trace);
+    let (node, began) = (Arc::clone(node), Began::default());
+    let (send, trace, noted) = (call.send, call.trace, Arc::clone(&began));
     tokio::spawn(async move {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
         let (outcome, began_at) = if now > not_after {
             (Outcome::NotBegun, None)
         } else {
+            noted.get_or_init(|| began_at);
             (make(&node, Call { at: now, ..call }).await, Some(began_at))
         };
         let ended = CallEnded { tenant, send, outcome, began_at, trace, _under_way: under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });
+    began
 }
 
 async fn make(node: &Node, call: Call) -> Outcome {

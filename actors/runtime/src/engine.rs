@@ -20,6 +20,7 @@ use followupd_store::{Class, Commit, Expect, Key, Scan, Store};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef};
 use serde::{Deserialize, Serialize};
+use tracing::Instrument;
 
 use crate::api::{
     Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
@@ -283,8 +284,13 @@ impl Engine {
         requests: Vec<Request>,
     ) -> Result<Vec<EnrollAnswer>, Error> {
         let tenant = self.tenant(tenant)?;
-        let _room = self.admit("requests", &tenant, requests.len())?;
-        enroll::enroll(&self.node, &tenant, caller, sequence, &requests).await
+        let room = self.admit("requests", &tenant, requests.len())?;
+        let (node, caller, sequence) = (Arc::clone(&self.node), caller.clone(), sequence.to_owned());
+        to_its_end(async move {
+            let _room = room;
+            enroll::enroll(&node, &tenant, &caller, &sequence, &requests).await
+        })
+        .await
     }
 
     /// Takes in a batch of at most [`domain_limits::BATCH_ITEMS`] events, in no order among themselves.
@@ -298,8 +304,13 @@ impl Engine {
         events: Vec<EventCall>,
     ) -> Result<Vec<EventAnswer>, Error> {
         let tenant = self.tenant(tenant)?;
-        let _room = self.admit("events", &tenant, events.len())?;
-        event::accept(&self.node, &tenant, caller, &events).await
+        let room = self.admit("events", &tenant, events.len())?;
+        let (node, caller) = (Arc::clone(&self.node), caller.clone());
+        to_its_end(async move {
+            let _room = room;
+            event::accept(&node, &tenant, &caller, &events).await
+        })
+        .await
     }
 
     fn admit(
@@ -410,6 +421,15 @@ impl Engine {
         }
         self.root.stop(None);
     }
+}
+
+/// Runs what a caller asked for to its end, whether or not the caller stays: a call that hangs up drops its future,
+/// and between a commit and what follows from it (the lane is told, the event is consumed) nothing may be dropped.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let ended = tokio::spawn(work.in_current_span()).await;
+    ended.unwrap_or_else(|_| Err(Error::Unavailable("the call ended early".to_owned())))
 }
 
 fn unstarted(error: ractor::SpawnErr) -> Error {

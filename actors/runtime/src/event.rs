@@ -286,11 +286,7 @@ enum AtOnce {
 }
 
 /// Has every enrollment of a fan-out consume its event.
-async fn consume(
-    node: &Arc<Node>,
-    tenant: &TenantHandle,
-    fan_out: FanOut,
-) -> Result<Vec<Changed>, Error> {
+async fn consume(node: &Arc<Node>, tenant: &TenantHandle, fan_out: FanOut) -> Result<Vec<Changed>, Error> {
     let event = Arc::new(fan_out.event);
     let mut all = Vec::new();
     for chunk in fan_out.enrollments.chunks(domain_limits::FAN_OUT_ANSWERED) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use followupd_domain::lane::{self, Head, Lane, Queue, WakeRow};
+use followupd_domain::lane::{self, Lane, Queue, WakeRow};
 use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -76,7 +76,7 @@ pub(crate) struct Pacer {
     permits: Permits,
     /// Rows that are with their enrollments.
     pulled: BTreeMap<EnrollmentId, WakeRow>,
-    /// Rows that wait after a failure.
+    /// Rows that wait after a failure, until a moment of engine time: the wall may jump.
     paused: BTreeMap<EnrollmentId, Moment>,
     timer: Option<(Moment, JoinHandle<()>)>,
     looked_for_queues_at: Moment,
@@ -172,7 +172,7 @@ impl Pacer {
     }
 
     fn pause(&mut self, row: WakeRow, pause: Span) {
-        self.paused.insert(row.enrollment, self.opening.node.now() + pause);
+        self.paused.insert(row.enrollment, self.opening.node.engine_now() + pause);
         self.queues.insert(row);
     }
 
@@ -195,13 +195,14 @@ impl Pacer {
             self.queues.discover(&*node.store).await?;
             self.queues.forget_hours();
         }
-        self.paused.retain(|_, until| *until > now);
+        let engine_now = node.engine_now();
+        self.paused.retain(|_, until| *until > engine_now);
         loop {
             if self.pulled.len() >= limits::CALLS_A_LANE {
                 return Ok(());
             }
             self.queues.refill(&*node.store, &loaded, now).await?;
-            let heads = self.heads(now);
+            let heads = self.queues.heads(|enrollment| self.waits(enrollment));
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
             match self.permits.ask(&loaded, &node) {
                 Permit::Granted => {}
@@ -217,17 +218,19 @@ impl Pacer {
         self.rest(&loaded, now, myself)
     }
 
-    fn heads(&self, _now: Moment) -> Vec<Head> {
-        let waits = |row: &WakeRow| {
-            self.paused.contains_key(&row.enrollment) || self.pulled.contains_key(&row.enrollment)
-        };
-        self.queues.heads(waits)
+    /// Whether a row is with its enrollment, or pauses.
+    fn waits(&self, enrollment: EnrollmentId) -> bool {
+        self.paused.contains_key(&enrollment) || self.pulled.contains_key(&enrollment)
     }
 
     /// Nothing is due: sleeps until the next row or opening, or lets itself be stopped where that is far.
     fn rest(&mut self, loaded: &Loaded, now: Moment, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
-        let next_due = self.queues.next_due(loaded, now);
-        let next = next_due.into_iter().chain(self.paused.values().copied()).min().unwrap_or(Moment::FAR);
+        let (paused, pulled) = (&self.paused, &self.pulled);
+        let waits = |enrollment| paused.contains_key(&enrollment) || pulled.contains_key(&enrollment);
+        let next_due = self.queues.next_due(loaded, now, waits);
+        let engine_now = self.opening.node.engine_now();
+        let paused = paused.values().map(|until| now + until.since(engine_now));
+        let next = next_due.into_iter().chain(paused).min().unwrap_or(Moment::FAR);
         if self.pulled.is_empty() && next > now + limits::NEAR {
             let idle = ShardMsg::LaneIdle { lane: self.opening.lane, next_due: next, heard: self.heard };
             let _ = self.opening.shard.send_message(idle);

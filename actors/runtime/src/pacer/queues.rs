@@ -142,31 +142,34 @@ impl Queues {
     }
 
     /// The first row of every open queue that is not `waiting`.
-    pub(super) fn heads(&self, waiting: impl Fn(&WakeRow) -> bool) -> Vec<Head> {
+    pub(super) fn heads(&self, waiting: impl Fn(EnrollmentId) -> bool) -> Vec<Head> {
         let lane = self.lane;
         let open = self.queues.iter().filter(|(_, window)| matches!(window.hours, Hours::OpenUntil(_)));
         open.filter_map(|(queue, window)| {
-            let rows = window.rows.iter().map(|&(due_at, enrollment)| WakeRow {
-                lane,
-                queue: *queue,
-                due_at,
-                enrollment,
-            });
-            let row = rows.into_iter().find(|row| !waiting(row))?;
+            let (due_at, enrollment) = window.rows.iter().find(|(_, enrollment)| !waiting(*enrollment))?;
+            let row = WakeRow { lane, queue: *queue, due_at: *due_at, enrollment: *enrollment };
             Some(Head { row, served: window.served })
         })
         .collect()
     }
 
-    /// When the next row is due in an open queue, or the next queue with rows opens.
-    pub(super) fn next_due(&mut self, loaded: &Loaded, now: Moment) -> Option<Moment> {
+    /// When the next row that is not `waiting` is due in an open queue, or the next queue with rows opens.
+    pub(super) fn next_due(
+        &mut self,
+        loaded: &Loaded,
+        now: Moment,
+        waiting: impl Fn(EnrollmentId) -> bool,
+    ) -> Option<Moment> {
         let lane = self.lane;
         let moments = self.queues.iter_mut().filter_map(|(queue, window)| {
             let open = window.is_open(queue, lane, loaded, now);
-            match (window.hours, window.rows.first()) {
-                (Hours::ClosedUntil(at), _) => Some(at),
-                (Hours::OpenUntil(_), Some((due_at, _))) if open => Some((*due_at).max(now)),
-                _ => None,
+            match window.hours {
+                Hours::ClosedUntil(at) => Some(at),
+                Hours::OpenUntil(_) if open => {
+                    let next = window.rows.iter().find(|(_, enrollment)| !waiting(*enrollment));
+                    next.map(|(due_at, _)| (*due_at).max(now))
+                }
+                Hours::OpenUntil(_) | Hours::Unknown | Hours::Held => None,
             }
         });
         moments.min()

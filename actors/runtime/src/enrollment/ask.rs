@@ -1,0 +1,88 @@
+//! What can be asked of an enrollment, and what it answers.
+
+use std::sync::Arc;
+
+use followupd_domain::SendId;
+use followupd_domain::decide::outcome::{self, Receipt};
+use followupd_domain::decide::{hold, leave};
+use followupd_domain::decision::{Decision, TraceId};
+use followupd_domain::enrollment::{ExitReason, OpenSend, SendStatus};
+use followupd_domain::event::Event;
+use followupd_domain::gate::View;
+
+use super::{Live, changed, class_of};
+use crate::api::{Changed, Command, Error};
+use crate::limits;
+use crate::plant::Bug;
+use crate::record::Facts;
+
+/// What can be asked of an enrollment, and by which trace.
+#[derive(Clone)]
+pub(crate) enum Ask {
+    /// A command by hand.
+    Command(Command, TraceId),
+    /// An accepted event; whether the contact opted out by it.
+    Event(Arc<Event>, bool, TraceId),
+    /// A receipt for one of its sends.
+    Receipt(SendId, Receipt, TraceId),
+    /// It kept failing: set it apart.
+    Quarantine(String),
+}
+
+impl Live {
+    /// Decides what is asked, commits it, and says what the enrollment is then.
+    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Changed, Error> {
+        for _ in 0..limits::LOOKS {
+            let not_found = || Error::NotFound { what: "enrollment", name: self.activation.id.to_string() };
+            let facts = self.facts().await?.ok_or_else(not_found)?;
+            let now = self.activation.node.now();
+            let view = facts.view(now);
+            let (decisions, trace) = self.decide(ask, &view);
+            if decisions.is_empty() {
+                return Ok(changed(facts.enrollment().clone(), false));
+            }
+            let settles = settled_open(&facts, &decisions);
+            let written = match settles {
+                Some(open) => {
+                    let settled = self.settle(&facts, &decisions, &open, None, now, trace).await?;
+                    let now = if settled { self.facts().await? } else { None };
+                    now.map(|facts| changed(facts.enrollment().clone(), true))
+                }
+                None => self.commit(&facts, &decisions, now, trace, class_of(&decisions), |_| ()).await?,
+            };
+            if let Some(changed) = written {
+                return Ok(changed);
+            }
+        }
+        Err(Error::Overloaded { retry_after: limits::COME_BACK })
+    }
+
+    fn decide(&self, ask: &Ask, view: &View<'_>) -> (Vec<Decision>, TraceId) {
+        match ask {
+            Ask::Command(Command::Exit, trace) => (leave::exit(view, ExitReason::Manual), *trace),
+            Ask::Command(Command::Pause, trace) => (hold::pause(view), *trace),
+            Ask::Command(Command::Resume, trace) => (hold::resume(view), *trace),
+            Ask::Command(Command::Release, trace) => (hold::release(view), *trace),
+            Ask::Event(event, opted_out, trace) => (leave::event(view, event, *opted_out), *trace),
+            Ask::Quarantine(reason) => (hold::quarantine(view, reason), TraceId::default()),
+            Ask::Receipt(send, receipt, trace) => {
+                let decisions = outcome::receipt(view, send.step, *receipt);
+                let moved_back = self.activation.node.planted.is(Bug::ReceiptMovesBack)
+                    && decisions.is_empty()
+                    && view
+                        .enrollment
+                        .sends
+                        .iter()
+                        .any(|sent| sent.step == send.step && sent.status.rank() > 2);
+                let back = Decision::Received { step: send.step, status: SendStatus::Sent };
+                (if moved_back { vec![back] } else { decisions }, *trace)
+            }
+        }
+    }
+}
+
+/// The open send that these decisions settle, if they do.
+fn settled_open(facts: &Facts, decisions: &[Decision]) -> Option<OpenSend> {
+    let settles = decisions.iter().any(|decision| matches!(decision, Decision::Accepted { .. }));
+    facts.enrollment().open.filter(|_| settles)
+}
