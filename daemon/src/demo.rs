@@ -58,6 +58,7 @@ pub(crate) async fn run(options: Options, json: bool) -> Result<(), Failure> {
     let file = fs::File::create(folder.join("daemon.log")).map_err(|error| unusable(&folder, &error))?;
     log::to_file("info", file);
     let daemon = serve::start(config).await?;
+    tracing::info!(address = %daemon.address, "takes calls");
     eprint!("{}", report::opening(daemon.address, &folder));
     let server = Server::at(&format!("http://{}", daemon.address), "demo")?;
     let played = tokio::select! {

@@ -12,6 +12,7 @@ use followupd_store::embedded::{Embedded, Options};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::exit::{Code, Failure};
@@ -55,7 +56,6 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
     let (stop, stopped) = watch::channel(false);
     let router = http::router(engine.clone(), env, stopped.clone());
     let server = tokio::spawn(http::serve(listener, router, stopped));
-    tracing::info!(%address, store = %config.store.display(), outbox = %config.outbox.display(), "takes calls");
     Ok(Running { address, engine, stop, server, config, _lock: lock })
 }
 
@@ -63,28 +63,30 @@ impl Running {
     /// Stops: no new calls, no new sends; what has begun is finished, within the bound of the settings.
     ///
     /// # Errors
-    /// It was not finished in time; what was open is in doubt and settled at the next start.
+    /// A send was not finished in time: it is in doubt and settled at the next start. A connection that is still open
+    /// then is cut, which is no error.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         tracing::info!("drains");
         // Readiness goes first, so that whoever routes calls sends them elsewhere.
         self.stop.send_replace(true);
         let within = self.config.drain_within;
-        let drained = tokio::time::timeout(within, async {
-            self.engine.drain().await;
-            self.server.await
-        });
-        match drained.await {
-            Ok(Ok(Ok(()))) => {
-                tracing::info!("stopped");
-                Ok(())
-            }
-            Ok(Ok(Err(error))) => Err(Failure::other(format!("the listener failed: {error}"))),
-            Ok(Err(error)) => Err(Failure::other(format!("the listener failed: {error}"))),
-            Err(_) => Err(Failure::other(format!(
-                "calls were still open after {} s (drain.within_seconds): they are settled at the next start",
-                within.as_secs()
-            ))),
+        let end = Instant::now() + within;
+        let drained = tokio::time::timeout_at(end, self.engine.drain()).await;
+        match tokio::time::timeout_at(end, self.server).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => return Err(Failure::other(format!("the listener failed: {error}"))),
+            Ok(Err(error)) => return Err(Failure::other(format!("the listener failed: {error}"))),
+            // What they were answered is durable; what they were not, their clients ask again.
+            Err(_) => tracing::warn!("connections were still open: they are cut"),
         }
+        if drained.is_err() {
+            return Err(Failure::other(format!(
+                "sends were still open after {} s (drain.within_seconds): they are settled at the next start",
+                within.as_secs()
+            )));
+        }
+        tracing::info!("stopped");
+        Ok(())
     }
 }
 
@@ -95,6 +97,7 @@ impl Running {
 pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let running = start(config).await?;
     eprint!("{}", banner(running.address, &running.config));
+    tracing::info!(address = %running.address, "takes calls");
     stop::asked().await;
     tokio::select! {
         stopped = running.stop() => stopped,
@@ -125,16 +128,13 @@ const DEFAULT_PORT: u16 = 7400;
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "another process listens there; give listen.address another port".to_owned()
-            }
-            io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                "ports below 1024 need more rights; take a higher one".to_owned()
-            }
-            _ => error.to_string(),
-        };
+        let advice = [
+            (io::ErrorKind::AddrInUse, "another process listens there; give listen.address another port"),
+            (io::ErrorKind::AddrNotAvailable, "this machine has no such address"),
+            (io::ErrorKind::PermissionDenied, "ports below 1024 need more rights; take a higher one"),
+        ];
+        let known = advice.iter().find(|(kind, _)| *kind == error.kind());
+        let why = known.map_or_else(|| error.to_string(), |(_, why)| (*why).to_owned());
         Failure::new(Code::Address, format!("cannot listen on {address}: {why}"))
     })
 }

@@ -82,7 +82,7 @@ pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
 
 /// A share as whole per cent; empty of nothing.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { String::new() } else { format!("{} %", (part * 100 + whole / 2) / whole) }
+    (part * 100 + whole / 2).checked_div(whole).map(|percent| format!("{percent} %")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -89,7 +89,14 @@ pub(crate) fn on(world: &World, id: EnrollmentId, event: Event) -> Option<Deed> 
         Event::Delivered | Event::Read | Event::Failed => {
             let step = enrollment.sends.iter().rfind(|send| send.status.was_called()).map(|send| send.step);
             let step = step.or(enrollment.sends.last().map(|send| send.step))?;
-            Some(Deed::Receipt { send: SendId { enrollment: id, step, occurrence: 0, leg: 0 }, event })
+            let send = SendId { enrollment: id, step, occurrence: 0, leg: 0 };
+            // Who has not taken an open call sends no receipt for it.
+            let open = enrollment.open.is_some_and(|open| open.send == send);
+            (!open || inner.taken.contains(&send)).then_some(Deed::Receipt { send, event })
+        }
+        Event::Hold => {
+            let scope = *inner.script.dice.pick(&Around::all());
+            Some(Deed::Hold { tenant, scope })
         }
         Event::Reply | Event::Stop | Event::Goal | Event::Cancel => {
             let mut made = event::Event {
@@ -115,9 +122,7 @@ pub(crate) fn on(world: &World, id: EnrollmentId, event: Event) -> Option<Deed> 
             let means = if spoil(dice, &mut made, event) { None } else { Some(event) };
             Some(Deed::Event { tenant, event: Box::new(made), twice: dice.chance(150), means })
         }
-        Event::Wake | Event::Accepted | Event::Refused | Event::Rejected | Event::Uncertain | Event::Hold => {
-            None
-        }
+        Event::Wake | Event::Accepted | Event::Refused | Event::Rejected | Event::Uncertain => None,
     }
 }
 

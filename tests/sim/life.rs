@@ -141,13 +141,15 @@ fn calm(world: &World) {
     world.poison.on.store(false, std::sync::atomic::Ordering::Relaxed);
 }
 
+/// Starts the engine. Where that fails the process gives up, as the daemon does.
 async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
-    loop {
-        let transport: Arc<dyn Transport> = Arc::new(Provider(Arc::clone(world)));
-        let config = Config { planted: planted.poisoning(world.poison) };
-        match Engine::start(config, Arc::new(store.clone()), Arc::clone(&world.env) as _, transport).await {
-            Ok(engine) => return engine,
-            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+    let transport: Arc<dyn Transport> = Arc::new(Provider(Arc::clone(world)));
+    let config = Config { planted: planted.poisoning(world.poison) };
+    match Engine::start(config, Arc::new(store.clone()), Arc::clone(&world.env) as _, transport).await {
+        Ok(engine) => engine,
+        Err(_) => {
+            world.die(&mut world.inner(), "start");
+            std::future::pending().await
         }
     }
 }

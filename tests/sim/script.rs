@@ -37,7 +37,7 @@ pub(crate) enum Op {
 /// The script of a seed, and what it remembers.
 pub(crate) struct Script {
     /// What is still to come, the last first.
-    todo: Vec<(i64, Op)>,
+    ahead: Vec<(i64, Op)>,
     /// What was asked and not answered, by its number.
     pub(crate) pending: BTreeMap<usize, Deed>,
     /// Chance for what is decided on the way.
@@ -53,27 +53,27 @@ pub(crate) struct Script {
 impl Script {
     /// The script of a seed.
     pub(crate) fn new(mut dice: Dice) -> Script {
-        let mut todo = Vec::new();
+        let mut ahead = Vec::new();
         for contact in 0..CONTACTS {
             for tenant in 0..3 {
                 let (at, sequence) = (dice.span(2 * DAY), dice.below(3) as usize);
-                todo.push((at, Op::Do(Deed::Enroll { tenant, sequence, contact })));
+                ahead.push((at, Op::Do(Deed::Enroll { tenant, sequence, contact })));
             }
         }
         for _ in 0..25 {
             let (tenant, contact) = (dice.below(3) as usize, dice.below(CONTACTS as u64) as usize);
             let sequence = dice.below(3) as usize;
-            todo.push((dice.span(7 * DAY), Op::Do(Deed::Enroll { tenant, sequence, contact })));
+            ahead.push((dice.span(7 * DAY), Op::Do(Deed::Enroll { tenant, sequence, contact })));
         }
         for _ in 0..45 {
-            todo.push((dice.span(8 * DAY), directed(&mut dice)));
+            ahead.push((dice.span(8 * DAY), directed(&mut dice)));
         }
         for _ in 0..6 {
-            around(&mut dice, &mut todo);
+            around(&mut dice, &mut ahead);
         }
         for _ in 0..3 {
             let (tenant, sequence) = (dice.below(3) as usize, dice.below(3) as usize);
-            todo.push((
+            ahead.push((
                 dice.span(7 * DAY),
                 Op::Do(Deed::Publish { tenant, sequence, edition: 2 + dice.below(9) as u32 }),
             ));
@@ -81,13 +81,13 @@ impl Script {
         if dice.chance(350) {
             for _ in 0..1 + dice.below(3) {
                 let by = dice.span(4 * HOUR) - 2 * HOUR;
-                todo.push((dice.span(7 * DAY), Op::Do(Deed::Jump(by))));
+                ahead.push((dice.span(7 * DAY), Op::Do(Deed::Jump(by))));
             }
         }
-        todo.extend((1..8).map(|day| (day * DAY, Op::Check)));
-        todo.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        ahead.extend((1..8).map(|day| (day * DAY, Op::Check)));
+        ahead.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         Script {
-            todo,
+            ahead,
             pending: BTreeMap::new(),
             dice,
             next: 0,
@@ -137,7 +137,7 @@ fn happening(dice: &mut Dice) -> Event {
 }
 
 /// A scope is held, or a tenant switched off, for a while.
-fn around(dice: &mut Dice, todo: &mut Vec<(i64, Op)>) {
+fn around(dice: &mut Dice, ahead: &mut Vec<(i64, Op)>) {
     let (tenant, at) = (dice.below(3) as usize, dice.span(7 * DAY));
     let until = at + dice.span(12 * HOUR);
     let scope = match dice.below(4) {
@@ -146,8 +146,8 @@ fn around(dice: &mut Dice, todo: &mut Vec<(i64, Op)>) {
         2 => deed::Around::Channel(dice.below(CHANNELS.len() as u64) as usize),
         _ => deed::Around::Sequence(dice.below(SEQUENCES.len() as u64) as usize),
     };
-    todo.push((at, Op::Do(Deed::Hold { tenant, scope })));
-    todo.push((until, Op::Do(Deed::Release { tenant, scope })));
+    ahead.push((at, Op::Do(Deed::Hold { tenant, scope })));
+    ahead.push((until, Op::Do(Deed::Release { tenant, scope })));
 }
 
 /// Plays what is to come before `until`; begins with what was left unanswered.
@@ -157,7 +157,7 @@ pub(crate) async fn play(world: &Arc<World>, store: &Memory, until: i64) {
         tokio::spawn(deed::perform(Arc::clone(world), number, deed));
     }
     loop {
-        let next = world.inner().script.todo.pop();
+        let next = world.inner().script.ahead.pop();
         let Some((at, op)) = next else { break };
         wait_for(world, at).await;
         match op {
@@ -217,8 +217,16 @@ async fn chain(world: Arc<World>, id: followupd_domain::EnrollmentId, events: Ve
     for event in events {
         let pause = world.inner().script.dice.span(4_000);
         tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())).await;
-        if let Some(deed) = deed::on(&world, id, event) {
-            ask(&world, deed);
+        let Some(deed) = deed::on(&world, id, event) else { continue };
+        let release = match deed {
+            Deed::Hold { tenant, scope } => Some(Deed::Release { tenant, scope }),
+            _ => None,
+        };
+        ask(&world, deed);
+        if let Some(release) = release {
+            let pause = world.inner().script.dice.span(2 * HOUR);
+            tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())).await;
+            ask(&world, release);
         }
     }
 }
@@ -238,7 +246,7 @@ pub(crate) fn after_begin(world: &Arc<World>, send: SendId, taken: bool, takes: 
         if dice.chance(500) {
             events.push(*dice.pick(&[Event::Pause, Event::Pause, Event::Exit, Event::Reply]));
         }
-        events.push(happening(dice));
+        events.push(if dice.chance(150) { Event::Hold } else { happening(dice) });
         tokio::spawn(chain(Arc::clone(world), send.enrollment, events));
     }
     if taken && dice.chance(400) {

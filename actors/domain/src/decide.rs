@@ -16,7 +16,6 @@ pub mod enroll;
 pub mod hold;
 pub mod leave;
 pub mod outcome;
-#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@
 mod codec;
 mod gcra;
 mod limits;
-#[cfg(test)]
 mod properties;
 mod ring;
 

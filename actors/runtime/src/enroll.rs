@@ -192,7 +192,7 @@ impl Round<'_> {
         // Its own row must not exist, its contact and scopes must be as they were read.
         let key = Key::enrollment(new.enrollment.id);
         commit.expects.push(followupd_store::Expect { key: key.clone(), version: None });
-        commit.expects.push(wish.contact.expect());
+        commit.expects.push(wish.contact.expectation());
         commit.expects.extend(loaded.expects_sequence(self.sequence));
         let entry =
             |decision: &_| Entry { at: now, trace: self.caller.trace, decision: Clone::clone(decision) };
@@ -201,7 +201,7 @@ impl Round<'_> {
         record::put(&mut commit, key, Format::Enrollment, &record)?;
         record::put(&mut commit, wish.contact.key.clone(), Format::Contact, &new.contact)?;
         if let (Some(read), Some(target)) = (&wish.target, &new.target) {
-            commit.expects.push(read.expect());
+            commit.expects.push(read.expectation());
             record::put(&mut commit, read.key.clone(), Format::Target, target)?;
         }
         let wake = new.enrollment.wake_row();

@@ -158,11 +158,11 @@ impl<'a> Acceptance<'a> {
         commit.expects.push(Expect { key: key.clone(), version: None });
         record::put(&mut commit, key, Format::Event, &self.node.now())?;
         if let Some(contact) = &self.contact {
-            commit.expects.push(contact.expect());
+            commit.expects.push(contact.expectation());
             record::put(&mut commit, contact.key.clone(), Format::Contact, &contact.value)?;
         }
         if let Some(target) = &self.target {
-            commit.expects.push(target.expect());
+            commit.expects.push(target.expectation());
             record::put(&mut commit, target.key.clone(), Format::Target, &target.value)?;
         }
         Ok(commit)

@@ -2,6 +2,8 @@
 //!
 //! The samples use every variant and every optional field once, so that any change of a stored type shows.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use followupd_domain::calendar::{

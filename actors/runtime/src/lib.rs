@@ -13,7 +13,6 @@ mod enroll;
 mod enrollment;
 mod env;
 mod event;
-#[cfg(test)]
 mod golden;
 pub mod inspect;
 mod limits;

@@ -59,18 +59,18 @@ impl Loaded {
             Key::sequence(self.shard, tenant, sequence),
             Key::channel(self.shard, tenant, channel),
         ];
-        keys.map(|key| self.expect(key)).to_vec()
+        keys.map(|key| self.expectation(key)).to_vec()
     }
 
     /// Expects the tenant and a sequence to be as they were read: what an enroll depends on.
     pub(crate) fn expects_sequence(&self, sequence: SequenceNo) -> Vec<Expect> {
         let tenant = self.scope.tenant.no;
         let keys = [Key::tenant(self.shard, tenant), Key::sequence(self.shard, tenant, sequence)];
-        keys.map(|key| self.expect(key)).to_vec()
+        keys.map(|key| self.expectation(key)).to_vec()
     }
 
     /// Expects a scope row to be as it was read.
-    pub(crate) fn expect(&self, key: Key) -> Expect {
+    pub(crate) fn expectation(&self, key: Key) -> Expect {
         let version = self.versions.get(&key).copied();
         Expect { key, version }
     }

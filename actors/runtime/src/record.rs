@@ -43,7 +43,7 @@ pub(crate) struct Read<T> {
 }
 
 impl<T> Read<T> {
-    pub(crate) fn expect(&self) -> Expect {
+    pub(crate) fn expectation(&self) -> Expect {
         Expect { key: self.key.clone(), version: self.version }
     }
 }
@@ -137,7 +137,7 @@ pub(crate) fn transition(
     debug_assert!(invariant::e1_one_wake(&after), "E1 {after:?} by {decisions:?}");
     debug_assert!(invariant::e2_open_send_keeps_row(before, &after), "E2 {before:?} {decisions:?}");
     let mut commit = Commit::new(class, before.tenant, facts.loaded.shard);
-    commit.expects.push(facts.record.expect());
+    commit.expects.push(facts.record.expectation());
     let entries = decisions.iter().map(|decision| Entry { at: now, trace, decision: decision.clone() });
     let mut record = facts.record.value.clone();
     record.enrollment = after;
@@ -188,13 +188,13 @@ fn leave_indexes(
     if !planted.is(Bug::UniqueKeyKept) {
         let mut contact = facts.contact.value.clone();
         contact.end(after.id, now, reason);
-        commit.expects.push(facts.contact.expect());
+        commit.expects.push(facts.contact.expectation());
         put(commit, facts.contact.key.clone(), Format::Contact, &contact)?;
     }
     if let Some(target) = &facts.target {
         let mut left = target.value.clone();
         left.enrollments.retain(|id| *id != after.id);
-        commit.expects.push(target.expect());
+        commit.expects.push(target.expectation());
         put(commit, target.key.clone(), Format::Target, &left)?;
     }
     Ok(())

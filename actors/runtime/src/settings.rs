@@ -72,7 +72,7 @@ async fn write<T: Serialize>(
     class: Class,
 ) -> Result<(), Error> {
     let mut commit = Commit::new(class, loaded.scope.tenant.no, loaded.shard);
-    commit.expects.push(loaded.expect(key.clone()));
+    commit.expects.push(loaded.expectation(key.clone()));
     record::put(&mut commit, key, format, value)?;
     submit(node, commit).await
 }
@@ -276,7 +276,7 @@ async fn publish(node: &Node, loaded: &Arc<Loaded>, name: &Name) -> Result<PutAn
     let tenant = loaded.scope.tenant.no;
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
-    commit.expects.push(loaded.expect(key.clone()));
+    commit.expects.push(loaded.expectation(key.clone()));
     record::put(&mut commit, key, Format::Sequence, &sequence)?;
     record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
     submit(node, commit).await?;

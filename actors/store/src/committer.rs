@@ -6,7 +6,6 @@
 pub(crate) mod group;
 pub(crate) mod queue;
 
-#[cfg(test)]
 mod model;
 
 pub(crate) use group::{Changes, Group};

@@ -76,13 +76,13 @@ impl Server {
         if error.details.iter().any(|detail| detail.type_url.ends_with("google.rpc.ErrorInfo")) {
             return Failure::new(Code::Refused, says.replace("; ", "\n           "));
         }
-        match error.code {
-            ErrorCode::Unavailable | ErrorCode::DeadlineExceeded | ErrorCode::Canceled => Failure::new(
-                Code::Unreachable,
-                format!("no answer from {} ({says}): is it running? `followupd serve` starts one", self.url),
-            ),
-            _ => Failure::new(Code::Refused, says),
+        let broken = [ErrorCode::Unavailable, ErrorCode::DeadlineExceeded, ErrorCode::Canceled];
+        if !broken.contains(&error.code) {
+            return Failure::new(Code::Refused, says);
         }
+        let url = &self.url;
+        let says = format!("no answer from {url} ({says}): is it running? `followupd serve` starts one");
+        Failure::new(Code::Unreachable, says)
     }
 }
 

@@ -127,7 +127,7 @@ fn show(enrollment: &v1::Enrollment) -> String {
         ("enrolled", time::utc(enrollment.enrolled_at.as_option())),
         ("next step", if over { String::new() } else { format!("{}", enrollment.step + 1) }),
         ("due", time::utc(enrollment.step_due_at.as_option())),
-        ("looked at", time::utc(enrollment.next_look_at.as_option())),
+        ("next look", time::utc(enrollment.next_look_at.as_option())),
         ("in flight", enrollment.in_flight_send_id.clone()),
     ];
     let mut text = String::new();
@@ -180,7 +180,7 @@ fn details(entry: &v1::TimelineEntry) -> String {
         ("by ", &entry.by),
         ("via ", &entry.channel),
         ("due ", &due),
-        ("looked at ", if look == due { &entry.status } else { &look }),
+        ("next look ", if look == due { &entry.status } else { &look }),
         ("", &attempt),
         ("", &entry.send_id),
     ];

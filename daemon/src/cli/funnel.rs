@@ -107,10 +107,10 @@ mod tests {
             ..Default::default()
         };
         let expected = "welcome · version 1 · 1,000 enrolled\n\n\
-                        ENROLLMENTS            SHARE\n\
-                        completed         700   70 %\n\
-                        exited: replied   200   20 %\n\
-                        exited: goal      100   10 %\n\n\
+                        ENROLLMENTS           SHARE\n\
+                        completed        700   70 %\n\
+                        exited: replied  200   20 %\n\
+                        exited: goal     100   10 %\n\n\
                         STEP  ENTERED  ACCEPTED  REPLIED\n\
                         1       1,000     1,000       10\n";
         assert_eq!(render(&funnel), expected);

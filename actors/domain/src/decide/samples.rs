@@ -1,5 +1,7 @@
 //! A small tenant, sequence and enrollment for the tests of the core.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

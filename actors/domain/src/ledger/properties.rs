@@ -1,6 +1,8 @@
 //! Ledgers under random limits, arrivals, late starts, refunds, crashes and clocks, against a slow check of the
 //! list of starts that really happened.
 
+#![cfg(test)]
+
 use super::*;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;

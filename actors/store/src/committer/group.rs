@@ -62,7 +62,7 @@ impl<R: Reader> Group<R> {
 
     /// Applies one commit, or nothing of it.
     pub(crate) fn apply(&mut self, commit: &Commit) -> Verdict {
-        commit.expects.iter().try_for_each(|expect| self.expect(expect))?;
+        commit.expects.iter().try_for_each(|expect| self.check(expect))?;
         let ledgers = self.charge(&commit.ledger)?;
         let counts = self.count(&commit.counts).map_err(unreadable)?;
 
@@ -111,7 +111,7 @@ impl<R: Reader> Group<R> {
         changes
     }
 
-    fn expect(&mut self, expect: &Expect) -> Result<(), Refused> {
+    fn check(&mut self, expect: &Expect) -> Result<(), Refused> {
         let slot = self.slot(&expect.key).map_err(unreadable)?;
         if slot.version == expect.version { Ok(()) } else { Err(Refused::Stale(expect.key.clone())) }
     }

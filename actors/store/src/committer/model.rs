@@ -1,5 +1,7 @@
 //! The property that holds the committer to its word: a group gives what one commit at a time gives.
 
+#![cfg(test)]
+
 use bytes::Bytes;
 use followupd_domain::{Shard, TenantNo};
 use proptest::prelude::*;

@@ -125,6 +125,7 @@ impl Database {
                 KeyspaceCreateOptions::default().max_memtable_size(limits::MEMTABLE_BYTES as u64)
             })
             .map_err(failed)?;
+        sync_names(path).map_err(|error| failed(error.into()))?;
         let database = Database { inner, rows };
         let last = match database.rows.get(OWN).map_err(failed)?.map(|own| own_row(&own)) {
             Some(Some((FORMAT, last))) => last,
@@ -226,6 +227,16 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// Makes the names of new folders durable: fjall syncs what is in its folders, not that its own folder and those of
+/// the keyspaces are there.
+fn sync_names(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for folder in [parent.unwrap_or(Path::new(".")), path, &path.join("keyspaces")] {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn unreadable(error: fjall::Error) -> Error {
