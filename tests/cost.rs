@@ -4,6 +4,8 @@
 //! measured apart: every lane has as many calls out as it takes, then all of them end. Time is printed and not held
 //! to anything: it is this machine's.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //!
 //! Both runs are piped, and they run at once: each has a daemon, a port and folders of its own.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,18 +5,16 @@
 //! recorded, played onto a simulated disk that forgets at random what was not synced, and the store is opened on what
 //! is left. Needs `strace`.
 
-#[path = "durability/acks.rs"]
-mod acks;
-#[path = "durability/check.rs"]
-mod check;
-#[path = "durability/disk.rs"]
-mod disk;
-#[path = "durability/order.rs"]
-mod order;
-#[path = "durability/recording.rs"]
-mod recording;
-#[path = "durability/trace.rs"]
-mod trace;
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod durability {
+    pub(crate) mod acks;
+    pub(crate) mod check;
+    pub(crate) mod disk;
+    pub(crate) mod order;
+    pub(crate) mod recording;
+    pub(crate) mod trace;
+}
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
@@ -24,6 +22,8 @@ use std::time::Instant;
 use blackbox::daemon::Daemon;
 use blackbox::seed::Seed;
 use blackbox::{row, table};
+
+use durability::{acks, check, disk, order, recording, trace};
 
 /// How many random moments the power fails at.
 const CUTS: usize = 1_000;
@@ -51,7 +51,7 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let written = folder.path().join("strace");
     let daemon = Daemon::start_under(trace::options(recording::CALLS, 16 << 20, &written), folder.path());
-    let acks = acks::make(&daemon, seed.next());
+    let acks = acks::make(&daemon, seed.draw());
     let store = daemon.store();
     daemon.stop();
 

@@ -4,14 +4,15 @@
 //! the acknowledged replies say: nothing twice, nothing lost, nothing begun after a reply was acknowledged, and the
 //! funnel counts the same. What must hold is worked out by an oracle that shares no code with the daemon.
 
-#[path = "kill/contacts.rs"]
-mod contacts;
-#[path = "kill/load.rs"]
-mod load;
-#[path = "kill/oracle.rs"]
-mod oracle;
-#[path = "kill/timeline.rs"]
-mod timeline;
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod kill {
+    pub(crate) mod contacts;
+    pub(crate) mod load;
+    pub(crate) mod oracle;
+    pub(crate) mod planted;
+    pub(crate) mod timeline;
+}
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -21,10 +22,10 @@ use blackbox::maildir::Mail;
 use blackbox::seed::Seed;
 use blackbox::{row, table};
 
-use contacts::Contact;
-use load::{Kill, Reply};
-use oracle::{Case, Verdict};
-use timeline::Timeline;
+use kill::contacts::{self, Contact};
+use kill::load::{self, Kill, Reply};
+use kill::oracle::{self, Case, Verdict};
+use kill::timeline::{self, Timeline};
 
 const TENANT: &str = "acme";
 const SEQUENCE: &str = "onboarding";

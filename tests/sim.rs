@@ -13,6 +13,7 @@ mod sim {
     pub(crate) mod faults;
     pub(crate) mod life;
     pub(crate) mod plan;
+    pub(crate) mod planted;
     pub(crate) mod rows;
     pub(crate) mod script;
     pub(crate) mod trace;
@@ -114,4 +115,11 @@ fn the_same_seed_gives_the_same_trace() {
         let show = differs.map(|at| (&first.trace[at], &second.trace[at]));
         assert_eq!(first.hash, second.hash, "E11: seed {seed} differs from line {differs:?} on: {show:?}");
     }
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    let (table, missed) = sim::planted::find_all();
+    println!("{table}");
+    assert!(missed.is_empty(), "no seed found {missed:?}\n{table}");
 }

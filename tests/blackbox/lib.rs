@@ -3,6 +3,8 @@
 //! Nothing here or in the tests that build on it shares code with the daemon: an oracle that did would share its
 //! mistakes. All of it is test code, where a broken expectation is the finding; so it panics with what it saw.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 pub mod daemon;
 pub mod dormant;
 pub mod http;

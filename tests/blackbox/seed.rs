@@ -29,7 +29,7 @@ impl Seed {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -39,7 +39,7 @@ impl Seed {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// A number from `from` on, below `to`.
@@ -49,6 +49,6 @@ impl Seed {
 
     /// A stream of its own, so that one part of a test does not move the choices of another.
     pub fn fork(&mut self) -> Seed {
-        Seed(self.next())
+        Seed(self.draw())
     }
 }

@@ -91,7 +91,7 @@ fn call(daemon: &Daemon, caller: usize, mut chance: Seed) -> (u16, Vec<Ack>) {
 
 fn enroll(contact: &str, chance: &mut Seed) -> Value {
     // Not to be compressed away.
-    let words = (0..PADDING / 16).map(|_| format!("{:016x}", chance.next()));
+    let words = (0..PADDING / 16).map(|_| format!("{:016x}", chance.draw()));
     let attributes = json!({ "padding": words.collect::<String>() });
     let profile = json!({ "email": format!("{contact}@mail.example"), "attributes": attributes });
     json!({ "contact": contact, "profile": profile })

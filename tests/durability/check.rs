@@ -14,8 +14,8 @@ use followupd_store::keys::Table;
 use followupd_store::{Key, Row, Scan, Store};
 use serde::Deserialize;
 
-use crate::acks::Ack;
-use crate::disk::Disk;
+use crate::durability::acks::Ack;
+use crate::durability::disk::Disk;
 
 /// An enrollment's row, as the runtime writes it.
 #[derive(Debug, Deserialize)]

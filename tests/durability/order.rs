@@ -3,7 +3,7 @@
 use blackbox::daemon::{Daemon, Files};
 use serde_json::{Value, json};
 
-use crate::trace::Call;
+use crate::durability::trace::Call;
 
 const TENANT: &str = "acme";
 

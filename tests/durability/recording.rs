@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use crate::acks::{Ack, Acks};
-use crate::disk::{Kind, Name, Node, Op, ROOT, What};
-use crate::trace::Call;
+use crate::durability::acks::{Ack, Acks};
+use crate::durability::disk::{Kind, Name, Node, Op, ROOT, What};
+use crate::durability::trace::Call;
 
 /// The system calls that a recording is made of.
 pub(crate) const CALLS: &str = "openat,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,ftruncate,rename,\

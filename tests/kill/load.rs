@@ -20,7 +20,7 @@ use blackbox::seed::Seed;
 use blackbox::{daemon, time};
 use serde_json::{Value, json};
 
-use crate::contacts::{self, Contact, STEPS, WAIT_MS};
+use crate::kill::contacts::{self, Contact, STEPS, WAIT_MS};
 use crate::{SEQUENCE, TENANT};
 
 /// How many kills there are.

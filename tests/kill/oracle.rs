@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use blackbox::maildir::Mail;
 use serde_json::{Value, json};
 
-use crate::contacts::{Contact, STEPS, WAIT_MS};
-use crate::load::Reply;
-use crate::timeline::{Send, Timeline};
+use crate::kill::contacts::{Contact, STEPS, WAIT_MS};
+use crate::kill::load::Reply;
+use crate::kill::timeline::{Entry, Send, Timeline};
 
 /// A send counts as nearly due this long before it is.
 const NEAR_MS: i64 = 1_000;
@@ -55,7 +55,7 @@ impl Verdict {
         let replied = case.reply.map(|reply| format!("{reply:?}")).unwrap_or_default();
         let mails: Vec<_> = case.mails.iter().map(|mail| (mail.step(), mail.written_at)).collect();
         let lines = |timeline: &Timeline| {
-            let line = |entry: &crate::timeline::Entry| format!("{} {}", entry.at, entry.kind);
+            let line = |entry: &Entry| format!("{} {}", entry.at, entry.kind);
             timeline.entries.iter().map(line).collect::<Vec<_>>()
         };
         let entries: Vec<_> = case.timelines.iter().map(lines).collect();
@@ -144,7 +144,7 @@ fn statuses(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) {
     let sends = timeline.sends();
     let there = |step: usize| case.mails.iter().any(|mail| mail.step() == step);
     let exited_at = timeline.entries.iter().position(|entry| entry.kind == "exited");
-    let begun_before = |entry: &crate::timeline::Entry| entry.kind == "intended";
+    let begun_before = |entry: &Entry| entry.kind == "intended";
     let intended =
         exited_at.map_or(0, |at| timeline.entries[..at].iter().filter(|entry| begun_before(entry)).count());
     let settled = exited_at.map_or(0, |at| {
@@ -161,10 +161,9 @@ fn statuses(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) {
         verdict.find(case, &format!("{missing} of the first {whole} mails are not there"));
     }
     verdict.statuses = vec!["sent"; whole];
-    match open_at_exit {
-        Some(send) => open_send(case, send, there(send.step), verdict),
-        // Whoever leaves during a wait never came to the step it was for.
-        None => {}
+    // Whoever leaves during a wait never came to the step it was for.
+    if let Some(send) = open_at_exit {
+        open_send(case, send, there(send.step), verdict);
     }
     let known = verdict.statuses.len();
     if case.mails.iter().any(|mail| mail.step() >= known) {

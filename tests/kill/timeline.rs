@@ -5,7 +5,7 @@ use blackbox::time;
 use serde_json::{Value, json};
 
 use crate::TENANT;
-use crate::contacts::Contact;
+use crate::kill::contacts::Contact;
 
 /// Callers that read at once.
 const READERS: usize = 4;

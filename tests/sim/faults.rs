@@ -6,6 +6,7 @@ use followupd_store::memory::{Hooks, Point, Reaction};
 use followupd_store::{Class, Commit};
 
 use super::dice::Dice;
+use super::script;
 use super::world::{Inner, World};
 
 /// A place where a process can die.
@@ -86,6 +87,9 @@ impl Hooks for Faults {
         let world = &self.0;
         if point == Point::Synced {
             world.durable(commit);
+        }
+        if point == Point::Submitted && commit.class == Class::Intent && script::race(world, commit) {
+            return Reaction::Yield(40);
         }
         let mut inner = world.inner();
         let place = Place::Commit(point, commit.class);

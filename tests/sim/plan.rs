@@ -225,7 +225,7 @@ pub(crate) fn draft(sequence: usize, edition: u32) -> Draft {
             steps: vec![
                 step("", "", "chat"),
                 DraftStep { useless_after: "10 hours".to_owned(), ..step("30 minutes", "", "chat") },
-                step("0 days", "18:00", "whatsapp"),
+                step("0 days", "19:59", "whatsapp"),
                 DraftStep {
                     useless_after: "3 days".to_owned(),
                     late: "exit".to_owned(),

@@ -2,14 +2,15 @@
 //!
 //! A question that a dying process left unanswered is asked again of the next one, as a careful client would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use followupd_domain::SendId;
 use followupd_domain::enrollment::State;
+use followupd_domain::{EnrollmentId, SendId};
 use followupd_runtime::{Command, Engine};
 use followupd_store::memory::Memory;
+use followupd_store::{Commit, Key};
 
 use super::acks::Remembered;
 use super::coverage::{Event, Standing};
@@ -213,9 +214,10 @@ fn to(world: &Arc<World>, standing: Option<Standing>, event: Event) {
     }
 }
 
-async fn chain(world: Arc<World>, id: followupd_domain::EnrollmentId, events: Vec<Event>) {
+/// Things happen to one enrollment, one after another, with pauses of up to `pause` milliseconds.
+async fn chain(world: Arc<World>, id: EnrollmentId, events: Vec<Event>, pause: i64) {
     for event in events {
-        let pause = world.inner().script.dice.span(4_000);
+        let pause = world.inner().script.dice.span(pause);
         tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())).await;
         let Some(deed) = deed::on(&world, id, event) else { continue };
         let release = match deed {
@@ -229,6 +231,22 @@ async fn chain(world: Arc<World>, id: followupd_domain::EnrollmentId, events: Ve
             ask(&world, release);
         }
     }
+}
+
+/// An intent is on its way to the store: now and then something that should stop it overtakes it.
+pub(crate) fn race(world: &Arc<World>, intent: &Commit) -> bool {
+    let mut inner = world.inner();
+    if !inner.armed || inner.dead || !inner.script.dice.chance(60) {
+        return false;
+    }
+    let all = [Event::Stop, Event::Stop, Event::Stop, Event::Reply, Event::Exit, Event::Cancel, Event::Hold];
+    let event = *inner.script.dice.pick(&all);
+    let written: BTreeSet<_> = intent.puts.iter().map(|(key, _)| key.clone()).collect();
+    let whose = inner.mirror.keys().find(|id| written.contains(&Key::enrollment(**id))).copied();
+    if let Some(id) = whose {
+        tokio::spawn(chain(Arc::clone(world), id, vec![event], 1));
+    }
+    whose.is_some()
 }
 
 /// A call has begun: things happen while it is out, and receipts come of it, late, repeated and out of order.
@@ -247,7 +265,7 @@ pub(crate) fn after_begin(world: &Arc<World>, send: SendId, taken: bool, takes: 
             events.push(*dice.pick(&[Event::Pause, Event::Pause, Event::Exit, Event::Reply]));
         }
         events.push(if dice.chance(150) { Event::Hold } else { happening(dice) });
-        tokio::spawn(chain(Arc::clone(world), send.enrollment, events));
+        tokio::spawn(chain(Arc::clone(world), send.enrollment, events, 4_000));
     }
     if taken && dice.chance(400) {
         for _ in 0..1 + dice.below(3) {

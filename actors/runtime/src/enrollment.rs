@@ -15,7 +15,7 @@ use followupd_store::{Class, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error};
-use crate::call::CallEnded;
+use crate::call::{Began, CallEnded};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
@@ -52,8 +52,8 @@ pub(crate) struct Activation {
 /// An activation, and what it has called.
 pub(crate) struct Live {
     activation: Activation,
-    /// The send whose call is out, and what the history says it was called for.
-    calling: Option<SendId>,
+    /// The send whose call is out, and when that began.
+    calling: Option<(SendId, Began)>,
     handled: u64,
 }
 
@@ -131,6 +131,13 @@ impl Live {
         self.calling = None;
     }
 
+    /// When the call of an open send began that something else than its end settles; `None`: in another process.
+    fn began_at(&self, open: &OpenSend) -> Option<Moment> {
+        let (_, began) = self.calling.as_ref().filter(|(send, _)| *send == open.send)?;
+        // One that is just about to begin counts from now.
+        Some(began.get().copied().unwrap_or_else(|| self.activation.node.engine_now()))
+    }
+
     /// Commits what settles an open send, and what its lane was charged for it; whether it was written.
     async fn settle(
         &self,
@@ -142,7 +149,7 @@ impl Live {
         trace: TraceId,
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
-        let began_at = ended.and_then(|ended| ended.began_at);
+        let began_at = ended.map_or_else(|| self.began_at(open), |ended| ended.began_at);
         let surely_not = ended.is_some_and(|ended| {
             matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. } | Outcome::Rejected { .. })
         });

@@ -17,6 +17,7 @@ use crate::api::Error;
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
+use crate::plant::Bug;
 use crate::shard::ShardMsg;
 
 mod doubt;
@@ -201,7 +202,7 @@ impl Pacer {
             if self.pulled.len() >= limits::CALLS_A_LANE {
                 return Ok(());
             }
-            self.queues.refill(&*node.store, &loaded, now).await?;
+            self.queues.refill(&*node.store, &loaded, self.hours_at(now)).await?;
             let heads = self.queues.heads(|enrollment| self.waits(enrollment));
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
             match self.permits.ask(&loaded, &node) {
@@ -218,6 +219,12 @@ impl Pacer {
         self.rest(&loaded, now, myself)
     }
 
+    /// The moment for which hours are worked out: now, unless a bug is planted.
+    fn hours_at(&self, now: Moment) -> Moment {
+        let planted = self.opening.node.planted.is(Bug::HoursEndInclusive);
+        if planted { now - Span::minutes(1) } else { now }
+    }
+
     /// Whether a row is with its enrollment, or pauses.
     fn waits(&self, enrollment: EnrollmentId) -> bool {
         self.paused.contains_key(&enrollment) || self.pulled.contains_key(&enrollment)
@@ -225,9 +232,9 @@ impl Pacer {
 
     /// Nothing is due: sleeps until the next row or opening, or lets itself be stopped where that is far.
     fn rest(&mut self, loaded: &Loaded, now: Moment, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
-        let (paused, pulled) = (&self.paused, &self.pulled);
+        let (hours_at, paused, pulled) = (self.hours_at(now), &self.paused, &self.pulled);
         let waits = |enrollment| paused.contains_key(&enrollment) || pulled.contains_key(&enrollment);
-        let next_due = self.queues.next_due(loaded, now, waits);
+        let next_due = self.queues.next_due(loaded, hours_at, waits);
         let engine_now = self.opening.node.engine_now();
         let paused = paused.values().map(|until| now + until.since(engine_now));
         let next = next_due.into_iter().chain(paused).min().unwrap_or(Moment::FAR);

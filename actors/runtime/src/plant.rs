@@ -13,7 +13,7 @@ pub enum Bug {
     WakeForgottenOnExit,
     /// An ended enrollment still counts as the contact's only one (E9).
     UniqueKeyKept,
-    /// Quiet hours begin one moment late: a send exactly at their edge passes (E5).
+    /// The minute in which the hours end counts as open (E5).
     HoursEndInclusive,
     /// A lane that starts grants a permit its limits do not have (E6).
     PermitAfterRestart,
@@ -78,6 +78,7 @@ impl Planted {
 
     /// Rendering for this contact panics where it is poisoned.
     #[cfg(feature = "plant")]
+    #[expect(clippy::panic, reason = "that is what is planted")]
     pub(crate) fn render(self, contact: &str) {
         let on = |poison: &&Poison| poison.on.load(std::sync::atomic::Ordering::Relaxed);
         if self.poison.filter(on).is_some_and(|poison| poison.contact == contact) {

@@ -16,7 +16,7 @@ use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
 use super::{Live, class_of};
 use crate::api::Error;
-use crate::call;
+use crate::call::{self, Began};
 use crate::limits;
 use crate::pacer::{self, Returned};
 use crate::plant::{Bug, Planted};
@@ -84,11 +84,8 @@ impl Live {
         if !self.activation.node.planted.is(Bug::HoursEndInclusive) {
             return None;
         }
-        let wake::Look::Send(channel, address) =
-            wake::look(&facts.view(now + followupd_domain::Span(-1)), row)
-        else {
-            return None;
-        };
+        let a_minute_ago = facts.view(now - followupd_domain::Span::minutes(1));
+        let wake::Look::Send(channel, address) = wake::look(&a_minute_ago, row) else { return None };
         Some((channel, address))
     }
 
@@ -157,17 +154,19 @@ impl Live {
 
     /// The intent is durable: the call begins here, before anything else is handled.
     fn begin(&mut self, call: Call, not_after: Moment) -> Step {
-        let node = &self.activation.node;
-        self.calling = Some(call.send);
-        if !node.planted.is(Bug::CallBeforeCommit) {
-            call::begin(node, self.activation.tenant.no, call, not_after);
-        }
+        let (node, send) = (&self.activation.node, call.send);
+        let began = if node.planted.is(Bug::CallBeforeCommit) {
+            Began::default()
+        } else {
+            call::begin(node, self.activation.tenant.no, call, not_after)
+        };
+        self.calling = Some((send, began));
         Step::Return(Returned::Called)
     }
 
     /// A send that was open before this activation: called again where that is safe, else left uncertain.
     async fn in_doubt(&mut self, facts: &Facts, open: &OpenSend, now: Moment) -> Result<Step, Error> {
-        if self.calling == Some(open.send) {
+        if self.calling.as_ref().is_some_and(|(send, _)| *send == open.send) {
             return Ok(Step::Return(Returned::Called));
         }
         let view = facts.view(now);
