@@ -235,7 +235,7 @@ async fn enroll(
     let answers = engine.enroll(&Caller::default(), TENANT, sequence, requests).await.unwrap();
     let id = |answer: EnrollAnswer| match answer {
         EnrollAnswer::Enrolled { id, .. } => id,
-        other => panic!("{other:?}"),
+        other @ (EnrollAnswer::AlreadyEnrolled { .. } | EnrollAnswer::Refused { .. }) => panic!("{other:?}"),
     };
     contacts.into_iter().zip(answers.into_iter().map(id)).collect()
 }

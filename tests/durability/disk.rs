@@ -15,6 +15,9 @@ use blackbox::seed::Seed;
 /// Which file or folder, whatever its name is by now.
 pub(crate) type Node = usize;
 
+/// What is under way is among so many of the next ops: more than there are threads.
+const UNDER_WAY_MOST: usize = 64;
+
 /// The folder everything lies in; it is always there.
 pub(crate) const ROOT: Node = 0;
 
@@ -113,6 +116,8 @@ pub(crate) struct Disk {
     folders: BTreeMap<Node, Names>,
     /// What was done and is not synced, in the order it was done.
     loose: Vec<Op>,
+    /// What has begun and not ended: it may be there as well as not.
+    under_way: Vec<Op>,
 }
 
 impl Disk {
@@ -123,15 +128,11 @@ impl Disk {
             self.played += 1;
             match op.what {
                 What::Sync(node) => self.sync(node, op.began),
-                _ => self.loose.push(op.clone()),
+                What::Write(..) | What::SetLength(..) | What::Name(..) => self.loose.push(op.clone()),
             }
         }
-        // What has begun and not ended may be there as well as not.
-        let under_way = ops[self.played..].iter().take_while(|op| op.ended < place + 64);
-        let under_way = under_way.filter(|op| op.began < place && !matches!(op.what, What::Sync(_)));
-        let under_way: Vec<Op> = under_way.cloned().collect();
-        self.loose.retain(|op| op.ended < place);
-        self.loose.extend(under_way);
+        let begun = ops[self.played..].iter().take(UNDER_WAY_MOST).filter(|op| op.began < place);
+        self.under_way = begun.filter(|op| !matches!(op.what, What::Sync(_))).cloned().collect();
     }
 
     /// What was done to a node before its sync began is kept from now on.
@@ -148,7 +149,7 @@ impl Disk {
                 What::Name(of, name) if *of == node && op.ended < began => {
                     rename(self.folders.entry(node).or_default(), name);
                 }
-                _ => self.loose.push(op),
+                What::Write(..) | What::SetLength(..) | What::Name(..) | What::Sync(_) => self.loose.push(op),
             }
         }
     }
@@ -170,7 +171,7 @@ impl Disk {
 
     fn names_after_a_cut(&self, chance: &mut Seed) -> BTreeMap<Node, Names> {
         let mut changes: BTreeMap<Node, Vec<&Name>> = BTreeMap::new();
-        for op in &self.loose {
+        for op in self.loose.iter().chain(&self.under_way) {
             if let What::Name(folder, name) = &op.what {
                 changes.entry(*folder).or_default().push(name);
             }
@@ -190,7 +191,7 @@ impl Disk {
         let mut file = File::create(path).unwrap();
         file.write_all(&known.bytes).unwrap();
         file.set_len(known.length).unwrap();
-        for op in &self.loose {
+        for op in self.loose.iter().chain(&self.under_way) {
             match &op.what {
                 What::Write(of, at, bytes) if *of == node => {
                     let kept = match chance.below(3) {
@@ -206,7 +207,7 @@ impl Disk {
                 What::SetLength(of, length) if *of == node && chance.below(2) == 0 => {
                     file.set_len(*length).unwrap();
                 }
-                _ => {}
+                What::Write(..) | What::SetLength(..) | What::Name(..) | What::Sync(_) => {}
             }
         }
     }

@@ -21,6 +21,7 @@ pub(crate) struct Line {
 
 /// What happened.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "a trace is compared and printed, field by field")]
 pub(crate) enum What {
     /// A process came up.
     Started,
@@ -45,8 +46,6 @@ pub(crate) enum What {
 pub(crate) struct Begun {
     /// Whose send.
     pub(crate) send: SendId,
-    /// Its key.
-    pub(crate) key: String,
     /// Whose.
     pub(crate) tenant: TenantNo,
     /// Through which sequence.
