@@ -3,6 +3,15 @@
 //!
 //! `FOLLOWUPD_SEED=n` runs one seed and prints its trace; `FOLLOWUPD_SEEDS=n` runs so many instead of a thousand.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
+    clippy::panic,
+    clippy::type_complexity,
+    reason = "a test fails by panicking, and what it does not look at is all the rest"
+)]
+
 mod sim {
     pub(crate) mod acks;
     pub(crate) mod calls;
@@ -12,12 +21,15 @@ mod sim {
     pub(crate) mod env;
     pub(crate) mod faults;
     pub(crate) mod life;
+    pub(crate) mod pace;
     pub(crate) mod plan;
     pub(crate) mod planted;
+    pub(crate) mod quarantine;
     pub(crate) mod rows;
     pub(crate) mod script;
     pub(crate) mod trace;
     pub(crate) mod transport;
+    pub(crate) mod windows;
     pub(crate) mod world;
 }
 
@@ -122,4 +134,20 @@ fn every_planted_bug_is_found() {
     let (table, missed) = sim::planted::find_all();
     println!("{table}");
     assert!(missed.is_empty(), "no seed found {missed:?}\n{table}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 96, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_lane_keeps_its_hours_and_pace_across_restarts_and_jumps(case in sim::pace::case()) {
+        let (faults, calls) = sim::pace::play(&case);
+        proptest::prop_assert!(faults.is_empty(), "E5, E6: {faults:#?}");
+        proptest::prop_assert!(calls > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enrollment_that_cannot_be_rendered_is_quarantined_and_the_others_leave_on_time() {
+    sim::quarantine::play().await;
 }

@@ -192,8 +192,8 @@ fn upload(address: SocketAddr, csv: &Path) {
 fn kill(daemon: &mut Daemon, seed: &mut Seed, arrived: &AtomicUsize) -> Vec<Kill> {
     let began = Instant::now();
     let mut kills = Vec::new();
-    // The first one hits the upload.
-    let mut pause = seed.between(400, 1_500);
+    // The first one hits the upload, which is over within a second or so.
+    let mut pause = seed.between(50, 400);
     for _ in 0..KILLS {
         std::thread::sleep(Duration::from_millis(pause));
         let (before, waited) = (arrived.load(Relaxed), Instant::now());

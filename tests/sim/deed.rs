@@ -321,7 +321,7 @@ fn request(world: &World, sequence: usize, contact: usize) -> Request {
         zone,
         ..Profile::default()
     };
-    if contact % 2 == 0 {
+    if contact.is_multiple_of(2) {
         profile.attributes.insert("plan".into(), format!("gold {}", world.seed));
     }
     Request { contact: id, profile, target, ..Request::default() }

@@ -54,11 +54,6 @@ impl SimEnv {
         self.state.lock().unwrap().jumped += by;
     }
 
-    /// What the wall has jumped by so far.
-    pub(crate) fn jumped(&self) -> i64 {
-        self.state.lock().unwrap().jumped
-    }
-
     /// Milliseconds since the run began.
     pub(crate) fn elapsed(&self) -> i64 {
         self.state.lock().unwrap().elapsed()

@@ -111,7 +111,6 @@ fn begins(world: &World, inner: &mut Inner, call: &Call) {
     }
     let what = Begun {
         send: call.send,
-        key: call.key.clone(),
         tenant: enrollment.tenant,
         sequence: enrollment.sequence,
         contact: call.contact.clone(),

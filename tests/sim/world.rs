@@ -108,7 +108,8 @@ impl World {
             taken: BTreeSet::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
-        let poison = Box::leak(Box::new(Poison { contact: "c4".into(), on: AtomicBool::new(seed % 2 == 0) }));
+        let poison =
+            Box::leak(Box::new(Poison { contact: "c4".into(), on: AtomicBool::new(seed.is_multiple_of(2)) }));
         Arc::new(World { seed, plan, env, poison, death: Notify::new(), inner: Mutex::new(inner) })
     }
 

@@ -202,7 +202,9 @@ impl Pacer {
             if self.pulled.len() >= limits::CALLS_A_LANE {
                 return Ok(());
             }
-            self.queues.refill(&*node.store, &loaded, self.hours_at(now)).await?;
+            let (hours_at, paused, pulled) = (self.hours_at(now), &self.paused, &self.pulled);
+            let waits = |enrollment| paused.contains_key(&enrollment) || pulled.contains_key(&enrollment);
+            self.queues.refill(&*node.store, &loaded, hours_at, waits).await?;
             let heads = self.queues.heads(|enrollment| self.waits(enrollment));
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
             match self.permits.ask(&loaded, &node) {

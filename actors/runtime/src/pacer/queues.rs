@@ -112,16 +112,18 @@ impl Queues {
         }
     }
 
-    /// Reads on in every open queue whose window is used up.
+    /// Reads on in every open queue whose window is used up but for rows that are `waiting`.
     pub(super) async fn refill(
         &mut self,
         store: &dyn Store,
         loaded: &Loaded,
         now: Moment,
+        waiting: impl Fn(EnrollmentId) -> bool,
     ) -> Result<(), Error> {
         let (shard, lane) = (self.shard, self.lane);
         for (queue, window) in &mut self.queues {
-            if window.whole || !window.rows.is_empty() || !window.is_open(queue, lane, loaded, now) {
+            let used_up = window.rows.iter().all(|(_, enrollment)| waiting(*enrollment));
+            if window.whole || !used_up || !window.is_open(queue, lane, loaded, now) {
                 continue;
             }
             let prefix = Key::queue(shard, lane, queue);
