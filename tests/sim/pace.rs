@@ -185,6 +185,7 @@ impl Life<'_> {
                 }
                 lives.see(life, self.env.elapsed(), self.env.now());
             };
+            lives.see(life, self.env.elapsed(), self.env.now());
             self.env.end();
             died
         })

@@ -29,35 +29,63 @@ pub(crate) struct Start {
     wall: Moment,
 }
 
-/// Of each life, what the wall was ahead of steady time as it began, and when it first jumped.
+/// The lives of a process, as far as engine time depends on them.
 #[derive(Default)]
-pub(crate) struct Lives(BTreeMap<u32, (i64, Option<i64>)>);
+pub(crate) struct Lives(BTreeMap<u32, Life>);
+
+struct Life {
+    /// When it began.
+    began: i64,
+    /// What the wall said then.
+    wall: i64,
+    /// When the wall first jumped.
+    jumped: Option<i64>,
+    /// When something was last seen in it.
+    last: i64,
+}
 
 impl Lives {
     /// Something was seen in a life.
     pub(crate) fn see(&mut self, life: u32, at: i64, wall: Moment) {
-        let ahead = wall.0 - at;
-        let life = self.0.entry(life).or_insert((ahead, None));
-        if ahead != life.0 {
-            life.1.get_or_insert(at);
+        let new = Life { began: at, wall: wall.0, jumped: None, last: at };
+        let life = self.0.entry(life).or_insert(new);
+        life.last = at;
+        if wall.0 - life.wall != at - life.began {
+            life.jumped.get_or_insert(at);
         }
     }
 
     /// The starts of one lane, in their order, from the life, steady and wall time of each.
     ///
-    /// Engine time starts at the wall's with each process and goes on with steady time, drawn toward the wall by at
-    /// most one part in a hundred; it never falls below what the lane has seen.
+    /// Engine time begins at the wall's with each process, or where the last one was if that is later. It goes on
+    /// with steady time, and is drawn toward the wall by at most one part in a hundred (of the time since it was last
+    /// asked for, which may be long before a jump); it never falls below what the lane has seen.
     pub(crate) fn starts(&self, calls: impl Iterator<Item = (u32, i64, Moment)>) -> Vec<Start> {
+        let mut latest = i64::MIN;
+        let mut began_by: BTreeMap<u32, i64> = BTreeMap::new();
+        for (number, life) in &self.0 {
+            began_by.insert(*number, life.wall.max(latest));
+            let (_, high) = life.engine(began_by[number], life.last);
+            latest = latest.max(high);
+        }
         let (mut low, mut high) = (i64::MIN, i64::MIN);
         calls
             .map(|(life, at, wall)| {
-                let (ahead, jumped) = self.0[&life];
-                let drawn = jumped.map_or(0, |since| (at - since).max(0) / 99 + 2);
-                low = low.max(at + ahead - drawn);
-                high = high.max(at + ahead + drawn);
+                let (least, most) = self.0[&life].engine(began_by[&life], at);
+                (low, high) = (low.max(least), high.max(most));
                 Start { low, high, wall }
             })
             .collect()
+    }
+}
+
+impl Life {
+    /// The least and most that engine time can be at a moment, when it began by `began_by` at the latest.
+    fn engine(&self, began_by: i64, at: i64) -> (i64, i64) {
+        let since = at - self.began;
+        let off = began_by > self.wall || self.jumped.is_some_and(|jumped| jumped <= at);
+        let drawn = if off { since / 99 + 2 } else { 0 };
+        (self.wall + since - drawn, began_by + since + drawn)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engine: the handle that the daemon, the simulator and the tests hold.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
@@ -8,6 +9,7 @@ use followupd_domain::channel::Channel;
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::lane::Lane;
+use followupd_domain::ledger::Ledger;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Sequence};
 use followupd_domain::tenant::Tenant;
@@ -90,13 +92,27 @@ impl Engine {
     async fn open_tenants(&self) -> Result<(), Error> {
         let prefix = Key::table(followupd_store::keys::Table::Name, SYSTEM);
         let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
-        for (_, row) in rows {
-            let no: TenantNo = decode(Format::Name, &row.body)?;
+        let numbers = rows.iter().map(|(_, row)| decode(Format::Name, &row.body));
+        let tenants: Vec<TenantNo> = numbers.collect::<Result<_, Error>>()?;
+        for shard in tenants.iter().map(|no| route(*no, "")).collect::<BTreeSet<Shard>>() {
+            self.go_on_from(shard).await?;
+        }
+        for no in tenants {
             let shard = route(no, "");
             if let Some(loaded) = loaded::load(&*self.node.store, shard, no).await? {
                 let tenant = self.open_tenant(loaded).await?;
                 event::resume(&self.node, &tenant).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Limits of a shard that were charged later than the wall now says: engine time goes on from there (E6).
+    async fn go_on_from(&self, shard: Shard) -> Result<(), Error> {
+        let prefix = Key::table(followupd_store::keys::Table::Ledger, shard);
+        for (_, row) in scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await? {
+            let ledger = Ledger::decode(&row.body).map_err(|error| Error::Unavailable(error.to_string()))?;
+            self.node.clock.has_been_at(ledger.mark());
         }
         Ok(())
     }

@@ -83,6 +83,12 @@ impl EngineClock {
         EngineClock { last: Mutex::new(Last { engine: env.wall(), steady: env.steady() }) }
     }
 
+    /// Engine time has been there, in another process: it goes on from no earlier, whatever the wall says.
+    pub fn has_been_at(&self, at: Moment) {
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.engine = last.engine.max(at);
+    }
+
     /// Engine time now.
     #[must_use]
     pub fn now(&self, env: &dyn Env) -> Moment {
@@ -132,6 +138,17 @@ mod tests {
         env.wall.store(-3_600_000, Ordering::Relaxed);
         env.steady.store(2_000, Ordering::Relaxed);
         assert_eq!(clock.now(&env), Moment(2_000));
+    }
+
+    #[test]
+    fn a_new_process_goes_on_where_the_last_one_was() {
+        let env = Fake::default();
+        let clock = EngineClock::new(&env);
+        clock.has_been_at(Moment(3_600_000));
+        clock.has_been_at(Moment(1_800_000));
+        env.wall.store(1_000, Ordering::Relaxed);
+        env.steady.store(1_000, Ordering::Relaxed);
+        assert_eq!(clock.now(&env), Moment(3_600_990));
     }
 
     #[test]

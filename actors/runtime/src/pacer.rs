@@ -210,7 +210,8 @@ impl Pacer {
             match self.permits.ask(&loaded, &node) {
                 Permit::Granted => {}
                 Permit::At(at) => {
-                    self.sleep_until(now + at.since(node.engine_now()), myself);
+                    let at = now + at.since(node.engine_now());
+                    self.sleep_until(at.min(now + limits::LONGEST_SLEEP), myself);
                     return Ok(());
                 }
                 Permit::WhenSettled => return Ok(()),

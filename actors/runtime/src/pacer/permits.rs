@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use followupd_domain::lane::Lane;
-use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, Limits, Rate};
+use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, LimitName, Limits, Rate};
 use followupd_domain::{ChannelNo, Moment, Shard, Span};
 use followupd_store::{Key, LedgerOp};
 use governor::clock::{Clock, Reference};
@@ -111,6 +111,10 @@ impl Permits {
         }
         // The wider limit is asked first, so that a refusal takes nothing from the narrower one.
         match self.ledger.earliest(limits, now, day) {
+            // The day ends by the wall, which engine time may be ahead of.
+            Earliest::At(at, LimitName::PerDay) => {
+                return Permit::At(at.max(now + day.next_day_at.since(node.now())));
+            }
             Earliest::At(at, _) => return Permit::At(at),
             Earliest::WhenOpenSettles(_) => return Permit::WhenSettled,
             Earliest::Now => {}
