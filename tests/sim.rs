@@ -137,7 +137,12 @@ fn every_planted_bug_is_found() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config { cases: number("PROPTEST_CASES").unwrap_or(256) as u32, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..Default::default() })]
+    #![proptest_config(proptest::test_runner::Config {
+        cases: number("PROPTEST_CASES").unwrap_or(256) as u32,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(1),
+        ..Default::default()
+    })]
 
     #[test]
     fn a_lane_keeps_its_hours_and_pace_across_restarts_and_jumps(case in sim::pace::case()) {
