@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::client::Server;
 use crate::config::{self, Overrides};
 use crate::exit::{self, Code, Failure};
+use crate::limits;
 use crate::{demo, log, serve};
 
 pub(crate) mod ask;
@@ -122,7 +123,8 @@ struct Serve {
 pub(crate) fn main() -> ExitCode {
     // clap answers --help with 0 and a wrong command line with 2, as our table says.
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match threads.max_blocking_threads(limits::BLOCKING_THREADS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&Failure::other(format!("no threads can be started: {error}"))),
     };

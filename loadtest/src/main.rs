@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use blackbox::{dormant, row, table};
+use blackbox::dormant;
 use clap::{Parser, Subcommand};
 
 mod enroll;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         What::Enroll { contacts } => enroll::measure(folder.path(), contacts),
         What::Dormant { contacts, replies } => {
             let measured = dormant::measure(folder.path(), contacts, replies.clamp(1, contacts));
-            show(&measured);
+            measured.print();
             Ok(())
         }
     });
@@ -64,20 +64,4 @@ fn main() -> ExitCode {
 fn failed(error: &io::Error) -> ExitCode {
     eprintln!("followupd-loadtest: {error}");
     ExitCode::FAILURE
-}
-
-fn show(measured: &dormant::Measured) {
-    let a_second =
-        |count: usize, took: std::time::Duration| format!("{:.0}", count as f64 / took.as_secs_f64());
-    table::print(
-        "sleepers",
-        &[
-            row!["enrolled", measured.contacts],
-            row!["enrolled a second", a_second(measured.contacts, measured.enrolling)],
-            row!["VmHWM until then, MiB", format!("{:.0}", measured.made_mib)],
-            row!["seconds to start again after a kill", format!("{:.2}", measured.restarting.as_secs_f64())],
-            row!["replies a second", a_second(measured.replies, measured.replying)],
-            row!["VmHWM since that start, MiB", format!("{:.0}", measured.replied_mib)],
-        ],
-    );
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Files};
 use crate::http::Client;
+use crate::{row, table};
 
 /// The tenant and the sequence of the sleepers.
 pub const TENANT: &str = "acme";
@@ -43,6 +44,26 @@ pub struct Measured {
     pub replying: Duration,
     /// The most memory the daemon had from its second start until all had replied, in MiB.
     pub replied_mib: f64,
+}
+
+impl Measured {
+    /// Prints it.
+    pub fn print(&self) {
+        let a_second = |count: usize, took: Duration| format!("{:.0}", count as f64 / took.as_secs_f64());
+        let mib = |mib: f64| format!("{mib:.0}");
+        table::print(
+            "sleepers",
+            &[
+                row!["enrolled", self.contacts],
+                row!["enrolled a second", a_second(self.contacts, self.enrolling)],
+                row!["VmHWM until then, MiB", mib(self.made_mib)],
+                row!["seconds to start again after a kill", format!("{:.2}", self.restarting.as_secs_f64())],
+                row!["replies", self.replies],
+                row!["replies a second", a_second(self.replies, self.replying)],
+                row!["VmHWM since that start, MiB", mib(self.replied_mib)],
+            ],
+        );
+    }
 }
 
 /// Starts a daemon with a tenant and a sequence whose enrollments sleep.

@@ -77,6 +77,11 @@ impl Call {
         Some(if is_hex { String::from_utf8_lossy(&unescaped(path)).into_owned() } else { path.to_owned() })
     }
 
+    /// The descriptor of its first argument.
+    pub(crate) fn descriptor(&self) -> Option<i64> {
+        self.arguments.split(|c: char| c != '-' && !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
     /// The bytes between the quotes of its arguments, one after another.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.texts().concat()

@@ -1,7 +1,7 @@
 //! The default store: fjall on the local disk, one committer thread, groups that share a sync.
 //!
 //! What lives where: `inbox` is the bounded way from async callers to the committer thread, `writer` that
-//! thread, `database` the only file that knows fjall, `health` what the outside sees of all this. Which commits
+//! thread, `database` the only file that knows fjall's API, `journal` the only one that knows its journal, `health` what the outside sees of all this. Which commits
 //! make a group and what they come down to is `crate::committer`'s.
 //!
 //! A failed write poisons fjall for good, so the writer answers what it must, closes the database, opens it again
@@ -22,6 +22,7 @@ use crate::{Applied, Error, Key, Scan, Store};
 mod database;
 mod health;
 mod inbox;
+mod journal;
 mod writer;
 
 pub use database::OpenError;

@@ -57,11 +57,14 @@ pub const CACHE_BYTES: usize = 48 * MIB;
 /// Table files kept open; a default of most systems is 1,024 for the whole process.
 pub const OPEN_FILES: usize = 400;
 
+/// Bytes read at once of a journal's reserved end.
+pub const JOURNAL_CHUNK_BYTES: usize = MIB;
+
 /// Threads of fjall that write and merge tables: one for each, so that merging never holds up writing.
 pub const WORKERS: usize = 2;
 
 /// Reads that are on threads at once: beyond this a disk is not faster, and each thread costs its stack.
-pub const READERS: usize = 16;
+pub const READERS: usize = 8;
 
 /// Rows of one scan, whatever it asks for.
 pub const SCAN_ROWS: usize = 100_000;

@@ -1,4 +1,4 @@
-//! The only file that knows fjall: how it is opened, read and written, and how its failures are told.
+//! The only file that knows fjall's API: how it is opened, read and written, and how its failures are told.
 //!
 //! One keyspace holds all rows; a value is the row's version, 8 bytes big-endian, then its body. A batch goes to
 //! the journal, is synced there and only then becomes visible, so no read sees what is not durable (fjall 3.1,
@@ -6,10 +6,13 @@
 
 use bytes::Bytes;
 use fjall::{AbstractTree, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use std::fs::{File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Options;
+use super::journal::{self, Found};
 use crate::committer::Changes;
 use crate::row::{Row, Version};
 use crate::{Error, Key, Scan, limits};
@@ -19,6 +22,9 @@ const FORMAT: u32 = 1;
 
 /// The key of the row that holds format and number; below every table.
 const OWN: [u8; 1] = [0];
+
+/// The file fjall locks while it has a folder open.
+const FJALL_LOCK: &str = "lock";
 
 /// fjall stops a writer, without end when its flush has failed, at 4 sealed memtables or 30 runs of level 0. One
 /// write seals one memtable at most (see [`limits`]), so below these two it never gets there.
@@ -51,6 +57,14 @@ pub enum OpenError {
         /// The store's folder.
         path: PathBuf,
     },
+    /// Its journal is bad in the middle, where only whole writes can be. Nothing was changed.
+    #[error("the store's journal {} is damaged at byte {at}: restore a backup, or the disk", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Where the bad write begins.
+        at: u64,
+    },
     /// The medium failed.
     #[error("the store in {} cannot be opened", path.display())]
     Medium {
@@ -61,7 +75,7 @@ pub enum OpenError {
     },
     /// The committer thread could not be started.
     #[error("the committer thread cannot be started")]
-    Thread(#[source] std::io::Error),
+    Thread(#[source] io::Error),
 }
 
 /// Why a group was not written, or may not have been.
@@ -113,6 +127,7 @@ impl Database {
                 OpenError::Medium { path, source }
             }
         };
+        trim_journal(path)?;
         let inner = fjall::Database::builder(path)
             .cache_size(options.cache_bytes as u64)
             .max_cached_files(Some(limits::OPEN_FILES))
@@ -229,12 +244,32 @@ impl Database {
     }
 }
 
+/// Cuts what a power cut left of an unfinished write off the journal, while no other process has the store open.
+fn trim_journal(path: &Path) -> Result<(), OpenError> {
+    let failed = |error: io::Error| OpenError::Medium { path: path.to_path_buf(), source: error.into() };
+    let lock = match File::open(path.join(FJALL_LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        lock => lock.map_err(failed)?,
+    };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.to_path_buf() }),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    match journal::trim(path).map_err(failed)? {
+        Found::Whole => {}
+        Found::Cut(bytes) => tracing::warn!(bytes, "a write that was cut off was removed from the journal"),
+        Found::Damaged(path, at) => return Err(OpenError::Damaged { path, at }),
+    }
+    lock.unlock().map_err(failed)
+}
+
 /// Makes the names of new folders durable: fjall syncs what is in its folders, not that its own folder and those of
 /// the keyspaces are there.
-fn sync_names(path: &Path) -> std::io::Result<()> {
+fn sync_names(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     for folder in [parent.unwrap_or(Path::new(".")), path, &path.join("keyspaces")] {
-        std::fs::File::open(folder)?.sync_all()?;
+        File::open(folder)?.sync_all()?;
     }
     Ok(())
 }

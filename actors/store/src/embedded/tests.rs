@@ -92,6 +92,25 @@ async fn a_second_opening_of_the_folder_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_torn_journal_opens_with_what_was_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let store = Embedded::open(folder.path(), options()).unwrap();
+    for name in ["one", "two"] {
+        store.commit(put(Class::Enroll, name)).await.unwrap();
+    }
+    store.close().await;
+    let journal = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let journal = journal.filter(|path| path.extension().is_some_and(|end| end == "jnl")).max().unwrap();
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[end - 30] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+    let store = Embedded::open(folder.path(), options()).unwrap();
+    let rows = store.get(vec![key("one"), key("two")]).await.unwrap();
+    assert!(rows[0].is_some() && rows[1].is_none());
+}
+
+#[tokio::test]
 async fn a_closed_store_refuses_and_what_waited_was_written() {
     let folder = TempDir::new().unwrap();
     let store = Embedded::open(folder.path(), options()).unwrap();
