@@ -8,6 +8,7 @@ use followupd_domain::Moment;
 use futures::future::BoxFuture;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::{Answer, Call, Transport};
@@ -19,14 +20,17 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// The outbox at `root`, whose three folders are made where they are missing.
+    /// The outbox at `root`, whose three folders are made where they are missing, for this user only: what lies
+    /// there names people.
     ///
     /// # Errors
     /// The folders cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Outbox> {
         let root = root.into();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
         for folder in ["tmp", "new", "cur"] {
-            fs::create_dir_all(root.join(folder))?;
+            builder.create(root.join(folder))?;
         }
         Ok(Outbox { root })
     }

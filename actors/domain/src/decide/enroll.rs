@@ -12,7 +12,7 @@ use crate::ids::{EnrollmentId, SequenceNo};
 use crate::limits;
 use crate::scope::Scope;
 use crate::sequence::{Reentry, UniquePer, Version};
-use crate::target::{Target, TargetRef};
+use crate::target::{Target, TargetKind, TargetRef};
 use crate::time::Moment;
 
 /// A wish to enroll one contact.
@@ -59,6 +59,14 @@ pub enum Refusal {
     /// The sequence is paused.
     #[error("the sequence is paused: resume it first")]
     Paused,
+    /// The wish is about something else than the sequence.
+    #[error("the sequence is about a {}: {}", .wanted.word(), named(*.wanted, *.given))]
+    Target {
+        /// The sequence's kind.
+        wanted: TargetKind,
+        /// The kind of what was named; `None`: nothing was.
+        given: Option<TargetKind>,
+    },
     /// It ended too recently to be enrolled again.
     #[error("this contact may be enrolled again {}", when(*.0))]
     Reentry(Option<Moment>),
@@ -83,6 +91,14 @@ fn when(at: Option<Moment>) -> String {
     at.map_or_else(|| "never: its sequence says so".to_owned(), |at| format!("from {} ms UTC on", at.0))
 }
 
+fn named(wanted: TargetKind, given: Option<TargetKind>) -> String {
+    match given {
+        None => format!("name it as the target, with kind `{}`", wanted.word()),
+        Some(given) if wanted == TargetKind::Contact => format!("leave out the target, a {}", given.word()),
+        Some(given) => format!("the target has to be of kind `{}`, not `{}`", wanted.word(), given.word()),
+    }
+}
+
 impl Refusal {
     /// Its stable reason.
     #[must_use]
@@ -91,6 +107,7 @@ impl Refusal {
             Refusal::TenantOff => "tenant_off",
             Refusal::Unpublished => "sequence_unpublished",
             Refusal::Paused => "sequence_paused",
+            Refusal::Target { .. } => "wrong_target",
             Refusal::Reentry(_) => "reentry",
             Refusal::OptedOut => "opted_out",
             Refusal::GoalMet => "goal_met",
@@ -169,6 +186,15 @@ pub fn enroll(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<
     begin(request, facts, id, contact, target)
 }
 
+/// Checks that a wish is about what its sequence is about. One about contacts needs no target.
+fn about(wanted: TargetKind, given: Option<TargetKind>) -> Result<(), Refusal> {
+    if given.unwrap_or(TargetKind::Contact) == wanted {
+        Ok(())
+    } else {
+        Err(Refusal::Target { wanted, given })
+    }
+}
+
 /// Checks the scope and the uniqueness rules; the enrollment that exists already, if there is one.
 fn admitted(request: &Request, facts: &Facts<'_>) -> Result<Option<EnrollmentId>, Refusal> {
     if !facts.scope.tenant.on {
@@ -178,6 +204,7 @@ fn admitted(request: &Request, facts: &Facts<'_>) -> Result<Option<EnrollmentId>
     if sequence.latest.is_none() {
         return Err(Refusal::Unpublished);
     }
+    about(facts.version.target, request.target.as_ref().map(|target| target.kind))?;
     let same = |membership: &&Membership| {
         membership.sequence == facts.sequence
             && (facts.version.unique_per == UniquePer::Contact || membership.target == request.target)

@@ -117,12 +117,16 @@ impl Sample {
         Sample::walking(|_, _| ())
     }
 
-    /// `ana`, enrolled about charge `ch-1` at noon, in a tenant and on a draft that `change` has changed.
+    /// `ana`, enrolled about `ch-1`, of the draft's kind, at noon, in a tenant and on a draft that `change` has changed.
     pub(crate) fn walking(change: impl FnOnce(&mut Scope, &mut Draft)) -> Sample {
         let (mut scope, mut draft) = (scope(), draft());
         change(&mut scope, &mut draft);
         let version = draft::compile(&draft, VersionNo(1), &scope).unwrap();
         scope.versions.insert((SequenceNo(1), VersionNo(1)), Arc::new(version));
+        let mut request = request();
+        if let Some(target) = &mut request.target {
+            target.kind = TargetKind::parse(&draft.target).unwrap();
+        }
         let facts = enroll::Facts {
             contact: &Contact::default(),
             target: None,
@@ -132,7 +136,7 @@ impl Sample {
             now: NOON,
         };
         let id = EnrollmentId::new(NOON, Shard(9), 1);
-        let enroll::Enrolling::New(new) = enroll::enroll(&request(), &facts, id).unwrap() else {
+        let enroll::Enrolling::New(new) = enroll::enroll(&request, &facts, id).unwrap() else {
             panic!("the sample is enrolled already");
         };
         let history = new.decisions.iter().map(|decision| entry(NOON, decision)).collect();

@@ -11,7 +11,7 @@ use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, Shard, VersionNo};
 use crate::limits;
 use crate::scope::Scope;
 use crate::sequence::{Draft, draft as drafts};
-use crate::target::{Target, TargetRef, Terminal, TerminalFact};
+use crate::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
 use crate::time::{Moment, Span};
 
 /// What a wish is decided on.
@@ -137,6 +137,7 @@ fn every_refusal_has_a_word_of_its_own() {
         Refusal::TenantOff,
         Refusal::Unpublished,
         Refusal::Paused,
+        Refusal::Target { wanted: TargetKind::Charge, given: None },
         Refusal::Reentry(None),
         Refusal::OptedOut,
         Refusal::GoalMet,
@@ -159,8 +160,6 @@ fn an_enrollment_is_unique_per_target_unless_per_contact() {
         assert_eq!(desk.ask(), Ok(Enrolling::Already(id)), "{unique_per}");
         desk.request.target = Some(other_charge());
         assert_eq!(desk.ask() == Ok(Enrolling::Already(id)), other_target, "{unique_per}");
-        desk.request.target = None;
-        assert_eq!(desk.ask() == Ok(Enrolling::Already(id)), other_target, "{unique_per}, no target");
     }
 }
 
@@ -283,8 +282,22 @@ fn contact_and_target_index_the_new_enrollment() {
     let target = new.target.unwrap();
     assert_eq!(target.enrollments, [id]);
     assert_eq!(target.attributes["amount"], "12 EUR");
+}
+
+#[test]
+fn a_target_of_another_kind_than_the_sequence_s_is_refused() {
+    let mut desk = Desk::new();
     desk.request.target = None;
-    assert_eq!(desk.new_one().target, None);
+    let wanted = TargetKind::Charge;
+    assert_eq!(desk.refusal(), Some(Refusal::Target { wanted, given: None }));
+    let deal = TargetKind::Deal;
+    desk.request.target = Some(TargetRef { kind: deal, id: "d-1".into() });
+    let refusal = Refusal::Target { wanted, given: Some(deal) };
+    assert_eq!(desk.refusal(), Some(refusal));
+    assert_eq!(
+        refusal.to_string(),
+        "the sequence is about a charge: the target has to be of kind `charge`, not `deal`"
+    );
 }
 
 #[test]
@@ -336,6 +349,8 @@ fn a_wait_that_ends_as_the_life_does_is_too_long() {
 #[test]
 fn an_enrollment_about_nothing_has_no_target() {
     let mut desk = Desk::new();
-    desk.request.target = None::<TargetRef>;
-    assert_eq!(desk.new_one().enrollment.target, None);
+    desk.draft.target = "contact".into();
+    desk.request.target = None;
+    let new = desk.new_one();
+    assert_eq!((new.enrollment.target, new.target), (None, None));
 }
