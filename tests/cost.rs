@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blackbox::{row, table};
-use followupd_channel::{Answer, Call, Transport};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::EnrollmentId;
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::event::{Event, EventKey, EventKind};
@@ -39,7 +39,7 @@ const WAIT: &str = "6 seconds";
 struct Gate(Semaphore);
 
 impl Transport for Gate {
-    fn call(&self, _call: Call) -> BoxFuture<'_, Answer> {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
             let open = self.0.acquire().await;
             open.map_or(Answer::Uncertain, |_| Answer::Accepted)

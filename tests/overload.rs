@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use followupd_channel::{Answer, Call, Transport};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{EnrollmentId, Moment, Span};
@@ -42,7 +42,7 @@ impl Env for Clocks {
 struct Nowhere;
 
 impl Transport for Nowhere {
-    fn call(&self, _call: Call) -> BoxFuture<'_, Answer> {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         Box::pin(std::future::ready(Answer::Accepted))
     }
 }

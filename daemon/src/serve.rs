@@ -71,8 +71,11 @@ impl Running {
         self.stop.send_replace(true);
         let within = self.config.drain_within;
         let end = Instant::now() + within;
-        let drained = tokio::time::timeout_at(end, self.engine.drain()).await;
-        match tokio::time::timeout_at(end, self.server).await {
+        // Sends end while the calls that are open are answered: only then the engine stops.
+        let drained = tokio::time::timeout_at(end, self.engine.drain());
+        let (drained, served) = tokio::join!(drained, tokio::time::timeout_at(end, self.server));
+        self.engine.stop();
+        match served {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => return Err(Failure::other(format!("the listener failed: {error}"))),
             Ok(Err(error)) => return Err(Failure::other(format!("the listener failed: {error}"))),

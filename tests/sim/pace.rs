@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use followupd_channel::{Answer, Call, Transport};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, SendId};
@@ -85,7 +85,7 @@ struct Inner {
 }
 
 impl Transport for Seen {
-    fn call(&self, call: Call) -> BoxFuture<'_, Answer> {
+    fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         let mut inner = self.inner.lock().unwrap();
         if inner.doubtful.remove(&call.send) {
             // The same send again: its charge moves with it.

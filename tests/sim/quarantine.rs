@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use followupd_channel::{Answer, Call, Transport};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::sequence::{Draft, DraftStep};
@@ -26,7 +26,7 @@ const POISONED: &str = "c500";
 struct Kept(Mutex<BTreeMap<(String, u16), Moment>>);
 
 impl Transport for Kept {
-    fn call(&self, call: Call) -> BoxFuture<'_, Answer> {
+    fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         self.0.lock().unwrap().insert((call.contact, call.send.step.0), call.at);
         Box::pin(std::future::ready(Answer::Accepted))
     }
@@ -48,10 +48,10 @@ pub(crate) async fn play() {
     let began = env.now();
     let poisoned = enroll(&engine).await;
 
-    // Four pauses of 2, 4, 8 and 16 seconds lie between its five failures.
-    sleep(Span::seconds(25)).await;
+    // Four pauses of 1, 2, 4 and 8 seconds lie between its five failures.
+    sleep(Span::seconds(12)).await;
     assert_eq!(engine.quarantined("acme").await.unwrap(), []);
-    sleep(Span::seconds(10)).await;
+    sleep(Span::seconds(5)).await;
     assert_eq!(engine.quarantined("acme").await.unwrap(), [poisoned]);
 
     sleep(Span::hours(30)).await;

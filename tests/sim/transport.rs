@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use followupd_channel::{Answer, Call, Transport};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::SendId;
 use futures::future::BoxFuture;
 
@@ -39,7 +39,7 @@ struct Fate {
 }
 
 impl Transport for Provider {
-    fn call(&self, call: Call) -> BoxFuture<'_, Answer> {
+    fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         let world = Arc::clone(&self.0);
         let fate = {
             let mut inner = world.inner();

@@ -8,6 +8,7 @@ use followupd_domain::name::Name;
 use followupd_domain::render::Message;
 use followupd_domain::{Moment, SendId};
 use futures::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 
 pub mod outbox;
 
@@ -34,6 +35,8 @@ pub struct Call {
     pub trace: TraceId,
     /// When it is called.
     pub at: Moment,
+    /// Whether it may have been called before.
+    pub again: bool,
 }
 
 /// What came of a call.
@@ -55,8 +58,26 @@ pub enum Answer {
     Uncertain,
 }
 
+/// A place to make one call from: a connection, a thread. It is held until the call has ended.
+#[derive(Debug, Default)]
+pub struct Slot {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl From<OwnedSemaphorePermit> for Slot {
+    fn from(permit: OwnedSemaphorePermit) -> Slot {
+        Slot { _permit: Some(permit) }
+    }
+}
+
 /// A way out.
 pub trait Transport: Send + Sync + 'static {
+    /// Waits for a place to make one call from. It is taken before the decision to send is written down, so that
+    /// nothing waits between that and the call.
+    fn slot(&self) -> BoxFuture<'_, Slot> {
+        Box::pin(async { Slot::default() })
+    }
+
     /// Makes one call. It ends by itself within the transport's own time-outs and is never dropped half-way.
-    fn call(&self, call: Call) -> BoxFuture<'_, Answer>;
+    fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer>;
 }

@@ -10,13 +10,19 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
-use crate::{Answer, Call, Transport};
+use crate::{Answer, Call, Slot, Transport};
+
+/// Messages written at once: a thread waits for the disk with each.
+pub const WRITERS: usize = 8;
 
 /// A Maildir messages are put in.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     root: PathBuf,
+    writers: Arc<Semaphore>,
 }
 
 impl Outbox {
@@ -32,7 +38,7 @@ impl Outbox {
         for folder in ["tmp", "new", "cur"] {
             builder.create(root.join(folder))?;
         }
-        Ok(Outbox { root })
+        Ok(Outbox { root, writers: Arc::new(Semaphore::new(WRITERS)) })
     }
 
     /// Where it lies.
@@ -41,44 +47,67 @@ impl Outbox {
         &self.root
     }
 
-    fn put(&self, call: &Call) -> io::Result<()> {
-        if self.holds(&call.key)? {
-            return Ok(());
-        }
+    fn put(&self, call: &Call) -> Answer {
         let (written, placed) =
             (self.root.join("tmp").join(&call.key), self.root.join("new").join(&call.key));
-        let mut file = File::create(&written)?;
-        file.write_all(message(call).as_bytes())?;
-        file.sync_data()?;
-        fs::rename(&written, &placed)?;
-        // The name is durable only when its folder is.
-        File::open(self.root.join("new"))?.sync_all()
+        let there = match self.holds(call) {
+            Ok(true) => Ok(()),
+            Ok(false) => write(&written, call).and_then(|()| fs::rename(&written, &placed)),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = there {
+            tracing::warn!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), %error, "the outbox cannot be written");
+            return Answer::Refused { code: "io".to_owned() };
+        }
+        // The name is durable only when its folder is; until then nobody knows.
+        match File::open(self.root.join("new")).and_then(|folder| folder.sync_all()) {
+            Ok(()) => Answer::Accepted,
+            Err(error) => {
+                tracing::warn!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), %error, "the outbox cannot be synced");
+                Answer::Uncertain
+            }
+        }
     }
 
-    /// Whether the message is there already, read or not; a reader appends flags to the name (`:2,S`).
-    fn holds(&self, key: &str) -> io::Result<bool> {
-        let cur = self.root.join("cur");
-        Ok(self.root.join("new").join(key).try_exists()?
-            || cur.join(key).try_exists()?
-            || cur.join(format!("{key}:2,")).try_exists()?
-            || cur.join(format!("{key}:2,S")).try_exists()?)
+    /// Whether the message is there already, read or not; a reader adds its flags to the name (`:2,RS`).
+    fn holds(&self, call: &Call) -> io::Result<bool> {
+        if self.root.join("new").join(&call.key).try_exists()? {
+            return Ok(true);
+        }
+        if !call.again {
+            return Ok(false);
+        }
+        for entry in fs::read_dir(self.root.join("cur"))? {
+            let name = entry?.file_name();
+            let flags = name.to_str().and_then(|name| name.strip_prefix(&call.key));
+            if flags.is_some_and(|flags| flags.is_empty() || flags.starts_with(":2,")) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
+fn write(path: &Path, call: &Call) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(message(call).as_bytes())?;
+    file.sync_data()
+}
+
 impl Transport for Outbox {
-    fn call(&self, call: Call) -> BoxFuture<'_, Answer> {
+    fn slot(&self) -> BoxFuture<'_, Slot> {
+        let writers = Arc::clone(&self.writers);
+        Box::pin(async move { writers.acquire_owned().await.map(Slot::from).unwrap_or_default() })
+    }
+
+    fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {
         let outbox = self.clone();
         Box::pin(async move {
-            let put = tokio::task::spawn_blocking(move || outbox.put(&call)).await;
-            match put {
-                Ok(Ok(())) => Answer::Accepted,
-                // The same key is safe to call again, whatever was left half-way.
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "the outbox cannot be written");
-                    Answer::Refused { code: "io".to_owned() }
-                }
-                Err(_) => Answer::Uncertain,
-            }
+            let put = tokio::task::spawn_blocking(move || {
+                let _slot = slot;
+                outbox.put(&call)
+            });
+            put.await.unwrap_or(Answer::Uncertain)
         })
     }
 }
@@ -145,15 +174,24 @@ mod tests {
             message: Message { subject: "Olá".into(), body: "Tudo bem?".into() },
             trace: TraceId(7),
             at: Moment(1_800_000_000_000),
+            again: false,
         }
+    }
+
+    fn again() -> Call {
+        Call { again: true, ..call() }
+    }
+
+    async fn called(outbox: &Outbox, call: Call) -> Answer {
+        outbox.call(call, outbox.slot().await).await
     }
 
     #[tokio::test]
     async fn a_send_called_twice_is_one_file() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path()).unwrap();
-        assert_eq!(outbox.call(call()).await, Answer::Accepted);
-        assert_eq!(outbox.call(call()).await, Answer::Accepted);
+        assert_eq!(called(&outbox, call()).await, Answer::Accepted);
+        assert_eq!(called(&outbox, again()).await, Answer::Accepted);
         assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
     }
@@ -162,10 +200,14 @@ mod tests {
     async fn a_message_that_was_read_is_not_put_again() {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path()).unwrap();
-        outbox.call(call()).await;
-        fs::rename(folder.path().join("new/snd_TEST"), folder.path().join("cur/snd_TEST:2,S")).unwrap();
-        assert_eq!(outbox.call(call()).await, Answer::Accepted);
-        assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 0);
+        called(&outbox, call()).await;
+        let mut name = "new/snd_TEST".to_owned();
+        for read in ["cur/snd_TEST", "cur/snd_TEST:2,", "cur/snd_TEST:2,S", "cur/snd_TEST:2,FRS"] {
+            fs::rename(folder.path().join(&name), folder.path().join(read)).unwrap();
+            assert_eq!(called(&outbox, again()).await, Answer::Accepted);
+            assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 0, "{read}");
+            name = read.to_owned();
+        }
     }
 
     #[tokio::test]
@@ -173,9 +215,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path()).unwrap();
         fs::remove_dir_all(folder.path().join("tmp")).unwrap();
-        assert_eq!(outbox.call(call()).await, Answer::Refused { code: "io".into() });
+        assert_eq!(called(&outbox, call()).await, Answer::Refused { code: "io".into() });
         fs::create_dir(folder.path().join("tmp")).unwrap();
-        assert_eq!(outbox.call(call()).await, Answer::Accepted);
+        assert_eq!(called(&outbox, again()).await, Answer::Accepted);
     }
 
     #[test]

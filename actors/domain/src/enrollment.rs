@@ -351,4 +351,10 @@ impl Enrollment {
     pub fn send_id(&self) -> SendId {
         SendId { enrollment: self.id, step: self.step, occurrence: 0, leg: 0 }
     }
+
+    /// Whether the step under way is due and stands in line (`scheduled`): its wait has run, and its send has not begun.
+    #[must_use]
+    pub fn is_scheduled(&self, now: Moment) -> bool {
+        self.state == State::Active && self.open.is_none() && self.wake.is_some() && self.step_due_at <= now
+    }
 }

@@ -78,6 +78,13 @@ impl EnrollmentId {
         Shard(u16::from_be_bytes([self.0[6], self.0[7]]))
     }
 
+    /// When it was made.
+    #[must_use]
+    pub fn made_at(self) -> Moment {
+        let [a, b, c, d, e, f, ..] = self.0;
+        Moment(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
     /// Its bytes, which sort as its text does.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; Self::LEN] {

@@ -138,12 +138,12 @@ pub struct WakeRow {
     pub enrollment: EnrollmentId,
 }
 
-/// The first row of an open queue, and how much the queue has had of late.
+/// The first row of an open queue, and how much its sequence has had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The row.
     pub row: WakeRow,
-    /// Rows its sequence has been given since the lane started.
+    /// Rows its sequence has had, counted from where the least served one stood when it came in line.
     pub served: u64,
 }
 

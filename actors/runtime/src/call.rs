@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use followupd_channel::{Answer, Call};
+use followupd_channel::{Answer, Call, Slot};
 use followupd_domain::decide::outcome::Outcome;
 use followupd_domain::decision::TraceId;
 use followupd_domain::{Moment, SendId, TenantNo};
 
-use crate::node::{CallUnderWay, Node};
+use crate::node::{Node, SendUnderWay};
 use crate::shard::ShardMsg;
 
 /// What came of a call, on its way to the enrollment.
@@ -19,15 +19,27 @@ pub(crate) struct CallEnded {
     pub(crate) began_at: Option<Moment>,
     pub(crate) trace: TraceId,
     /// Held until the outcome is committed, so that a drain waits for it.
-    pub(crate) _under_way: CallUnderWay,
+    pub(crate) _under_way: SendUnderWay,
 }
 
 /// When a call began, in engine time; empty until it has.
 pub(crate) type Began = Arc<OnceLock<Moment>>;
 
+/// What a send has before its intent, so that nothing waits between that and its call.
+pub(crate) struct Ready {
+    pub(crate) slot: Slot,
+    pub(crate) under_way: SendUnderWay,
+}
+
 /// Begins a call now, unless it is past `not_after`; its outcome goes to the enrollment through its shard.
-pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call, not_after: Moment) -> Began {
-    let under_way = node.call_begins();
+pub(crate) fn begin(
+    node: &Arc<Node>,
+    tenant: TenantNo,
+    call: Call,
+    ready: Ready,
+    not_after: Moment,
+) -> Began {
+    let Ready { slot, under_way } = ready;
     let (node, began) = (Arc::clone(node), Began::default());
     let (send, trace, noted) = (call.send, call.trace, Arc::clone(&began));
     tokio::spawn(async move {
@@ -37,7 +49,7 @@ pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call, not_after: M
             (Outcome::NotBegun, None)
         } else {
             noted.get_or_init(|| began_at);
-            (make(&node, Call { at: now, ..call }).await, Some(began_at))
+            (make(&node, Call { at: now, ..call }, slot).await, Some(began_at))
         };
         let ended = CallEnded { tenant, send, outcome, began_at, trace, _under_way: under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
@@ -45,9 +57,9 @@ pub(crate) fn begin(node: &Arc<Node>, tenant: TenantNo, call: Call, not_after: M
     began
 }
 
-async fn make(node: &Node, call: Call) -> Outcome {
+async fn make(node: &Node, call: Call, slot: Slot) -> Outcome {
     // A transport that panics has left nobody knows what behind.
-    let answer = std::panic::AssertUnwindSafe(node.transport.call(call));
+    let answer = std::panic::AssertUnwindSafe(node.transport.call(call, slot));
     match futures::FutureExt::catch_unwind(answer).await.unwrap_or(Answer::Uncertain) {
         Answer::Accepted => Outcome::Accepted { at: node.now() },
         Answer::Refused { code } => Outcome::Refused { code },

@@ -8,17 +8,16 @@ use followupd_channel::Transport;
 use followupd_domain::channel::Channel;
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::decide::outcome::Receipt;
-use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Ledger;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Sequence};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{
-    EnrollmentId, IdKey, Moment, SendId, Shard, TenantNo, VersionNo, limits as domain_limits, route,
+    EnrollmentId, IdKey, SendId, Shard, TenantNo, VersionNo, limits as domain_limits, route,
 };
 use followupd_store::codec::Format;
 use followupd_store::keys::SYSTEM;
-use followupd_store::{Class, Commit, Expect, Key, Scan, Store};
+use followupd_store::{Class, Commit, Expect, Key, Store};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef};
 use serde::{Deserialize, Serialize};
@@ -33,11 +32,11 @@ use crate::env::Env;
 use crate::loaded::{self, Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
 use crate::plant::Planted;
-use crate::root::{RootActor, RootMsg};
+use crate::root::{self, RootActor, RootMsg};
 use crate::settings::{self, Put, PutAnswer};
-use crate::shard::{ShardActor, ShardArguments, ShardMsg};
+use crate::shard::ShardMsg;
 use crate::tenant::{TenantActor, TenantArguments, TenantMsg};
-use crate::{command, enroll, event, limits, read, record};
+use crate::{command, enroll, event, read, record};
 
 /// What an engine is started with besides its surroundings.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +59,8 @@ pub(crate) struct StoreRow {
 pub struct Engine {
     node: Arc<Node>,
     root: ActorRef<RootMsg>,
+    /// Held while a tenant is brought up, so that none is brought up twice (E15).
+    opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Engine {
@@ -75,13 +76,13 @@ impl Engine {
     ) -> Result<Engine, Error> {
         let key = own_row(&*store, &*env).await?.key;
         let node = Arc::new(Node::new(store, env, transport, key, config.planted));
-        let (root, _) = Actor::spawn(None, RootActor, ()).await.map_err(unstarted)?;
-        let engine = Engine { node, root };
+        let (root, _) = Actor::spawn(None, RootActor, Arc::clone(&node)).await.map_err(unstarted)?;
+        let engine = Engine { node, root, opening: Arc::default() };
         match engine.open_tenants().await {
             Ok(()) => Ok(engine),
             Err(error) => {
                 // What is up already must not work on beside the next attempt (E15).
-                engine.node.draining.store(true, Ordering::Relaxed);
+                engine.node.draining.store(true, Ordering::SeqCst);
                 // One that cannot be stopped has stopped.
                 let _ = engine.root.stop_and_wait(None, None).await;
                 Err(error)
@@ -120,26 +121,16 @@ impl Engine {
     /// Brings a tenant's actors up.
     async fn open_tenant(&self, loaded: Loaded) -> Result<TenantHandle, Error> {
         let (no, shard, name) = (loaded.scope.tenant.no, loaded.shard, loaded.scope.tenant.name.to_string());
-        let lanes = lanes(&*self.node.store, shard, no).await?;
+        let lanes = loaded::lanes(&*self.node.store, shard, no).await?;
         let loaded = Arc::new(RwLock::new(Arc::new(loaded)));
         let arguments =
             TenantArguments { node: Arc::clone(&self.node), no, shard, loaded: Arc::clone(&loaded) };
         let spawned = Actor::spawn_linked(None, TenantActor, arguments, self.root.get_cell()).await;
         let handle = TenantHandle::new(shard, spawned.map_err(unstarted)?.0, loaded);
-        self.open_shard(shard).await?;
+        root::open_shard(&self.node, shard, &self.root).await.map_err(unstarted)?;
         self.node.tenants().insert(name, handle.clone());
         self.node.tell(shard, ShardMsg::Tenant(handle.clone(), lanes));
         Ok(handle)
-    }
-
-    async fn open_shard(&self, shard: Shard) -> Result<(), Error> {
-        if self.node.shards().contains_key(&shard) {
-            return Ok(());
-        }
-        let arguments = ShardArguments { node: Arc::clone(&self.node), shard };
-        let spawned = Actor::spawn_linked(None, ShardActor, arguments, self.root.get_cell()).await;
-        self.node.shards().insert(shard, spawned.map_err(unstarted)?.0);
-        Ok(())
     }
 
     fn tenant(&self, name: &str) -> Result<TenantHandle, Error> {
@@ -164,7 +155,8 @@ impl Engine {
                 // Its settings are checked before it takes a number.
                 let tenant = settings::new_tenant(TenantNo(0), parsed.clone());
                 settings::to_tenant(&settings, tenant, self.node.now())?;
-                self.begin_tenant(parsed).await?
+                let engine = self.clone();
+                to_its_end(async move { engine.begin_tenant(parsed).await }).await?
             }
         };
         let PutAnswer::Tenant(tenant) = self.put(&handle, Put::Tenant(settings)).await? else {
@@ -175,6 +167,10 @@ impl Engine {
 
     /// Gives a tenant its number and its row.
     async fn begin_tenant(&self, name: Name) -> Result<TenantHandle, Error> {
+        let _opening = self.opening.lock().await;
+        if let Ok(begun) = self.tenant(name.as_str()) {
+            return Ok(begun);
+        }
         let node = &self.node;
         let name_key = Key::tenant_name(name.as_str());
         let mut rows = node.store.get(vec![Key::store(), name_key.clone()]).await?.into_iter();
@@ -209,11 +205,16 @@ impl Engine {
     }
 
     async fn put(&self, tenant: &TenantHandle, put: Put) -> Result<PutAnswer, Error> {
-        let _room = self.node.admission.admit(&tenant.waiting, 1)?;
-        match tenant.actor.call(|reply| TenantMsg::Put(Box::new(put), reply), None).await {
-            Ok(CallResult::Success(answer)) => answer,
-            _ => Err(Error::Unavailable("the tenant is stopping".to_owned())),
-        }
+        let room = self.node.admission.admit(&tenant.waiting, 1)?;
+        let actor = tenant.actor.clone();
+        to_its_end(async move {
+            let _room = room;
+            match actor.call(|reply| TenantMsg::Put(Box::new(put), reply), None).await {
+                Ok(CallResult::Success(answer)) => answer,
+                _ => Err(Error::Unavailable("the tenant is stopping".to_owned())),
+            }
+        })
+        .await
     }
 
     /// Puts a channel.
@@ -309,7 +310,7 @@ impl Engine {
         .await
     }
 
-    /// Takes in a batch of at most [`domain_limits::BATCH_ITEMS`] events, in no order among themselves.
+    /// Takes in a batch of at most [`domain_limits::BATCH_ITEMS`] events, in their order for each contact and target.
     ///
     /// # Errors
     /// As [`Engine::enroll`].
@@ -353,9 +354,18 @@ impl Engine {
         id: EnrollmentId,
         command: Command,
     ) -> Result<Changed, Error> {
+        self.ask(tenant, id, Ask::Command(command, caller.trace)).await
+    }
+
+    async fn ask(&self, tenant: &str, id: EnrollmentId, ask: Ask) -> Result<Changed, Error> {
         let tenant = self.tenant(tenant)?;
-        let _room = self.node.admission.admit(&tenant.waiting, 1)?;
-        command::ask(&self.node, &tenant, id, Ask::Command(command, caller.trace)).await
+        let room = self.node.admission.admit(&tenant.waiting, 1)?;
+        let node = Arc::clone(&self.node);
+        to_its_end(async move {
+            let _room = room;
+            command::ask(&node, tenant.shard, tenant.no, id, ask).await
+        })
+        .await
     }
 
     /// Takes in a receipt for one of a tenant's sends.
@@ -369,9 +379,7 @@ impl Engine {
         send: SendId,
         receipt: Receipt,
     ) -> Result<Changed, Error> {
-        let tenant = self.tenant(tenant)?;
-        let _room = self.node.admission.admit(&tenant.waiting, 1)?;
-        command::ask(&self.node, &tenant, send.enrollment, Ask::Receipt(send, receipt, caller.trace)).await
+        self.ask(tenant, send.enrollment, Ask::Receipt(send, receipt, caller.trace)).await
     }
 
     /// An enrollment and everything that happened to it.
@@ -429,12 +437,14 @@ impl Engine {
         send.to_text(self.node.key)
     }
 
-    /// Stops pulling wakes, and waits a bounded time for the calls under way to end and be recorded.
+    /// Stops pulling wakes, and returns when the sends under way have ended and are recorded. Everything else goes on.
     pub async fn drain(&self) {
-        self.node.draining.store(true, Ordering::Relaxed);
-        if tokio::time::timeout(limits::DRAIN, self.node.calls_ended()).await.is_err() {
-            tracing::warn!("calls were still under way when the time to drain was over");
-        }
+        self.node.drained().await;
+    }
+
+    /// Stops the tree, for good; what is under way is in doubt then.
+    pub fn stop(&self) {
+        self.node.draining.store(true, Ordering::SeqCst);
         self.root.stop(None);
     }
 }
@@ -479,19 +489,4 @@ async fn own_row(store: &dyn Store, env: &dyn Env) -> Result<StoreRow, Error> {
     record::put(&mut commit, key, Format::Store, &row)?;
     store.commit(commit).await.map_err(|error| Error::Unavailable(error.to_string()))?;
     Ok(row)
-}
-
-/// The lanes of a tenant that have rows, each with the due time of its first: one short read for each queue.
-async fn lanes(store: &dyn Store, shard: Shard, tenant: TenantNo) -> Result<Vec<(Lane, Moment)>, Error> {
-    let prefix = Key::lanes(shard, tenant);
-    let mut from = prefix.clone();
-    let mut lanes: std::collections::BTreeMap<Lane, Moment> = std::collections::BTreeMap::new();
-    loop {
-        let scan = Scan { from, to: prefix.after_prefix(), limit: 1 };
-        let Some(row) = store.scan(scan).await?.first().and_then(|(key, _)| key.to_wake()) else { break };
-        let first = lanes.entry(row.lane).or_insert(row.due_at);
-        *first = row.due_at.min(*first);
-        from = Key::queue(shard, row.lane, &row.queue).after_prefix();
-    }
-    Ok(lanes.into_iter().collect())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::{self, Enrolling, Facts, New, Request};
-use followupd_domain::decision::{Entry, Source};
+use followupd_domain::decision::Entry;
 use followupd_domain::lane::WakeRow;
 use followupd_domain::sequence::Version;
 use followupd_domain::target::Target;
@@ -18,6 +18,7 @@ use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::record::{self, Read, Record, read_or_default};
 use crate::shard::ShardMsg;
+use crate::waves::{About, waves};
 
 /// One wish with what was read for it.
 struct Wish<'a> {
@@ -29,11 +30,13 @@ struct Wish<'a> {
 /// What one attempt at a wish came to.
 enum Attempt {
     Answered(EnrollAnswer),
-    /// Something changed under it: read it again.
-    Again,
+    /// Something changed under it: read it again, and the scope as well if that is what changed.
+    Again {
+        scope: bool,
+    },
 }
 
-/// Enrolls a batch; the answers stand in the order of the requests.
+/// Enrolls a batch, in its order for each contact and target; the answers stand in the order of the requests.
 pub(crate) async fn enroll(
     node: &Arc<Node>,
     tenant: &TenantHandle,
@@ -42,23 +45,30 @@ pub(crate) async fn enroll(
     requests: &[Request],
 ) -> Result<Vec<EnrollAnswer>, Error> {
     let mut answers: Vec<Option<EnrollAnswer>> = requests.iter().map(checked).collect();
-    for _ in 0..limits::LOOKS {
-        let loaded = tenant.loaded();
-        let sequence = loaded.sequence(sequence)?.no;
-        let open: Vec<usize> = (0..requests.len()).filter(|i| answers[*i].is_none()).collect();
-        if open.is_empty() {
-            break;
-        }
-        let wishes = read(node, &loaded, open.iter().map(|i| &requests[*i])).await?;
-        let round = Round { node, loaded: &loaded, sequence, caller };
-        let attempts = round.attempt(&wishes).await?;
-        for (i, attempt) in open.into_iter().zip(attempts) {
-            if let Attempt::Answered(answer) = attempt {
-                answers[i] = Some(answer);
+    // An unknown sequence is told whatever the wishes are.
+    tenant.loaded().sequence(sequence)?;
+    let about = requests
+        .iter()
+        .map(|request| About { contact: Some(&request.contact), target: request.target.as_ref() });
+    for mut open in waves(about) {
+        for _ in 0..limits::LOOKS {
+            open.retain(|place| answers[*place].is_none());
+            if open.is_empty() {
+                break;
             }
-        }
-        if answers.iter().any(Option::is_none) {
-            crate::tenant::refresh(tenant, &loaded).await;
+            let loaded = tenant.loaded();
+            let round = Round { node, loaded: &loaded, sequence: loaded.sequence(sequence)?.no, caller };
+            let wishes = read(node, &loaded, open.iter().map(|place| &requests[*place])).await?;
+            let mut old_scope = false;
+            for (place, attempt) in open.iter().zip(round.attempt(&wishes).await?) {
+                match attempt {
+                    Attempt::Answered(answer) => answers[*place] = Some(answer),
+                    Attempt::Again { scope } => old_scope |= scope,
+                }
+            }
+            if old_scope {
+                crate::tenant::refresh(tenant, &loaded).await;
+            }
         }
     }
     let given_up = || Error::Overloaded { retry_after: limits::COME_BACK };
@@ -132,17 +142,13 @@ impl Round<'_> {
         };
         let attempts = wishes.iter().map(|wish| self.one(wish, version));
         let attempts = futures::future::join_all(attempts).await;
-        let mut rows = Vec::new();
-        let mut answers = Vec::with_capacity(attempts.len());
-        for attempt in attempts {
-            let (attempt, row) = attempt?;
-            rows.extend(row);
-            answers.push(attempt);
-        }
+        // What is written has its lane told, whatever became of the others.
+        let done = || attempts.iter().filter_map(|attempt| attempt.as_ref().ok());
+        let rows: Vec<WakeRow> = done().filter_map(|(_, row)| *row).collect();
         if !rows.is_empty() {
             self.node.tell(loaded.shard, ShardMsg::Wakes(rows));
         }
-        Ok(answers)
+        attempts.into_iter().map(|attempt| attempt.map(|(attempt, _)| attempt)).collect()
     }
 
     async fn one(&self, wish: &Wish<'_>, version: &Version) -> Result<(Attempt, Option<WakeRow>), Error> {
@@ -171,9 +177,11 @@ impl Round<'_> {
                 let answer = EnrollAnswer::Enrolled { id, first_send_not_before };
                 Ok((Attempt::Answered(answer), new.enrollment.wake_row()))
             }
-            Err(Refused::Stale(_)) => Ok((Attempt::Again, None)),
+            Err(Refused::Stale(key)) => {
+                Ok((Attempt::Again { scope: self.loaded.versions.contains_key(&key) }, None))
+            }
             // It may be there: its lane has to hear of it, and the next reading says.
-            Err(Refused::Unknown) => Ok((Attempt::Again, new.enrollment.wake_row())),
+            Err(Refused::Unknown) => Ok((Attempt::Again { scope: false }, new.enrollment.wake_row())),
             Err(error @ (Refused::Limit(_) | Refused::Unavailable(_) | Refused::Invalid(_))) => {
                 Err(Error::Unavailable(error.to_string()))
             }
@@ -182,7 +190,7 @@ impl Round<'_> {
 
     /// The wish as made by this caller.
     fn request(&self, wish: &Wish<'_>) -> Request {
-        Request { by: self.caller.by.clone(), source: Source::Api, ..wish.request.clone() }
+        Request { by: self.caller.by.clone(), ..wish.request.clone() }
     }
 
     fn commit(&self, wish: &Wish<'_>, new: &New, now: Moment) -> Result<Commit, Error> {

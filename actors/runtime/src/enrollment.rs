@@ -15,7 +15,7 @@ use followupd_store::{Class, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error};
-use crate::call::{Began, CallEnded};
+use crate::call::{Began, CallEnded, Ready};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
@@ -54,6 +54,8 @@ pub(crate) struct Live {
     activation: Activation,
     /// The send whose call is out, and when that began.
     calling: Option<(SendId, Began)>,
+    /// What the next call needs, while a wake is looked at.
+    ready: Option<Ready>,
     handled: u64,
 }
 
@@ -67,7 +69,7 @@ impl Actor for EnrollmentActor {
         _myself: ActorRef<Self::Msg>,
         activation: Activation,
     ) -> Result<Live, ActorProcessingErr> {
-        Ok(Live { activation, calling: None, handled: 0 })
+        Ok(Live { activation, calling: None, ready: None, handled: 0 })
     }
 
     async fn handle(
@@ -104,38 +106,42 @@ impl Live {
         record::read(&*self.activation.node.store, loaded, self.activation.id).await
     }
 
+    /// Writes down what came of a call. That waits for the store as long as it takes: an outcome that is known and
+    /// forgotten would be in doubt. Only a shard that is gone lets it go; its next owner finds the send open.
     async fn call_ended(&mut self, ended: CallEnded) {
-        for _ in 0..limits::LOOKS {
-            let facts = match self.facts().await {
-                Ok(Some(facts)) => facts,
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(enrollment = %self.activation.id, %error, "an outcome waits for the store");
-                    tokio::time::sleep(store_pause()).await;
-                    continue;
-                }
-            };
-            let now = self.activation.node.now();
-            let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else { break };
-            let jitter = (self.activation.node.env.random() % 1_001) as u16;
-            let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
-            match self.settle(&facts, &decisions, &open, Some(&ended), now, ended.trace).await {
+        let mut pause = store_pause();
+        while self.activation.node.shards().contains_key(&self.activation.tenant.shard) {
+            match self.outcome(&ended).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(enrollment = %self.activation.id, %error, "an outcome waits for the store");
-                    tokio::time::sleep(store_pause()).await;
+                    tokio::time::sleep(pause).await;
+                    pause = (2 * pause).min(limits::RETRY_MOST);
                 }
             }
         }
         self.calling = None;
     }
 
-    /// When the call of an open send began that something else than its end settles; `None`: in another process.
-    fn began_at(&self, open: &OpenSend) -> Option<Moment> {
-        let (_, began) = self.calling.as_ref().filter(|(send, _)| *send == open.send)?;
-        // One that is just about to begin counts from now.
-        Some(began.get().copied().unwrap_or_else(|| self.activation.node.engine_now()))
+    /// Commits what came of a call; `false` when something changed under it.
+    async fn outcome(&self, ended: &CallEnded) -> Result<bool, Error> {
+        let Some(facts) = self.facts().await? else { return Ok(true) };
+        let now = self.activation.node.now();
+        let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else {
+            return Ok(true);
+        };
+        let jitter = (self.activation.node.env.random() % 1_001) as u16;
+        let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
+        self.settle(&facts, &decisions, &open, Some(ended), now, ended.trace).await
+    }
+
+    /// When the call of an open send began that something else than its end settles. One of an earlier process may
+    /// have been called again since its intent: it counts from now, when it surely had.
+    fn began_at(&self, open: &OpenSend) -> Moment {
+        let calling = self.calling.as_ref().filter(|(send, _)| *send == open.send);
+        let began = calling.and_then(|(_, began)| began.get().copied());
+        began.unwrap_or_else(|| self.activation.node.engine_now())
     }
 
     /// Commits what settles an open send, and what its lane was charged for it; whether it was written.
@@ -149,7 +155,7 @@ impl Live {
         trace: TraceId,
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
-        let began_at = ended.map_or_else(|| self.began_at(open), |ended| ended.began_at);
+        let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
         let surely_not = ended.is_some_and(|ended| {
             matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. } | Outcome::Rejected { .. })
         });

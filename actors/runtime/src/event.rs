@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
+use followupd_domain::decide::enroll::{self, Profile};
 use followupd_domain::decide::leave;
 use followupd_domain::decision::TraceId;
 use followupd_domain::enrollment::{ExitReason, State};
@@ -26,6 +27,7 @@ use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
 use crate::record::{self, Facts, Read, Transition, read_or_default};
+use crate::waves::{About, waves};
 
 /// An event that enrollments still have to consume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,15 +38,25 @@ pub(crate) struct FanOut {
     pub(crate) enrollments: Vec<EnrollmentId>,
 }
 
-/// Accepts a batch, in its order for each contact; the answers stand in the order of the events.
+/// Accepts a batch, in its order for each contact and target; the answers stand in the order of the events.
 pub(crate) async fn accept(
     node: &Arc<Node>,
     tenant: &TenantHandle,
     caller: &Caller,
     calls: &[EventCall],
 ) -> Result<Vec<EventAnswer>, Error> {
-    let accepted = calls.iter().map(|call| accept_one(node, tenant, caller, call));
-    futures::future::join_all(accepted).await.into_iter().collect()
+    let about = calls
+        .iter()
+        .map(|call| About { contact: call.event.contact.as_deref(), target: call.event.target.as_ref() });
+    let mut answers: Vec<Option<EventAnswer>> = vec![None; calls.len()];
+    for wave in waves(about) {
+        let accepted = wave.iter().map(|place| accept_one(node, tenant, caller, &calls[*place]));
+        for (place, answer) in wave.iter().zip(futures::future::join_all(accepted).await) {
+            answers[*place] = Some(answer?);
+        }
+    }
+    let given_up = || Error::Overloaded { retry_after: limits::COME_BACK };
+    answers.into_iter().map(|answer| answer.ok_or_else(given_up)).collect()
 }
 
 async fn accept_one(
@@ -59,8 +71,9 @@ async fn accept_one(
     for _ in 0..limits::LOOKS {
         let loaded = tenant.loaded();
         let acceptance = match Acceptance::read(node, tenant, &loaded, call).await? {
-            Some(acceptance) => acceptance,
-            None => {
+            Reading::New(acceptance) => acceptance,
+            Reading::Refused(answer) => return Ok(answer),
+            Reading::Known => {
                 // Whoever had it accepted may have been told nothing yet: it is consumed before anybody relies on it.
                 let key = Key::fan_out(loaded.shard, loaded.scope.tenant.no, &call.event.key);
                 consume_stored(node, tenant, &key).await?;
@@ -89,6 +102,32 @@ fn checked(call: &EventCall, now: Moment) -> Option<EventAnswer> {
     event.check(now).err().and_then(|refusal| refused(refusal.to_string()))
 }
 
+/// What a look at an event's rows came to.
+enum Reading<'a> {
+    /// It was accepted before.
+    Known,
+    /// It cannot be.
+    Refused(EventAnswer),
+    New(Box<Acceptance<'a>>),
+}
+
+/// One of the rows an event is about.
+struct Subject<T> {
+    read: Read<T>,
+    /// Whether it is written again: the event changed it, or whoever decided on it has to look again.
+    written: bool,
+}
+
+impl<T: Serialize> Subject<T> {
+    fn add_to(&self, commit: &mut Commit, format: Format) -> Result<(), Error> {
+        commit.expects.push(self.read.expectation());
+        if self.written {
+            record::put(commit, self.read.key.clone(), format, &self.read.value)?;
+        }
+        Ok(())
+    }
+}
+
 /// What was read for one event, and what it makes of it.
 struct Acceptance<'a> {
     node: &'a Arc<Node>,
@@ -96,19 +135,19 @@ struct Acceptance<'a> {
     loaded: &'a Arc<Loaded>,
     event: Arc<Event>,
     opted_out: bool,
-    contact: Option<Read<Contact>>,
-    target: Option<Read<Target>>,
+    contact: Option<Subject<Contact>>,
+    target: Option<Subject<Target>>,
     affected: Vec<EnrollmentId>,
 }
 
 impl<'a> Acceptance<'a> {
-    /// Reads what an event is about, and takes the event in; `None` when it was accepted before.
+    /// Reads what an event is about, and takes the event in.
     async fn read(
         node: &'a Arc<Node>,
         tenant: &'a TenantHandle,
         loaded: &'a Arc<Loaded>,
         call: &EventCall,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Reading<'a>, Error> {
         let event = Arc::new(call.event.clone());
         let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
         let contact_key = event.contact.as_ref().map(|contact| Key::contact(shard, no, contact));
@@ -118,29 +157,38 @@ impl<'a> Acceptance<'a> {
         keys.extend(target_key.clone());
         let mut rows = node.store.get(keys).await?.into_iter();
         if rows.next().flatten().is_some() {
-            return Ok(None);
+            return Ok(Reading::Known);
         }
         let mut next = || rows.next().flatten();
-        let mut contact = contact_key.map(|key| read_or_default(Format::Contact, key, next())).transpose()?;
-        let mut target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
+        let contact = contact_key.map(|key| read_or_default(Format::Contact, key, next())).transpose()?;
+        let target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
         let opted_out = event.opts_out(&loaded.scope.tenant);
         let affected = affected(&event, contact.as_ref(), target.as_ref());
-        if let Some(contact) = &mut contact {
-            contact_takes_in(&mut contact.value, &event, opted_out);
-        }
-        if let Some(target) = &mut target {
-            target_takes_in(&mut target.value, &event);
-        }
-        Ok(Some(Acceptance { node, tenant, loaded, event, opted_out, contact, target, affected }))
+        let contact =
+            contact.map(|read| contact_takes_in(read, &event, opted_out, &call.profile)).transpose();
+        let contact = match contact {
+            Ok(contact) => contact,
+            Err(refusal) => {
+                let (reason, problem) = (refusal.word(), refusal.to_string());
+                return Ok(Reading::Refused(EventAnswer::Refused { reason, problem }));
+            }
+        };
+        let target = target.map(|read| target_takes_in(read, &event));
+        let read = Acceptance { node, tenant, loaded, event, opted_out, contact, target, affected };
+        Ok(Reading::New(Box::new(read)))
+    }
+
+    /// The event's own commit, without its rows. A store that runs full refuses events, but never an opt-out.
+    fn own_commit(&self) -> Commit {
+        let class = if self.opted_out { Class::Exit } else { Class::Event };
+        Commit::new(class, self.tenant.no, self.loaded.shard)
     }
 
     /// Accepts the event; `None` when something changed under it.
     async fn commit(self, caller: &Caller) -> Result<Option<EventAnswer>, Error> {
         match self.affected.as_slice() {
             [] => {
-                // A store that runs full refuses events, but never an opt-out.
-                let class = if self.opted_out { Class::Exit } else { Class::Event };
-                let commit = self.acceptance(Commit::new(class, self.tenant.no, self.loaded.shard))?;
+                let commit = self.acceptance(self.own_commit())?;
                 Ok(self.submit(commit).await?.then(|| answer(Vec::new())))
             }
             [only] => match self.ends_at_once(*only, caller).await? {
@@ -158,12 +206,10 @@ impl<'a> Acceptance<'a> {
         commit.expects.push(Expect { key: key.clone(), version: None });
         record::put(&mut commit, key, Format::Event, &self.node.now())?;
         if let Some(contact) = &self.contact {
-            commit.expects.push(contact.expectation());
-            record::put(&mut commit, contact.key.clone(), Format::Contact, &contact.value)?;
+            contact.add_to(&mut commit, Format::Contact)?;
         }
         if let Some(target) = &self.target {
-            commit.expects.push(target.expectation());
-            record::put(&mut commit, target.key.clone(), Format::Target, &target.value)?;
+            target.add_to(&mut commit, Format::Target)?;
         }
         Ok(commit)
     }
@@ -184,7 +230,7 @@ impl<'a> Acceptance<'a> {
     async fn ends_at_once(&self, id: EnrollmentId, caller: &Caller) -> Result<AtOnce, Error> {
         let read = record::read(&*self.node.store, Arc::clone(self.loaded), id).await?;
         let Some(mut facts) = read else {
-            let commit = self.acceptance(Commit::new(Class::Event, self.tenant.no, self.loaded.shard))?;
+            let commit = self.acceptance(self.own_commit())?;
             let accepted = self.submit(commit).await?;
             return Ok(if accepted { AtOnce::Answered(answer(Vec::new())) } else { AtOnce::Again });
         };
@@ -199,11 +245,10 @@ impl<'a> Acceptance<'a> {
         let decisions = leave::event(&facts.view(now), &self.event, self.opted_out);
         let planted = self.node.planted;
         let Transition { commit, after } = if decisions.is_empty() {
-            let commit = Commit::new(Class::Event, self.tenant.no, self.loaded.shard);
-            let after = facts.record.value.clone();
-            Transition { commit, after }
+            Transition { commit: self.own_commit(), after: facts.record.value.clone() }
         } else {
-            record::transition(&facts, &decisions, now, caller.trace, class_of(&decisions), planted)?
+            let class = if self.opted_out { Class::Exit } else { class_of(&decisions) };
+            record::transition(&facts, &decisions, now, caller.trace, class, planted)?
         };
         let commit = self.with_acceptance(commit)?;
         let accepted = self.submit(commit).await?;
@@ -220,9 +265,10 @@ impl<'a> Acceptance<'a> {
         let same_contact = self
             .contact
             .as_ref()
+            .map(|ours| &ours.read)
             .is_none_or(|ours| ours.key != facts.contact.key || ours.version == facts.contact.version);
         let same_target = match (&self.target, &facts.target) {
-            (Some(ours), Some(theirs)) => ours.key != theirs.key || ours.version == theirs.version,
+            (Some(ours), Some(theirs)) => ours.read.key != theirs.key || ours.read.version == theirs.version,
             _ => true,
         };
         same_contact && same_target
@@ -230,13 +276,14 @@ impl<'a> Acceptance<'a> {
 
     /// Lets the facts be decided on as they are once the event is taken in.
     fn take_in(&self, facts: &mut Facts) {
-        if let Some(ours) = self.contact.as_ref().filter(|ours| ours.key == facts.contact.key) {
+        let ours = self.contact.as_ref().map(|contact| &contact.read);
+        if let Some(ours) = ours.filter(|ours| ours.key == facts.contact.key) {
             facts.contact.value = ours.value.clone();
         }
         if let (Some(ours), Some(theirs)) = (&self.target, &mut facts.target)
-            && ours.key == theirs.key
+            && ours.read.key == theirs.key
         {
-            theirs.value = ours.value.clone();
+            theirs.value = ours.read.value.clone();
         }
     }
 
@@ -292,7 +339,7 @@ async fn consume(node: &Arc<Node>, tenant: &TenantHandle, fan_out: FanOut) -> Re
     for chunk in fan_out.enrollments.chunks(domain_limits::FAN_OUT_ANSWERED) {
         let asks = chunk.iter().map(|id| {
             let ask = Ask::Event(Arc::clone(&event), fan_out.opted_out, fan_out.trace);
-            command::ask(node, tenant, *id, ask)
+            command::ask(node, tenant.shard, tenant.no, *id, ask)
         });
         for asked in futures::future::join_all(asks).await {
             match asked {
@@ -320,26 +367,31 @@ async fn consume_stored(node: &Arc<Node>, tenant: &TenantHandle, key: &Key) -> R
     forget(node, tenant, key).await
 }
 
-/// Tries again until the event is consumed, or the shard is gone: its next owner goes on with it.
+/// Tries again, ever more slowly, until the event is consumed, or the shard is gone: its next owner goes on with it.
 async fn consume_at_last(node: Arc<Node>, tenant: TenantHandle, key: Key) {
+    let mut pause = limits::RETRY_CONSUME;
     while node.shards().contains_key(&tenant.shard) {
-        tokio::time::sleep(limits::RETRY_CONSUME).await;
+        tokio::time::sleep(pause).await;
         match consume_stored(&node, &tenant, &key).await {
             Ok(()) => return,
             Err(error) => {
                 tracing::warn!(tenant = tenant.no.0, %error, "an accepted event waits to be consumed")
             }
         }
+        pause = (2 * pause).min(limits::RETRY_MOST);
     }
 }
 
-/// Goes on with the events that were accepted and not consumed by everyone when the process ended.
+/// Goes on with the events that were accepted and not consumed by everyone when the process ended. One that cannot
+/// be consumed yet is tried again later: it keeps nothing else from starting.
 pub(crate) async fn resume(node: &Arc<Node>, tenant: &TenantHandle) -> Result<(), Error> {
     let prefix = Key::fan_outs(tenant.shard, tenant.no);
     for (key, row) in scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await? {
-        let fan_out: FanOut = decode(Format::FanOut, &row.body)?;
-        consume(node, tenant, fan_out).await?;
-        if forget(node, tenant, &key).await.is_err() {
+        let consumed = match decode(Format::FanOut, &row.body) {
+            Ok(fan_out) => consume(node, tenant, fan_out).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if consumed.is_err() || forget(node, tenant, &key).await.is_err() {
             tokio::spawn(consume_at_last(Arc::clone(node), tenant.clone(), key));
         }
     }
@@ -365,9 +417,12 @@ fn affected(
     let mut ids = BTreeSet::new();
     match event.kind {
         EventKind::MessageReceived | EventKind::ContactOptedOut => {
-            // A reply may also be credited to an enrollment that has ended since its last send.
-            let all = contact.into_iter().flat_map(|contact| contact.value.open_enrollments());
-            ids.extend(all.map(|membership| membership.enrollment));
+            let contact = contact.map(|contact| &contact.value);
+            let open = || contact.into_iter().flat_map(Contact::open_enrollments);
+            ids.extend(open().map(|membership| membership.enrollment));
+            if ids.is_empty() {
+                ids.extend(contact.and_then(|contact| just_ended(contact, event)));
+            }
         }
         EventKind::Target(..) => {
             ids.extend(target.into_iter().flat_map(|target| target.value.enrollments.iter().copied()));
@@ -377,22 +432,55 @@ fn affected(
     ids.into_iter().collect()
 }
 
-fn contact_takes_in(contact: &mut Contact, event: &Event, opted_out: bool) {
-    if event.kind == EventKind::MessageReceived {
-        contact.last_inbound_at = contact.last_inbound_at.max(Some(event.occurred_at));
+/// The enrollment that ended last before a message of a contact who is in none: its last send may be what is
+/// answered.
+fn just_ended(contact: &Contact, event: &Event) -> Option<EnrollmentId> {
+    let ended =
+        contact.enrollments.iter().filter_map(|known| known.ended.map(|ended| (ended.at, known.enrollment)));
+    let credited = |(at, _): &(Moment, EnrollmentId)| {
+        event.kind == EventKind::MessageReceived && event.occurred_at.since(*at) <= limits::REPLY_CREDIT
+    };
+    ended.filter(credited).max().map(|(_, enrollment)| enrollment)
+}
+
+fn contact_takes_in(
+    read: Read<Contact>,
+    event: &Event,
+    opted_out: bool,
+    profile: &Profile,
+) -> Result<Subject<Contact>, enroll::Refusal> {
+    let mut taken = read.value.clone();
+    enroll::know(&mut taken, profile)?;
+    let heard = event.kind == EventKind::MessageReceived;
+    if heard {
+        taken.last_inbound_at = taken.last_inbound_at.max(Some(event.occurred_at));
     }
     if opted_out {
         match event.channel {
             Some(kind) => {
-                contact.suppressed.insert(kind);
+                taken.suppressed.insert(kind);
             }
-            None => contact.suppressed.extend(Kind::ALL),
+            None => taken.suppressed.extend(Kind::ALL),
         }
     }
+    // A message stops every intent that was decided before it, whatever it says that is new.
+    let written = heard || opted_out || taken != read.value;
+    Ok(Subject { read: Read { value: taken, ..read }, written })
 }
 
-fn target_takes_in(target: &mut Target, event: &Event) {
-    if let EventKind::Target(_, terminal) = event.kind {
-        target.learn(TerminalFact { occurred_at: event.occurred_at, event: event.key.id.clone(), terminal });
+fn target_takes_in(read: Read<Target>, event: &Event) -> Subject<Target> {
+    let mut taken = read.value.clone();
+    match event.kind {
+        EventKind::Target(_, terminal) => {
+            taken.learn(TerminalFact {
+                occurred_at: event.occurred_at,
+                event: event.key.id.clone(),
+                terminal,
+            });
+        }
+        EventKind::MessageReceived => taken.hears(event.occurred_at),
+        EventKind::ContactOptedOut | EventKind::Custom(_) => {}
     }
+    let written = taken != read.value;
+    Subject { read: Read { value: taken, ..read }, written }
 }

@@ -27,6 +27,7 @@ mod settings;
 mod shard;
 mod sweep;
 mod tenant;
+mod waves;
 
 pub use api::{
     Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,

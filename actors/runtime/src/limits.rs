@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use followupd_domain::Span;
-use followupd_domain::limits::BATCH_ITEMS;
+use followupd_domain::limits::{self as domain_limits, BATCH_ITEMS};
 
 /// Calls of one tenant that may wait for their answer: enough to keep the committer busy with single calls, few
 /// enough that all of them are answered within a second or so.
@@ -36,21 +36,36 @@ pub(crate) const LOOKS: usize = 64;
 /// First pause after an enrollment's actor failed; doubles with each failure in a row.
 pub(crate) const RETRY_FAILED: Span = Span::seconds(1);
 
+/// Pause before a lane or a shard that failed starts anew.
+pub(crate) const RETRY_LANE: Span = Span::seconds(1);
+
 /// Pause of a lane after the store refused a write.
 pub(crate) const RETRY_STORE: Span = Span(500);
 
 /// Pause before an accepted event is tried again that not everyone could consume.
 pub(crate) const RETRY_CONSUME: Duration = Duration::from_secs(1);
 
-/// Longest time a draining engine waits for calls under way.
-pub(crate) const DRAIN: Duration = Duration::from_secs(30);
+/// Longest pause between two tries of what the store or an enrollment does not let happen.
+pub(crate) const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// First pause before an enrollment that failed is asked again; doubles.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How often an enrollment that fails is asked: past its quarantine, which lets more things happen to it.
+pub(crate) const ASKS: u32 = domain_limits::ACTIVATION_FAILURES as u32 + 3;
+
+/// How long after an enrollment ended a message of its contact is credited to its last send.
+pub(crate) const REPLY_CREDIT: Span = Span::days(30);
+
+/// Longest wait for a place at the provider before a wake is put back.
+pub(crate) const SLOT: Duration = Duration::from_secs(1);
 
 /// A pacer looks at its lane at least this often while it lives: hours are computed anew, so that a jump of the
 /// wall clock is noticed, and queues it has not heard of are found.
 pub(crate) const LOOK_AGAIN: Span = Span::seconds(15);
 
-/// Rows a sweep looks at in one step.
-pub(crate) const SWEEP: usize = 128;
+/// Rows a sweep looks at in one step: more than a busy tenant writes in the pause.
+pub(crate) const SWEEP: usize = 2_048;
 
 /// Pause between two steps of a sweep: what is swept never crowds out what is sent.
 pub(crate) const SWEEP_STEP: Span = Span::seconds(1);

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use followupd_domain::channel::Channel;
+use followupd_domain::lane::Lane;
 use followupd_domain::name::Name;
 use followupd_domain::scope::Scope;
 use followupd_domain::sequence::{Sequence, Version};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, SequenceNo, Shard, TenantNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, Shard, TenantNo};
 use followupd_store::codec::{self, Format};
 use followupd_store::{Expect, Key, Scan, Store};
 use ractor::ActorRef;
@@ -135,6 +136,25 @@ async fn load_versions(
         }
     }
     Ok(versions)
+}
+
+/// The lanes of a tenant that have rows, each with the due time of its first: one short read for each queue.
+pub(crate) async fn lanes(
+    store: &dyn Store,
+    shard: Shard,
+    tenant: TenantNo,
+) -> Result<Vec<(Lane, Moment)>, Error> {
+    let prefix = Key::lanes(shard, tenant);
+    let mut from = prefix.clone();
+    let mut lanes: BTreeMap<Lane, Moment> = BTreeMap::new();
+    loop {
+        let scan = Scan { from, to: prefix.after_prefix(), limit: 1 };
+        let Some(row) = store.scan(scan).await?.first().and_then(|(key, _)| key.to_wake()) else { break };
+        let first = lanes.entry(row.lane).or_insert(row.due_at);
+        *first = row.due_at.min(*first);
+        from = Key::queue(shard, row.lane, &row.queue).after_prefix();
+    }
+    Ok(lanes.into_iter().collect())
 }
 
 /// Every row of a range, read in chunks.

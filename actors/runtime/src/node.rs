@@ -30,7 +30,7 @@ pub(crate) struct Node {
     tenants: Mutex<BTreeMap<String, TenantHandle>>,
     shards: Mutex<BTreeMap<Shard, ActorRef<ShardMsg>>>,
     unique: AtomicU32,
-    calls: AtomicUsize,
+    sends: AtomicUsize,
     quiet: Notify,
 }
 
@@ -56,7 +56,7 @@ impl Node {
             tenants: Mutex::default(),
             shards: Mutex::default(),
             unique,
-            calls: AtomicUsize::new(0),
+            sends: AtomicUsize::new(0),
             quiet: Notify::new(),
             env,
         }
@@ -95,20 +95,23 @@ impl Node {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::SeqCst)
     }
 
-    /// A call begins; the guard ends it.
-    pub(crate) fn call_begins(self: &Arc<Self>) -> CallUnderWay {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-        CallUnderWay(Arc::clone(self))
+    /// A send begins, before its intent; the guard ends it. `None` when the node drains.
+    pub(crate) fn send_begins(self: &Arc<Self>) -> Option<SendUnderWay> {
+        self.sends.fetch_add(1, Ordering::SeqCst);
+        let under_way = SendUnderWay(Arc::clone(self));
+        // Counted before it is looked, so that a drain either sees this send or stops it.
+        (!self.is_draining()).then_some(under_way)
     }
 
-    /// Returns when no call is under way.
-    pub(crate) async fn calls_ended(&self) {
+    /// Stops pulling wakes; returns when no send is under way.
+    pub(crate) async fn drained(&self) {
+        self.draining.store(true, Ordering::SeqCst);
         loop {
             let ended = self.quiet.notified();
-            if self.calls.load(Ordering::Relaxed) == 0 {
+            if self.sends.load(Ordering::SeqCst) == 0 {
                 return;
             }
             ended.await;
@@ -116,12 +119,12 @@ impl Node {
     }
 }
 
-/// Counts a call until its outcome is committed.
-pub(crate) struct CallUnderWay(Arc<Node>);
+/// Counts a send from before its intent until its outcome is committed.
+pub(crate) struct SendUnderWay(Arc<Node>);
 
-impl Drop for CallUnderWay {
+impl Drop for SendUnderWay {
     fn drop(&mut self) {
-        if self.0.calls.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.sends.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.0.quiet.notify_waiters();
         }
     }

@@ -128,9 +128,11 @@ impl Actor for PacerActor {
 
 impl Pacer {
     fn hear(&mut self, message: PacerMsg) {
+        // What the shard has sent is counted, so that it stops no pacer that has something to hear.
+        let from_shard = !matches!(message, PacerMsg::Returned(..) | PacerMsg::Look);
+        self.heard += u64::from(from_shard);
         match message {
             PacerMsg::Wakes(rows) => {
-                self.heard += 1;
                 for row in rows {
                     self.queues.insert(row);
                 }
@@ -242,7 +244,8 @@ impl Pacer {
         let paused = paused.values().map(|until| now + until.since(engine_now));
         let next = next_due.into_iter().chain(paused).min().unwrap_or(Moment::FAR);
         if self.pulled.is_empty() && next > now + limits::NEAR {
-            let idle = ShardMsg::LaneIdle { lane: self.opening.lane, next_due: next, heard: self.heard };
+            let (lane, pacer, heard) = (self.opening.lane, myself.get_id(), self.heard);
+            let idle = ShardMsg::LaneIdle { lane, pacer, next_due: next, heard };
             let _ = self.opening.shard.send_message(idle);
         }
         self.sleep_until(next.min(now + limits::LOOK_AGAIN), myself);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::{EnrollmentId, Moment, Shard, Span, TenantNo, limits as domain_limits};
 use followupd_store::LedgerOp;
+use ractor::rpc::CallResult;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::task::JoinHandle;
 
@@ -41,8 +42,8 @@ pub(crate) enum ShardMsg {
     ReadAgain(BTreeSet<Lane>),
     /// Settings or holds of a tenant have changed.
     ScopeChanged(TenantNo),
-    /// A lane has nothing due before then, having heard so many messages.
-    LaneIdle { lane: Lane, next_due: Moment, heard: u64 },
+    /// A lane has nothing due before then, says this pacer of its, having heard so many messages.
+    LaneIdle { lane: Lane, pacer: ActorId, next_due: Moment, heard: u64 },
     /// Some lane may have work near.
     Look,
 }
@@ -58,6 +59,7 @@ pub(crate) struct ShardArguments {
 
 struct LiveEnrollment {
     actor: ActorRef<EnrollmentMsg>,
+    tenant: TenantNo,
     /// Messages sent to it.
     sent: u64,
     /// The lane whose row it has.
@@ -67,10 +69,21 @@ struct LiveEnrollment {
 #[derive(Default)]
 struct LaneEntry {
     pacer: Option<ActorRef<PacerMsg>>,
-    /// Wakes messages sent to the pacer.
+    /// Messages sent to the pacer.
     sent: u64,
     /// When its first row is due, while no pacer looks after it.
     next_due: Option<Moment>,
+}
+
+impl LaneEntry {
+    /// Tells the pacer something; whether there is one.
+    fn tell(&mut self, message: PacerMsg) -> bool {
+        let Some(pacer) = &self.pacer else { return false };
+        self.sent += 1;
+        // One that has just failed is found by its supervision event.
+        let _ = pacer.send_message(message);
+        true
+    }
 }
 
 /// A shard at work.
@@ -84,6 +97,7 @@ pub(crate) struct ShardState {
     /// Failures in a row.
     failures: BTreeMap<EnrollmentId, u8>,
     timer: Option<(Moment, JoinHandle<()>)>,
+    own_id: ActorId,
 }
 
 impl Actor for ShardActor {
@@ -93,7 +107,7 @@ impl Actor for ShardActor {
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<Self::Msg>,
+        myself: ActorRef<Self::Msg>,
         arguments: ShardArguments,
     ) -> Result<ShardState, ActorProcessingErr> {
         Ok(ShardState {
@@ -105,6 +119,7 @@ impl Actor for ShardActor {
             lanes: BTreeMap::new(),
             failures: BTreeMap::new(),
             timer: None,
+            own_id: myself.get_id(),
         })
     }
 
@@ -133,7 +148,9 @@ impl Actor for ShardActor {
             ShardMsg::Settled(lane, id, op) => state.tell_lane(lane, PacerMsg::Settled(id, op)),
             ShardMsg::ReadAgain(lanes) => lanes.into_iter().for_each(|lane| state.read_again(lane)),
             ShardMsg::ScopeChanged(tenant) => state.scope_changed(tenant),
-            ShardMsg::LaneIdle { lane, next_due, heard } => state.lane_idle(lane, next_due, heard),
+            ShardMsg::LaneIdle { lane, pacer, next_due, heard } => {
+                state.lane_idle(lane, pacer, next_due, heard);
+            }
             ShardMsg::Look => state.timer = None,
         }
         state.start_lanes(&myself).await;
@@ -188,12 +205,13 @@ impl ShardState {
     }
 
     async fn activate(&mut self, myself: &ActorRef<ShardMsg>, tenant: TenantNo, id: EnrollmentId) -> bool {
-        let Some(tenant) = self.tenants.get(&tenant).cloned() else { return false };
+        let no = tenant;
+        let Some(tenant) = self.tenants.get(&no).cloned() else { return false };
         let activation = Activation { node: Arc::clone(&self.node), tenant, id, shard: myself.clone() };
         match Actor::spawn_linked(None, EnrollmentActor, activation, myself.get_cell()).await {
             Ok((actor, _)) => {
                 self.by_actor.insert(actor.get_id(), id);
-                self.live.insert(id, LiveEnrollment { actor, sent: 0, lane: None });
+                self.live.insert(id, LiveEnrollment { actor, tenant: no, sent: 0, lane: None });
                 true
             }
             Err(error) => {
@@ -221,32 +239,26 @@ impl ShardState {
         }
         for (lane, rows) in by_lane {
             let first = rows.iter().map(|row| row.due_at).min();
-            let entry = self.lanes.entry(lane).or_default();
-            match (&entry.pacer, first) {
-                (Some(pacer), _) => {
-                    entry.sent += 1;
-                    let _ = pacer.send_message(PacerMsg::Wakes(rows));
-                }
-                (None, Some(first)) => self.due(lane, first),
-                (None, None) => {}
+            if !self.lanes.entry(lane).or_default().tell(PacerMsg::Wakes(rows))
+                && let Some(first) = first
+            {
+                self.due(lane, first);
             }
         }
     }
 
-    fn tell_lane(&self, lane: Lane, message: PacerMsg) {
-        if let Some(pacer) = self.lanes.get(&lane).and_then(|entry| entry.pacer.as_ref()) {
-            let _ = pacer.send_message(message);
+    fn tell_lane(&mut self, lane: Lane, message: PacerMsg) {
+        if let Some(entry) = self.lanes.get_mut(&lane) {
+            entry.tell(message);
         }
     }
 
     fn scope_changed(&mut self, tenant: TenantNo) {
         let now = self.node.now();
-        for (lane, entry) in self.lanes.iter_mut().filter(|(lane, _)| lane.tenant == tenant) {
-            match &entry.pacer {
-                Some(pacer) => drop(pacer.send_message(PacerMsg::ScopeChanged)),
+        for (_, entry) in self.lanes.iter_mut().filter(|(lane, _)| lane.tenant == tenant) {
+            if !entry.tell(PacerMsg::ScopeChanged) {
                 // What was closed may be open now: it looks for itself.
-                None if lane.tenant == tenant => entry.next_due = Some(now),
-                None => {}
+                entry.next_due = Some(now);
             }
         }
     }
@@ -259,8 +271,12 @@ impl ShardState {
         *entry = LaneEntry { pacer: None, sent: 0, next_due: Some(self.node.now()) };
     }
 
-    fn lane_idle(&mut self, lane: Lane, next_due: Moment, heard: u64) {
-        let Some(entry) = self.lanes.get_mut(&lane).filter(|entry| entry.sent == heard) else { return };
+    /// Stops a pacer with nothing to do, unless it is another by now or was told something it has not heard.
+    fn lane_idle(&mut self, lane: Lane, pacer: ActorId, next_due: Moment, heard: u64) {
+        let this = |entry: &&mut LaneEntry| {
+            entry.sent == heard && entry.pacer.as_ref().is_some_and(|known| known.get_id() == pacer)
+        };
+        let Some(entry) = self.lanes.get_mut(&lane).filter(this) else { return };
         if let Some(pacer) = entry.pacer.take() {
             pacer.stop(None);
         }
@@ -328,21 +344,24 @@ impl ShardState {
                 error,
                 "a lane failed and starts anew"
             );
-            *entry = LaneEntry { pacer: None, sent: 0, next_due: Some(now) };
+            // After a pause: what makes it fail may be there again.
+            let next_due = Some(now + limits::NEAR + limits::RETRY_LANE);
+            *entry = LaneEntry { pacer: None, sent: 0, next_due };
         }
     }
 
     fn enrollment_failed(&mut self, myself: &ActorRef<ShardMsg>, id: EnrollmentId, error: &str) {
-        let lane = self.live.remove(&id).and_then(|live| live.lane);
+        let Some(live) = self.live.remove(&id) else { return };
         let failures = self.failures.entry(id).or_default();
         *failures = failures.saturating_add(1);
         let failures = *failures;
         tracing::error!(enrollment = %id, failures, error, "an enrollment failed");
-        let Some(lane) = lane else { return };
-        let pause = Span(limits::RETRY_FAILED.0 << failures.min(16));
-        self.tell_lane(lane, PacerMsg::Failed(id, pause));
+        if let Some(lane) = live.lane {
+            let pause = Span(limits::RETRY_FAILED.0 << (failures - 1).min(16));
+            self.tell_lane(lane, PacerMsg::Failed(id, pause));
+        }
         if failures >= domain_limits::ACTIVATION_FAILURES {
-            self.quarantine(myself, lane.tenant, id, error.to_owned());
+            self.quarantine(myself, live.tenant, id, error.to_owned());
         }
     }
 
@@ -350,8 +369,15 @@ impl ShardState {
         let shard = myself.clone();
         tokio::spawn(async move {
             let ask = Ask::Quarantine(reason);
-            let asked = shard.call(|reply| ShardMsg::Ask { tenant, id, ask, reply }, None).await;
-            tracing::error!(enrollment = %id, asked = asked.is_ok(), "an enrollment that kept failing is quarantined");
+            match shard.call(|reply| ShardMsg::Ask { tenant, id, ask, reply }, None).await {
+                Ok(CallResult::Success(Ok(_))) => {
+                    tracing::error!(enrollment = %id, "an enrollment that kept failing is quarantined");
+                }
+                // Its next failure has it asked again.
+                _ => {
+                    tracing::error!(enrollment = %id, "an enrollment that keeps failing cannot be quarantined")
+                }
+            }
         });
     }
 }
@@ -361,6 +387,9 @@ impl Drop for ShardState {
         if let Some((_, timer)) = self.timer.take() {
             timer.abort();
         }
-        self.node.shards().remove(&self.shard);
+        let mut shards = self.node.shards();
+        if shards.get(&self.shard).is_some_and(|actor| actor.get_id() == self.own_id) {
+            shards.remove(&self.shard);
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Sweeping: what a tenant has kept long enough is removed, a little at a time.
 //!
 //! Ids of accepted events stand until no repeat of theirs could be accepted; what is known of a target nobody is
-//! enrolled about stands while its terminal facts may still answer an enroll. The place reached is kept in memory
+//! enrolled about stands while its terminal facts may still answer an enroll. Enrollments that nothing rouses, being
+//! paused, held or quarantined, are found here when they have lived too long. The place reached is kept in memory
 //! only: a restart begins again, which costs reads and changes nothing.
 
+use std::collections::BTreeMap;
+
+use followupd_domain::contact::Contact;
+use followupd_domain::scope::Scope;
 use followupd_domain::target::Target;
-use followupd_domain::{Moment, Shard, TenantNo, limits as domain_limits};
+use followupd_domain::{EnrollmentId, Moment, SequenceNo, Shard, Span, limits as domain_limits};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Expect, Key, Row, Scan, Store};
 
@@ -19,6 +24,7 @@ use crate::settings::refused;
 enum Stage {
     Events,
     Targets,
+    Contacts,
 }
 
 /// How far a tenant is swept.
@@ -28,30 +34,50 @@ pub(crate) struct Sweep {
     from: Option<Key>,
 }
 
+/// What one step came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// Whether that was the end of a whole round.
+    pub(crate) done: bool,
+    /// Enrollments that may have lived too long.
+    pub(crate) old: Vec<EnrollmentId>,
+}
+
 impl Sweep {
     pub(crate) fn new() -> Sweep {
         Sweep { stage: Stage::Events, from: None }
     }
 
-    /// Sweeps the next few rows; whether that was the end of a whole round.
+    /// Sweeps the next few rows.
     pub(crate) async fn go_on(
         &mut self,
         store: &dyn Store,
         shard: Shard,
-        tenant: TenantNo,
+        scope: &Scope,
         now: Moment,
-    ) -> Result<bool, Error> {
+    ) -> Result<Swept, Error> {
+        let tenant = scope.tenant.no;
         let prefix = match self.stage {
             Stage::Events => Key::events(shard, tenant),
             Stage::Targets => Key::targets(shard, tenant),
+            Stage::Contacts => Key::contacts(shard, tenant),
         };
         let from = self.from.take().unwrap_or_else(|| prefix.clone());
         let rows = store.scan(Scan { from, to: prefix.after_prefix(), limit: limits::SWEEP }).await?;
         let full = rows.len() == limits::SWEEP;
         self.from = rows.last().map(|(last, _)| last.successor()).filter(|_| full);
         let mut commit = Commit::new(Class::Event, tenant, shard);
+        let mut old = Vec::new();
         for (key, row) in rows {
-            if self.stage.is_over(&row, now)? {
+            let over = match self.stage {
+                Stage::Events => is_old_event(&row, now)?,
+                Stage::Targets => is_unused_target(&row, now)?,
+                Stage::Contacts => {
+                    old.extend(old_enrollments(&row, scope, now)?);
+                    false
+                }
+            };
+            if over {
                 // What has changed since it was read is not over any more.
                 commit.expects.push(Expect { key: key.clone(), version: Some(row.version) });
                 commit.deletes.push(key);
@@ -64,37 +90,51 @@ impl Sweep {
             }
         }
         if self.from.is_some() {
-            return Ok(false);
+            return Ok(Swept { done: false, old });
         }
-        let done = self.stage == Stage::Targets;
-        self.stage = if done { Stage::Events } else { Stage::Targets };
-        Ok(done)
+        let done = self.stage == Stage::Contacts;
+        self.stage = match self.stage {
+            Stage::Events => Stage::Targets,
+            Stage::Targets => Stage::Contacts,
+            Stage::Contacts => Stage::Events,
+        };
+        Ok(Swept { done, old })
     }
 }
 
-impl Stage {
-    fn is_over(self, row: &Row, now: Moment) -> Result<bool, Error> {
-        match self {
-            Stage::Events => {
-                let accepted_at: Moment = decode(Format::Event, &row.body)?;
-                // It may have been accepted as far ahead of its own time as clocks may differ.
-                Ok(accepted_at + domain_limits::EVENT_MEMORY + domain_limits::EVENT_AHEAD < now)
-            }
-            Stage::Targets => {
-                let target: Target = decode(Format::Target, &row.body)?;
-                let forgotten = |at: Moment| at + domain_limits::TERMINAL_FACTS < now;
-                let settled = target.terminal.is_some_and(|fact| forgotten(fact.occurred_at));
-                Ok(target.enrollments.is_empty() && settled)
-            }
-        }
+fn is_old_event(row: &Row, now: Moment) -> Result<bool, Error> {
+    let accepted_at: Moment = decode(Format::Event, &row.body)?;
+    // It may have been accepted as far ahead of its own time as clocks may differ.
+    Ok(accepted_at + domain_limits::EVENT_MEMORY + domain_limits::EVENT_AHEAD < now)
+}
+
+fn is_unused_target(row: &Row, now: Moment) -> Result<bool, Error> {
+    let target: Target = decode(Format::Target, &row.body)?;
+    let forgotten = |at: Moment| at + domain_limits::TERMINAL_FACTS < now;
+    Ok(target.enrollments.is_empty() && target.terminal.is_none_or(|fact| forgotten(fact.occurred_at)))
+}
+
+/// The contact's open enrollments that are older than the shortest life their sequence gives.
+fn old_enrollments(row: &Row, scope: &Scope, now: Moment) -> Result<Vec<EnrollmentId>, Error> {
+    let contact: Contact = decode(Format::Contact, &row.body)?;
+    let mut lives: BTreeMap<SequenceNo, Span> = BTreeMap::new();
+    for ((sequence, _), version) in &scope.versions {
+        let life = lives.entry(*sequence).or_insert(version.max_lifetime);
+        *life = version.max_lifetime.min(*life);
     }
+    let old = contact.open_enrollments().filter(|known| {
+        lives.get(&known.sequence).is_some_and(|life| known.enrollment.made_at() + *life < now)
+    });
+    Ok(old.map(|known| known.enrollment).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::new_tenant;
     use followupd_domain::event::EventKey;
-    use followupd_domain::route;
+    use followupd_domain::name::Name;
+    use followupd_domain::{TenantNo, route};
     use followupd_store::codec;
     use followupd_store::memory::Memory;
 
@@ -109,13 +149,19 @@ mod tests {
             commit.puts.push((key, codec::encode(Format::Event, &at).unwrap()));
             store.commit(commit).await.unwrap();
         }
-        let now = old + domain_limits::EVENT_MEMORY + domain_limits::EVENT_AHEAD + followupd_domain::Span(1);
+        let now = old + domain_limits::EVENT_MEMORY + domain_limits::EVENT_AHEAD + Span(1);
+        let scope = Scope {
+            tenant: new_tenant(tenant, Name::parse("acme").unwrap()),
+            channels: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            versions: BTreeMap::new(),
+        };
         let mut sweep = Sweep::new();
         let mut steps = 1;
-        while !sweep.go_on(&store, shard, tenant, now).await.unwrap() {
+        while !sweep.go_on(&store, shard, &scope, now).await.unwrap().done {
             steps += 1;
         }
-        assert_eq!(steps, 3, "two chunks of events, one of no targets");
+        assert_eq!(steps, 4, "two chunks of events, one of no targets, one of no contacts");
         assert_eq!(store.dump().len(), limits::SWEEP / 2 + 5);
     }
 }

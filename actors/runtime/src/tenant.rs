@@ -1,18 +1,22 @@
 //! The actor of a tenant: it alone writes the tenant's settings, channels, sequences and holds, one at a time, and
 //! keeps the scope that everything else reads.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use followupd_domain::{Shard, Span, TenantNo};
+use followupd_domain::{EnrollmentId, Shard, Span, TenantNo};
+use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::Error;
+use crate::command;
+use crate::enrollment::Ask;
 use crate::limits;
 use crate::loaded::{self, Loaded, TenantHandle};
 use crate::node::Node;
 use crate::settings::{self, Put, PutAnswer};
 use crate::shard::ShardMsg;
-use crate::sweep::Sweep;
+use crate::sweep::{Sweep, Swept};
 
 /// What a tenant can be told.
 pub(crate) enum TenantMsg {
@@ -58,7 +62,10 @@ impl Actor for TenantActor {
         let tenant = &state.arguments;
         match message {
             TenantMsg::Put(put, reply) => {
-                let answer = settings::put(&tenant.node, &tenant.current(), *put).await;
+                let current = tenant.current();
+                // What a caller wrote is compiled here: were that to panic, nobody else is to notice.
+                let put = AssertUnwindSafe(settings::put(&tenant.node, &current, *put)).catch_unwind().await;
+                let answer = put.unwrap_or_else(|_| Err(Error::Unavailable("the put failed".to_owned())));
                 tenant.read_again().await;
                 // The caller may have gone; what was put stays.
                 let _ = reply.send(answer);
@@ -70,12 +77,13 @@ impl Actor for TenantActor {
                 let _ = reply.send(());
             }
             TenantMsg::Sweep => {
-                let (store, now) = (&*tenant.node.store, tenant.node.now());
-                let swept = state.sweep.go_on(store, tenant.shard, tenant.no, now).await;
-                let done = swept.unwrap_or_else(|error| {
+                let (node, loaded) = (&tenant.node, tenant.current());
+                let swept = state.sweep.go_on(&*node.store, tenant.shard, &loaded.scope, node.now()).await;
+                let Swept { done, old } = swept.unwrap_or_else(|error| {
                     tracing::warn!(tenant = tenant.no.0, %error, "a sweep is put off");
-                    true
+                    Swept { done: true, old: Vec::new() }
                 });
+                tokio::spawn(expire(Arc::clone(node), tenant.shard, tenant.no, old));
                 sweep_after(&myself, if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP });
             }
         }
@@ -93,6 +101,15 @@ fn sweep_after(myself: &ActorRef<TenantMsg>, pause: Span) {
     let pause = std::time::Duration::from_millis(pause.0.unsigned_abs());
     // It ends by itself when the tenant has stopped.
     drop(myself.send_after(pause, || TenantMsg::Sweep));
+}
+
+/// Ends the enrollments among these that have lived too long and that no wake would end.
+async fn expire(node: Arc<Node>, shard: Shard, tenant: TenantNo, old: Vec<EnrollmentId>) {
+    for id in old {
+        if let Err(error) = command::ask(&node, shard, tenant, id, Ask::Expire).await {
+            tracing::warn!(enrollment = %id, %error, "an enrollment that has lived too long is not ended yet");
+        }
+    }
 }
 
 impl TenantArguments {

@@ -2,32 +2,37 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use followupd_channel::{Answer, Call, Transport};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
-use followupd_domain::enrollment::{ExitReason, State};
+use followupd_domain::decision::{Decision, Source};
+use followupd_domain::enrollment::{Enrollment, ExitReason, State};
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::sequence::{Draft, DraftStep};
-use followupd_domain::{Moment, Span};
+use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_runtime::{
     Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, Env, EventAnswer, EventCall,
     TenantSettings,
 };
-use followupd_store::memory::Memory;
+use followupd_store::memory::{Hooks, Memory, Point, Reaction};
+use followupd_store::{Class, Commit};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
     started: tokio::time::Instant,
     drawn: AtomicI64,
+    /// Whoever asks for the time next panics.
+    broken: AtomicBool,
 }
 
 const START: i64 = 1_795_435_200_000;
 
 impl Env for VirtualEnv {
     fn wall(&self) -> Moment {
+        assert!(!self.broken.swap(false, Ordering::SeqCst), "the clock was broken by a test");
         Moment(START) + self.steady()
     }
     fn steady(&self) -> Span {
@@ -45,7 +50,7 @@ struct Kept {
 }
 
 impl Transport for Kept {
-    fn call(&self, call: Call) -> BoxFuture<'_, Answer> {
+    fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
             self.calls.lock().unwrap().push(call);
             if self.slow {
@@ -56,10 +61,35 @@ impl Transport for Kept {
     }
 }
 
+/// What a commit meets at a point.
+type Fault = Box<dyn Fn(Point, &Commit) -> Reaction + Send + Sync>;
+
+/// Faults that a test sets while it runs.
+#[derive(Default)]
+struct Faults(Mutex<Option<Fault>>);
+
+impl Faults {
+    fn set(&self, fault: impl Fn(Point, &Commit) -> Reaction + Send + Sync + 'static) {
+        *self.0.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    fn clear(&self) {
+        *self.0.lock().unwrap() = None;
+    }
+}
+
+impl Hooks for Faults {
+    fn at(&self, point: Point, commit: &Commit) -> Reaction {
+        self.0.lock().unwrap().as_ref().map_or(Reaction::Go, |fault| fault(point, commit))
+    }
+}
+
 struct World {
     engine: Engine,
+    env: Arc<VirtualEnv>,
     kept: Arc<Kept>,
     store: Memory,
+    faults: Arc<Faults>,
 }
 
 fn draft() -> Draft {
@@ -74,10 +104,13 @@ fn draft() -> Draft {
 }
 
 async fn world(slow: bool, channel: ChannelSettings) -> World {
-    let (store, kept) = (Memory::default(), Arc::new(Kept { slow, ..Kept::default() }));
-    let env = Arc::new(VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicI64::new(1) });
-    let transport: Arc<dyn Transport> = kept.clone();
-    let engine = Engine::start(Config::default(), Arc::new(store.clone()), env, transport).await.unwrap();
+    let faults = Arc::new(Faults::default());
+    let hooks: Arc<dyn Hooks> = faults.clone();
+    let (store, kept) = (Memory::new(hooks), Arc::new(Kept { slow, ..Kept::default() }));
+    let (started, drawn) = (tokio::time::Instant::now(), AtomicI64::new(1));
+    let env = Arc::new(VirtualEnv { started, drawn, broken: AtomicBool::new(false) });
+    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Env>) = (kept.clone(), env.clone());
+    let engine = Engine::start(Config::default(), Arc::new(store.clone()), clock, transport).await.unwrap();
     let caller = Caller::default();
     let tenant = TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };
     engine.put_tenant(&caller, "acme", tenant).await.unwrap();
@@ -85,7 +118,7 @@ async fn world(slow: bool, channel: ChannelSettings) -> World {
     engine.put_channel(&caller, "acme", "mail", channel).await.unwrap();
     engine.put_sequence(&caller, "acme", "welcome", draft()).await.unwrap();
     engine.publish(&caller, "acme", "welcome").await.unwrap();
-    World { engine, kept, store }
+    World { engine, env, kept, store, faults }
 }
 
 impl World {
@@ -98,7 +131,26 @@ impl World {
         self.engine.enroll(&Caller::default(), "acme", "welcome", requests.collect()).await.unwrap()
     }
 
+    async fn one(&self, contact: &str) -> EnrollmentId {
+        match self.enroll([contact.to_owned()].into_iter()).await.remove(0) {
+            EnrollAnswer::Enrolled { id, .. } => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn enrollment(&self, id: EnrollmentId) -> Enrollment {
+        self.engine.get("acme", id).await.unwrap().enrollment
+    }
+
     async fn reply(&self, contact: &str, id: &str) -> EventAnswer {
+        self.events(vec![self.message(contact, id)]).await.unwrap().remove(0)
+    }
+
+    async fn events(&self, calls: Vec<EventCall>) -> Result<Vec<EventAnswer>, followupd_runtime::Error> {
+        self.engine.event(&Caller::default(), "acme", calls).await
+    }
+
+    fn message(&self, contact: &str, id: &str) -> EventCall {
         let event = Event {
             key: EventKey { source: "inbox".into(), id: id.into() },
             kind: EventKind::MessageReceived,
@@ -109,8 +161,7 @@ impl World {
             text: "yes".into(),
             automatic: false,
         };
-        let call = EventCall { event, profile: Profile::default() };
-        self.engine.event(&Caller::default(), "acme", vec![call]).await.unwrap().remove(0)
+        EventCall { event, profile: Profile::default() }
     }
 
     fn now(&self) -> Moment {
@@ -196,4 +247,133 @@ async fn a_rate_paces_a_thousand_due_at_once() {
     assert!((480..=502).contains(&first), "{first}");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(world.called().len(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_about_one_contact_is_taken_in_in_its_order() {
+    let world = world(false, ChannelSettings::default()).await;
+    world.one("ana").await;
+    hours(1).await;
+    let calls = (0..200).map(|n| world.message("ana", &n.to_string())).collect();
+    let answers = world.events(calls).await.unwrap();
+    let ended =
+        |answer: &EventAnswer| matches!(answer, EventAnswer::Accepted { exited, .. } if !exited.is_empty());
+    assert!(ended(&answers[0]) && !answers[1..].iter().any(ended), "the first of them ends it");
+    let answers = world.enroll((0..200).map(|_| "bo".to_owned())).await;
+    let known = |answer: &EnrollAnswer| matches!(answer, EnrollAnswer::AlreadyEnrolled { .. });
+    assert!(!known(&answers[0]) && answers[1..].iter().all(known));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_enrolled_of_a_batch_that_failed_leaves_on_time() {
+    let world = world(false, ChannelSettings::default()).await;
+    // Its lane has read all there is, so it learns of new rows by being told only.
+    world.one("ana").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let enrolls = AtomicI64::new(0);
+    world.faults.set(move |point, commit| match (point, commit.class) {
+        (Point::Submitted, Class::Enroll) if enrolls.fetch_add(1, Ordering::Relaxed) % 2 == 1 => {
+            Reaction::Refuse
+        }
+        _ => Reaction::Go,
+    });
+    let requests = (0..10).map(|n| Request {
+        contact: format!("c{n}"),
+        profile: Profile { email: Some(format!("c{n}@mail.example")), ..Profile::default() },
+        ..Request::default()
+    });
+    let failed = world.engine.enroll(&Caller::default(), "acme", "welcome", requests.collect()).await;
+    assert!(failed.is_err());
+    world.faults.clear();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.called().len(), 1 + 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_says_what_is_new_of_its_contact() {
+    let world = world(false, ChannelSettings::default()).await;
+    world.one("ana").await;
+    hours(1).await;
+    let mut call = world.message("ana", "moved");
+    call.event.kind = EventKind::Custom("contact_moved".into());
+    call.profile.email = Some("new@mail.example".into());
+    world.events(vec![call]).await.unwrap();
+    hours(2).await;
+    let addresses: Vec<String> =
+        world.kept.calls.lock().unwrap().iter().map(|call| call.address.clone()).collect();
+    assert_eq!(addresses, ["ana@mail.example", "new@mail.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_enrolled_stands_in_the_history() {
+    let world = world(false, ChannelSettings::default()).await;
+    let request = Request { contact: "ana".into(), source: Source::Manual, ..Request::default() };
+    let caller = Caller { by: "zoe".into(), ..Caller::default() };
+    let answers = world.engine.enroll(&caller, "acme", "welcome", vec![request]).await.unwrap();
+    let EnrollAnswer::Enrolled { id, .. } = &answers[0] else { panic!("{answers:?}") };
+    let history = world.engine.get("acme", *id).await.unwrap().history;
+    let Decision::Enrolled(beginning) = &history[0].decision else { panic!("{history:?}") };
+    assert_eq!((beginning.source, beginning.by.as_str()), (Source::Manual, "zoe"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_after_the_end_is_credited_to_the_last_send() {
+    let world = world(false, ChannelSettings::default()).await;
+    let id = world.one("ana").await;
+    hours(40).await;
+    assert_eq!(world.enrollment(id).await.state, State::Completed);
+    world.reply("ana", "late").await;
+    let sends = world.enrollment(id).await.sends;
+    assert_eq!(sends.iter().map(|send| send.status.word()).collect::<Vec<_>>(), ["sent", "sent", "replied"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_enrollment_expires_all_the_same() {
+    let world = world(false, ChannelSettings::default()).await;
+    let id = world.one("ana").await;
+    hours(1).await;
+    world.engine.command(&Caller::default(), "acme", id, Command::Pause).await.unwrap();
+    hours(89 * 24).await;
+    assert!(!world.enrollment(id).await.state.is_over());
+    hours(30).await;
+    assert_eq!(world.enrollment(id).await.state, State::Exited(ExitReason::Expired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_waits_for_the_store_as_long_as_that_takes() {
+    let world = world(true, ChannelSettings { gap: "1 minute".into(), ..ChannelSettings::default() }).await;
+    let id = world.one("ana").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.faults.set(|_, _| Reaction::Refuse);
+    hours(1).await;
+    assert_eq!(world.enrollment(id).await.sends[0].status.word(), "uncertain");
+    world.faults.clear();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.enrollment(id).await.sends[0].status.word(), "sent");
+    hours(40).await;
+    assert_eq!(world.called().len(), 3, "its lane goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_fails_starts_anew() {
+    let world = world(false, ChannelSettings::default()).await;
+    world.one("ana").await;
+    // Everything sleeps; the shard's own timer is the next to ask for the time.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.env.broken.store(true, Ordering::SeqCst);
+    hours(3).await;
+    assert!(!world.env.broken.load(Ordering::SeqCst), "somebody has asked for the time");
+    assert_eq!(world.called().len(), 2);
+    let EventAnswer::Accepted { exited, .. } = world.reply("ana", "1").await else { panic!("refused") };
+    assert_eq!(exited.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_fails_leaves_its_tenant_at_work() {
+    let world = world(false, ChannelSettings::default()).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.env.broken.store(true, Ordering::SeqCst);
+    let settings = || TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };
+    assert!(world.engine.put_tenant(&Caller::default(), "acme", settings()).await.is_err());
+    assert!(world.engine.put_tenant(&Caller::default(), "acme", settings()).await.is_ok());
 }

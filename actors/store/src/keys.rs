@@ -172,7 +172,13 @@ impl Key {
     /// A contact.
     #[must_use]
     pub fn contact(shard: Shard, tenant: TenantNo, contact: &str) -> Key {
-        Key::start(Table::Contact, shard).u32(tenant.0).bytes(contact.as_bytes())
+        Key::contacts(shard, tenant).bytes(contact.as_bytes())
+    }
+
+    /// Begins the contacts of a tenant.
+    #[must_use]
+    pub fn contacts(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Contact, shard).u32(tenant.0)
     }
 
     /// A target.
@@ -279,13 +285,18 @@ impl Key {
         Key::lane(shard, lane).bytes(&queue.to_bytes())
     }
 
+    /// Begins the wakes of a queue that are due at a moment; those due later come behind it.
+    #[must_use]
+    pub fn due(shard: Shard, lane: Lane, queue: &Queue, at: Moment) -> Key {
+        // Moments are positive in practice; the flipped sign bit keeps the order for all of them.
+        Key::queue(shard, lane, queue).bytes(&(at.0 as u64 ^ (1 << 63)).to_be_bytes())
+    }
+
     /// A wake.
     #[must_use]
     pub fn wake(row: &WakeRow) -> Key {
         let bytes = row.enrollment.as_bytes();
-        Key::queue(row.enrollment.shard(), row.lane, &row.queue)
-            // Moments are positive in practice; the flipped sign bit keeps the order for all of them.
-            .bytes(&(row.due_at.0 as u64 ^ (1 << 63)).to_be_bytes())
+        Key::due(row.enrollment.shard(), row.lane, &row.queue, row.due_at)
             .bytes(&bytes[..6])
             .bytes(&bytes[8..])
     }

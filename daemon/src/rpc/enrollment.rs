@@ -26,8 +26,8 @@ impl v1::EnrollmentService for Enrollments {
         let request = request.to_owned_message();
         let wish = request.enroll.into_option().unwrap_or_default();
         let answered = async {
-            let wish =
-                take::enroll(wish, take::source(request.source), &caller.by).map_err(Error::Invalid)?;
+            let source = take::source(request.source)?;
+            let wish = take::enroll(wish, source, &caller.by).map_err(Error::Invalid)?;
             let mut answers =
                 self.0.engine.enroll(&caller, &request.tenant, &request.sequence, vec![wish]).await?;
             match answers.pop() {
@@ -51,9 +51,12 @@ impl v1::EnrollmentService for Enrollments {
     ) -> ServiceResult<v1::EnrollBatchResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
         let request = request.to_owned_message();
-        let into =
-            Into { tenant: request.tenant, sequence: request.sequence, source: take::source(request.source) };
-        let results = self.0.enrolls(&caller, &into, request.enrolls).instrument(span).await;
+        let answered = async {
+            let source = take::source(request.source)?;
+            let into = Into { tenant: request.tenant, sequence: request.sequence, source };
+            self.0.enrolls(&caller, &into, request.enrolls).await
+        };
+        let results = answered.instrument(span).await;
         let results = results.map_err(|error| refusal::of(&error, "", caller.trace))?;
         Response::ok(v1::EnrollBatchResponse { results, ..Default::default() })
     }
@@ -209,9 +212,13 @@ fn named(
     into: &mut Option<Into>,
     request: v1::EnrollStreamRequest,
 ) -> Result<(Into, Vec<v1::Enroll>), Ended> {
-    let first =
-        || Into { tenant: String::new(), sequence: String::new(), source: take::source(request.source) };
-    let into = into.get_or_insert_with(first);
+    let into = match into {
+        Some(into) => into,
+        None => {
+            let source = take::source(request.source)?;
+            into.insert(Into { tenant: String::new(), sequence: String::new(), source })
+        }
+    };
     stream::keep("tenant", &mut into.tenant, &request.tenant)?;
     stream::keep("sequence", &mut into.sequence, &request.sequence)?;
     Ok((into.clone(), request.enrolls))
@@ -238,7 +245,11 @@ impl Service {
     ) -> Result<(v1::Enrollment, Vec<v1::TimelineEntry>), Error> {
         let id = take::enrollment_id(id)?;
         let timeline = self.engine.get(tenant, id).await?;
-        let show = show::Show { engine: &self.engine, names: self.engine.names(tenant).await? };
+        let show = show::Show {
+            engine: &self.engine,
+            names: self.engine.names(tenant).await?,
+            now: self.env.wall(),
+        };
         let entries = timeline.history.iter().map(|entry| timeline::entry(&show, entry)).collect();
         Ok((show.enrollment(&timeline.enrollment), entries))
     }
@@ -254,7 +265,11 @@ impl Service {
         let changed = async {
             let id = take::enrollment_id(id)?;
             let changed = self.engine.command(&caller, tenant, id, command).await?;
-            let show = show::Show { engine: &self.engine, names: self.engine.names(tenant).await? };
+            let show = show::Show {
+                engine: &self.engine,
+                names: self.engine.names(tenant).await?,
+                now: self.env.wall(),
+            };
             Ok(v1::Change {
                 enrollment: show.enrollment(&changed.enrollment).into(),
                 changed: changed.changed,

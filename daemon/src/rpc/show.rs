@@ -51,6 +51,8 @@ pub(super) struct Show<'a> {
     pub(super) engine: &'a Engine,
     /// What numbers stand for.
     pub(super) names: Names,
+    /// When it is shown.
+    pub(super) now: Moment,
 }
 
 impl Show<'_> {
@@ -104,9 +106,11 @@ impl Show<'_> {
     }
 
     fn record(&self, state: &Enrollment, send: &Send) -> v1::SendRecord {
+        let pending = send.status == SendStatus::Pending && send.step == state.step;
+        let status = if pending && state.is_scheduled(self.now) { "scheduled" } else { send.status.word() };
         v1::SendRecord {
             step: u32::from(send.step.0),
-            status: send.status.word().to_owned(),
+            status: status.to_owned(),
             reason: why(send.status).to_owned(),
             channel: self.channel(send.channel),
             at: moment(send.at),

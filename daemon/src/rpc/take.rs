@@ -58,10 +58,11 @@ pub(super) fn enrollment_id(text: &str) -> Result<EnrollmentId, Error> {
 }
 
 /// What enrolls.
-pub(super) fn source(given: buffa::EnumValue<v1::Source>) -> Source {
+pub(super) fn source(given: buffa::EnumValue<v1::Source>) -> Result<Source, Error> {
     match given.as_known() {
-        Some(v1::Source::Manual) => Source::Manual,
-        Some(v1::Source::Unspecified | v1::Source::Api) | None => Source::Api,
+        Some(v1::Source::Manual) => Ok(Source::Manual),
+        Some(v1::Source::Unspecified | v1::Source::Api) => Ok(Source::Api),
+        None => Err(invalid("source", "is none this version knows: SOURCE_API or SOURCE_MANUAL")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use followupd_channel::Call;
+use followupd_channel::{Call, Slot};
 use followupd_domain::channel::Channel;
 use followupd_domain::decide::outcome::{self, Outcome};
 use followupd_domain::decide::wake;
@@ -11,12 +11,12 @@ use followupd_domain::enrollment::OpenSend;
 use followupd_domain::gate::{self, View};
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::ledger::{Charge, Limits};
-use followupd_domain::{Moment, render, sequence};
+use followupd_domain::{ChannelNo, Moment, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
 use super::{Live, class_of};
 use crate::api::Error;
-use crate::call::{self, Began};
+use crate::call::{self, Began, Ready};
 use crate::limits;
 use crate::pacer::{self, Returned};
 use crate::plant::{Bug, Planted};
@@ -33,6 +33,25 @@ enum Step {
 impl Live {
     /// Handles a fired wake; says what becomes of the permit.
     pub(super) async fn wake(&mut self, row: &WakeRow) -> Returned {
+        if row.lane.channel != ChannelNo::CONTROL {
+            self.ready = self.get_ready().await;
+            if self.ready.is_none() {
+                return Returned::Later(limits::RETRY_STORE);
+            }
+        }
+        let returned = self.look(row).await;
+        self.ready = None;
+        returned
+    }
+
+    /// Waits a bounded time for what a call needs; `None` where there is none to have, or the node drains.
+    async fn get_ready(&self) -> Option<Ready> {
+        let node = &self.activation.node;
+        let slot = tokio::time::timeout(limits::SLOT, node.transport.slot()).await.ok()?;
+        Some(Ready { slot, under_way: node.send_begins()? })
+    }
+
+    async fn look(&mut self, row: &WakeRow) -> Returned {
         let mut first = None;
         for _ in 0..limits::LOOKS {
             let step = match self.facts().await {
@@ -109,6 +128,9 @@ impl Live {
         let Some(step) = facts.version.step(facts.enrollment().step) else {
             return Ok(Step::Return(Returned::Gone));
         };
+        let Some(ready) = self.ready.take() else {
+            return Ok(Step::Return(Returned::Later(limits::RETRY_STORE)));
+        };
         self.activation.node.planted.render(&facts.enrollment().contact);
         let message = match render::render(&view, step) {
             Ok(message) => message,
@@ -121,9 +143,7 @@ impl Live {
         let intent = wake::intend(&view, channel, charge, not_after);
         let trace = self.trace_of(facts);
         let call = self.to_call(facts, channel, address, message, trace, now);
-        if self.activation.node.planted.is(Bug::CallBeforeCommit) {
-            call::begin(&self.activation.node, self.activation.tenant.no, call.clone(), not_after);
-        }
+        self.begin_too_early(&call, not_after);
         let node = Arc::clone(&self.activation.node);
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
@@ -137,8 +157,11 @@ impl Live {
             })
             .await;
         match committed {
-            Ok(Some(_)) => Ok(self.begin(call, not_after)),
-            Ok(None) => Ok(Step::Again),
+            Ok(Some(_)) => Ok(self.begin(call, ready, not_after)),
+            Ok(None) => {
+                self.ready = Some(ready);
+                Ok(Step::Again)
+            }
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
             Err(error) => Err(error),
         }
@@ -152,13 +175,24 @@ impl Live {
         gate::begins_until(view, step)
     }
 
+    /// Where that bug is planted, the call begins before its intent is durable.
+    fn begin_too_early(&self, call: &Call, not_after: Moment) {
+        let node = &self.activation.node;
+        if node.planted.is(Bug::CallBeforeCommit)
+            && let Some(under_way) = node.send_begins()
+        {
+            let ready = Ready { slot: Slot::default(), under_way };
+            call::begin(node, self.activation.tenant.no, call.clone(), ready, not_after);
+        }
+    }
+
     /// The intent is durable: the call begins here, before anything else is handled.
-    fn begin(&mut self, call: Call, not_after: Moment) -> Step {
+    fn begin(&mut self, call: Call, ready: Ready, not_after: Moment) -> Step {
         let (node, send) = (&self.activation.node, call.send);
         let began = if node.planted.is(Bug::CallBeforeCommit) {
             Began::default()
         } else {
-            call::begin(node, self.activation.tenant.no, call, not_after)
+            call::begin(node, self.activation.tenant.no, call, ready, not_after)
         };
         self.calling = Some((send, began));
         Step::Return(Returned::Called)
@@ -176,7 +210,10 @@ impl Live {
                 Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
             }
             wake::Doubt::CallAgain => Ok(match self.call_again(facts, &view, open) {
-                Some((call, not_after)) => self.begin(call, not_after),
+                Some((call, not_after)) => match self.ready.take() {
+                    Some(ready) => self.begin(call, ready, not_after),
+                    None => Step::Return(Returned::Later(limits::RETRY_STORE)),
+                },
                 None => {
                     let decisions = outcome::outcome(&view, open.send, &Outcome::Uncertain, 0);
                     let settled = self.settle(facts, &decisions, open, None, now, TraceId::default()).await?;
@@ -192,6 +229,7 @@ impl Live {
         let step = facts.version.step(open.send.step)?;
         let message = render::render(view, step).ok()?;
         let call = self.to_call(facts, channel, address, message, self.trace_of(facts), view.now);
+        let call = Call { again: true, ..call };
         Some((call, self.not_after(view, step)))
     }
 
@@ -216,6 +254,7 @@ impl Live {
             message,
             trace,
             at,
+            again: facts.enrollment().attempts > 0,
         }
     }
 

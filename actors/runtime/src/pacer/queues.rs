@@ -31,7 +31,8 @@ struct Window {
     end: Option<Place>,
     /// Whether a scan has reached the end of the queue, and nothing was let go since.
     whole: bool,
-    /// Rows its sequence was given since the lane started.
+    /// What its sequence has had: rows since the lane started, and what the others had whenever it came back in line
+    /// ([`Queues::line_up`]).
     served: u64,
     hours: Hours,
 }
@@ -71,11 +72,14 @@ impl Queues {
     }
 
     fn window(&mut self, queue: Queue) -> &mut Window {
+        // All queues of a sequence have had the same.
+        let same = self.queues.iter().find(|(known, _)| known.sequence == queue.sequence);
+        let served = same.map_or(0, |(_, window)| window.served);
         self.queues.entry(queue).or_insert_with(|| Window {
             rows: BTreeSet::new(),
             end: None,
             whole: false,
-            served: 0,
+            served,
             hours: Hours::Unknown,
         })
     }
@@ -83,6 +87,7 @@ impl Queues {
     /// A row was written, or came back.
     pub(super) fn insert(&mut self, row: WakeRow) {
         let place = (row.due_at, row.enrollment);
+        self.line_up(row.queue);
         let window = self.window(row.queue);
         if window.whole || window.end.is_some_and(|end| place <= end) {
             window.rows.insert(place);
@@ -91,6 +96,23 @@ impl Queues {
             window.rows.pop_last();
             window.end = window.rows.last().copied();
             window.whole = false;
+        }
+    }
+
+    /// A sequence that had nothing in line has had as much as the one in line that has had least: having been
+    /// idle gives it no claim on all that comes next.
+    fn line_up(&mut self, queue: Queue) {
+        if self.queues.get(&queue).is_some_and(|window| !window.rows.is_empty()) {
+            return;
+        }
+        let in_line = || self.queues.iter().filter(|(_, window)| !window.rows.is_empty());
+        if in_line().any(|(known, _)| known.sequence == queue.sequence) {
+            return;
+        }
+        let least = in_line().map(|(_, window)| window.served).min().unwrap_or_default();
+        self.window(queue);
+        for (_, window) in self.queues.iter_mut().filter(|(known, _)| known.sequence == queue.sequence) {
+            window.served = window.served.max(least);
         }
     }
 
@@ -121,6 +143,7 @@ impl Queues {
         waiting: impl Fn(EnrollmentId) -> bool,
     ) -> Result<(), Error> {
         let (shard, lane) = (self.shard, self.lane);
+        let mut refilled = Vec::new();
         for (queue, window) in &mut self.queues {
             let used_up = window.rows.iter().all(|(_, enrollment)| waiting(*enrollment));
             if window.whole || !used_up || !window.is_open(queue, lane, loaded, now) {
@@ -137,7 +160,14 @@ impl Queues {
             let rows = store.scan(scan).await?;
             window.whole = rows.len() < limits::WINDOW;
             let places = rows.iter().filter_map(|(key, _)| key.to_wake());
-            window.rows.extend(places.map(|row| (row.due_at, row.enrollment)));
+            refilled.push((*queue, places.map(|row| (row.due_at, row.enrollment)).collect::<Vec<Place>>()));
+        }
+        for (queue, places) in refilled {
+            if !places.is_empty() {
+                self.line_up(queue);
+            }
+            let window = self.window(queue);
+            window.rows.extend(places);
             window.end = window.rows.last().copied().or(window.end);
         }
         Ok(())
