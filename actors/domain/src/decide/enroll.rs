@@ -85,6 +85,17 @@ pub enum Refusal {
     /// The contact is in as many cadences as a contact can be.
     #[error("the contact is in {} enrollments already, the most there may be", limits::ENROLLMENTS_A_CONTACT)]
     TooMany,
+    /// The attributes would be more than are kept of one contact or target.
+    #[error(
+        "the {whose} would have attributes of {bytes} bytes with those known already: at most {} are kept",
+        limits::ATTRIBUTE_BYTES
+    )]
+    AttributesTooLarge {
+        /// Whose they are: `contact` or `target`.
+        whose: &'static str,
+        /// How many bytes there would be.
+        bytes: usize,
+    },
 }
 
 fn when(at: Option<Moment>) -> String {
@@ -114,6 +125,7 @@ impl Refusal {
             Refusal::Suppressed => "suppressed",
             Refusal::NoChannel => "no_channel",
             Refusal::TooMany => "too_many_enrollments",
+            Refusal::AttributesTooLarge { .. } => "attributes_too_large",
         }
     }
 }
@@ -166,7 +178,7 @@ pub fn enroll(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<
         return Ok(Enrolling::Already(existing));
     }
     let mut contact = facts.contact.clone();
-    know(&mut contact, &request.profile);
+    know(&mut contact, &request.profile)?;
     contact.enrollments.push(Membership {
         enrollment: id,
         sequence: facts.sequence,
@@ -177,13 +189,16 @@ pub fn enroll(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<
     if contact.enrollments.len() > limits::ENROLLMENTS_A_CONTACT {
         return Err(Refusal::TooMany);
     }
-    let target = request.target.as_ref().map(|_| {
-        let mut target = facts.target.cloned().unwrap_or_default();
-        target.attributes.extend(request.target_attributes.clone());
-        target.enrollments.push(id);
-        target
-    });
+    let target = request.target.as_ref().map(|_| indexed(request, facts, id)).transpose()?;
     begin(request, facts, id, contact, target)
+}
+
+/// The target as it is with the new enrollment.
+fn indexed(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<Target, Refusal> {
+    let mut target = facts.target.cloned().unwrap_or_default();
+    merge(&mut target.attributes, &request.target_attributes, "target")?;
+    target.enrollments.push(id);
+    Ok(target)
 }
 
 /// Checks that a wish is about what its sequence is about. One about contacts needs no target.
@@ -229,7 +244,12 @@ fn admitted(request: &Request, facts: &Facts<'_>) -> Result<Option<EnrollmentId>
     }
 }
 
-fn know(contact: &mut Contact, profile: &Profile) {
+/// Takes in what is said about a contact: what is given replaces what was known, what is not stays.
+///
+/// # Errors
+/// [`Refusal::AttributesTooLarge`]; the contact is then unchanged.
+pub fn know(contact: &mut Contact, profile: &Profile) -> Result<(), Refusal> {
+    merge(&mut contact.attributes, &profile.attributes, "contact")?;
     let replace = |known: &mut Option<String>, given: &Option<String>| {
         if given.is_some() {
             known.clone_from(given);
@@ -239,7 +259,26 @@ fn know(contact: &mut Contact, profile: &Profile) {
     replace(&mut contact.email, &profile.email);
     replace(&mut contact.phone, &profile.phone);
     contact.zone = profile.zone.or(contact.zone);
-    contact.attributes.extend(profile.attributes.clone());
+    Ok(())
+}
+
+/// Merges attributes within their bound. Ones that are beyond it already may change as long as they do not grow.
+fn merge(
+    known: &mut BTreeMap<String, String>,
+    given: &BTreeMap<String, String>,
+    whose: &'static str,
+) -> Result<(), Refusal> {
+    let size = |all: &BTreeMap<String, String>| -> usize {
+        all.iter().map(|(name, value)| name.len() + value.len()).sum()
+    };
+    let mut merged = known.clone();
+    merged.extend(given.clone());
+    let bytes = size(&merged);
+    if bytes > limits::ATTRIBUTE_BYTES && bytes > size(known) {
+        return Err(Refusal::AttributesTooLarge { whose, bytes });
+    }
+    *known = merged;
+    Ok(())
 }
 
 fn begin(

@@ -3,7 +3,7 @@
 use super::other_charge;
 use crate::channel::Kind;
 use crate::contact::{Contact, Ended, Membership};
-use crate::decide::enroll::{Enrolling, Facts, New, Profile, Refusal, Request, enroll};
+use crate::decide::enroll::{Enrolling, Facts, New, Profile, Refusal, Request, enroll, know};
 use crate::decide::samples::{NOON, Sample, channel, draft, request, scope};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, State};
@@ -144,6 +144,7 @@ fn every_refusal_has_a_word_of_its_own() {
         Refusal::Suppressed,
         Refusal::NoChannel,
         Refusal::TooMany,
+        Refusal::AttributesTooLarge { whose: "contact", bytes: 20_000 },
     ];
     let words: std::collections::BTreeSet<&str> = all.iter().map(|refusal| refusal.word()).collect();
     assert_eq!(words.len(), all.len());
@@ -264,6 +265,40 @@ fn what_is_given_of_a_contact_replaces_and_what_is_not_stays() {
     assert_eq!(known.email, text("new@mail.example"));
     assert_eq!(known.attributes["plan"], "silver");
     assert_eq!(known.attributes["town"], "Ulm");
+}
+
+#[test]
+fn attributes_are_bounded_as_they_are_together() {
+    let of = |name: &str, bytes: usize| [(name.to_owned(), "x".repeat(bytes - name.len()))].into();
+    let most = limits::ATTRIBUTE_BYTES;
+    let mut desk = Desk::new();
+    desk.contact.attributes = of("a", most - 10);
+    desk.request.profile.attributes = of("b", 10);
+    assert_eq!(desk.refusal(), None, "the last byte fits");
+    desk.request.profile.attributes = of("b", 11);
+    let refusal = desk.refusal().unwrap();
+    assert_eq!(refusal, Refusal::AttributesTooLarge { whose: "contact", bytes: most + 1 });
+    assert!(refusal.to_string().contains("16385 bytes") && refusal.to_string().contains("at most 16384"));
+    desk.request.profile.attributes = of("a", most);
+    assert_eq!(desk.refusal(), None, "what is replaced does not count");
+    desk.request.profile.attributes.clear();
+    desk.target.attributes = of("a", most);
+    desk.request.target_attributes = of("b", 5);
+    assert_eq!(desk.refusal(), Some(Refusal::AttributesTooLarge { whose: "target", bytes: most + 5 }));
+}
+
+#[test]
+fn a_profile_too_large_leaves_the_contact_as_it_was() {
+    let mut contact = Contact { name: Some("Ana".into()), ..Contact::default() };
+    let before = contact.clone();
+    let large = [("a".to_owned(), "x".repeat(limits::ATTRIBUTE_BYTES))].into();
+    let profile = Profile { name: Some("Anna".into()), attributes: large, ..Profile::default() };
+    assert!(know(&mut contact, &profile).is_err());
+    assert_eq!(contact, before);
+    // One that has more than may be, from before there was a bound, can still be told what does not add to it.
+    contact.attributes = profile.attributes.clone();
+    assert_eq!(know(&mut contact, &profile), Ok(()));
+    assert_eq!(contact.name.as_deref(), Some("Anna"));
 }
 
 #[test]
