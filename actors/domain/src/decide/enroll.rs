@@ -85,6 +85,9 @@ pub enum Refusal {
     /// The contact is in as many cadences as a contact can be.
     #[error("the contact is in {} enrollments already, the most there may be", limits::ENROLLMENTS_A_CONTACT)]
     TooMany,
+    /// As many are enrolled about the target as can be.
+    #[error("the target has {} enrollments already, the most there may be", limits::ENROLLMENTS_A_TARGET)]
+    TargetFull,
     /// The attributes would be more than are kept of one contact or target.
     #[error(
         "the {whose} would have attributes of {bytes} bytes with those known already: at most {} are kept",
@@ -125,6 +128,7 @@ impl Refusal {
             Refusal::Suppressed => "suppressed",
             Refusal::NoChannel => "no_channel",
             Refusal::TooMany => "too_many_enrollments",
+            Refusal::TargetFull => "target_full",
             Refusal::AttributesTooLarge { .. } => "attributes_too_large",
         }
     }
@@ -196,6 +200,9 @@ pub fn enroll(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<
 /// The target as it is with the new enrollment.
 fn indexed(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<Target, Refusal> {
     let mut target = facts.target.cloned().unwrap_or_default();
+    if target.enrollments.len() >= limits::ENROLLMENTS_A_TARGET {
+        return Err(Refusal::TargetFull);
+    }
     merge(&mut target.attributes, &request.target_attributes, "target")?;
     target.enrollments.push(id);
     Ok(target)

@@ -132,6 +132,17 @@ fn a_contact_in_too_many_cadences_is_refused_unless_ended_ones_make_room() {
 }
 
 #[test]
+fn a_target_of_too_many_enrollments_takes_no_more_until_one_ends() {
+    let mut desk = Desk::new();
+    let id = |n: usize| EnrollmentId::new(Moment(n as i64), Shard(9), 0);
+    desk.target.enrollments = (0..limits::ENROLLMENTS_A_TARGET).map(id).collect();
+    assert_eq!(desk.refusal(), Some(Refusal::TargetFull));
+    desk.target.enrollments.pop();
+    let target = desk.new_one().target.unwrap();
+    assert_eq!(target.enrollments.len(), limits::ENROLLMENTS_A_TARGET);
+}
+
+#[test]
 fn every_refusal_has_a_word_of_its_own() {
     let all = [
         Refusal::TenantOff,
@@ -144,6 +155,7 @@ fn every_refusal_has_a_word_of_its_own() {
         Refusal::Suppressed,
         Refusal::NoChannel,
         Refusal::TooMany,
+        Refusal::TargetFull,
         Refusal::AttributesTooLarge { whose: "contact", bytes: 20_000 },
     ];
     let words: std::collections::BTreeSet<&str> = all.iter().map(|refusal| refusal.word()).collect();
