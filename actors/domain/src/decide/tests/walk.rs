@@ -23,7 +23,7 @@ use crate::gate;
 use crate::ids::{ChannelNo, SequenceNo, StepNo};
 use crate::invariant;
 use crate::lane::{HoldGroup, WakeRow};
-use crate::scope::Scope;
+use crate::scope::{HeldBy, Scope};
 use crate::time::Moment;
 use inputs::{Input, STANDINGS, standing};
 
@@ -98,7 +98,10 @@ impl Walk<'_> {
             Look::Decided(decisions) => self.take(|_| decisions),
             Look::Closed(at) => return Some(at),
             Look::InDoubt(open) => assert_eq!(Some(open), self.sample.enrollment.open),
-            Look::Held(_) => {}
+            Look::Held(by) => {
+                let closed = self.sample.scope.held_by(SequenceNo(1), row.lane.channel).is_some();
+                assert!(closed || by == HeldBy::Quarantine, "held by {by:?} in an open queue: {row:?}");
+            }
             Look::Gone => panic!("its own wake is gone: {:?}", self.sample.enrollment),
         }
         None
