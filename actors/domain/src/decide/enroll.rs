@@ -231,23 +231,27 @@ fn admitted(request: &Request, facts: &Facts<'_>) -> Result<Option<EnrollmentId>
         membership.sequence == facts.sequence
             && (facts.version.unique_per == UniquePer::Contact || membership.target == request.target)
     };
-    let known = || facts.contact.enrollments.iter().filter(same);
-    if let Some(open) = known().find(|membership| membership.ended.is_none()) {
+    if let Some(open) = facts.contact.open_enrollments().find(same) {
         return Ok(Some(open.enrollment));
     }
     if sequence.holds.current.is_some() {
         return Err(Refusal::Paused);
     }
-    let Some(ended) = known().filter_map(|membership| membership.ended).max_by_key(|ended| ended.at) else {
-        return Ok(None);
-    };
-    if known().filter_map(|membership| membership.ended).any(|ended| ended.opted_out) {
+    reenters(request, facts).map(|()| None)
+}
+
+/// Checks the re-entry rule against what ended before.
+fn reenters(request: &Request, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let about = (facts.version.unique_per == UniquePer::Target).then_some(request.target.as_ref());
+    let ends = || facts.contact.ends(facts.sequence, about);
+    let Some(ended) = ends().max_by_key(|ended| ended.at) else { return Ok(()) };
+    if ends().any(|ended| ended.opted_out) {
         return Err(Refusal::OptedOut);
     }
     match facts.version.reentry {
         Reentry::Never => Err(Refusal::Reentry(None)),
         Reentry::After(span) if facts.now < ended.at + span => Err(Refusal::Reentry(Some(ended.at + span))),
-        Reentry::Always | Reentry::After(_) => Ok(None),
+        Reentry::Always | Reentry::After(_) => Ok(()),
     }
 }
 

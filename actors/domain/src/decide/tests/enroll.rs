@@ -231,6 +231,39 @@ fn who_opted_out_never_re_enters_by_itself() {
 }
 
 #[test]
+fn re_entry_is_judged_when_the_row_has_no_room_for_what_ended_any_more() {
+    let refused = |reentry: &str, unique_per: &str, reason: Option<ExitReason>| {
+        let mut desk = Desk::new();
+        desk.draft.reentry = reentry.into();
+        desk.draft.unique_per = unique_per.into();
+        let id = desk.enrolls();
+        desk.ends(id, NOON, reason);
+        for n in 1..=limits::ENROLLMENTS_A_CONTACT {
+            let enrollment = EnrollmentId::new(NOON + Span(n as i64), Shard(9), 0);
+            let (sequence, target) = (SequenceNo(2), None);
+            desk.contact.enrollments.push(Membership { enrollment, sequence, target, ended: None });
+            desk.ends(enrollment, NOON + Span(n as i64), reason);
+        }
+        assert!(
+            desk.contact.enrollments.iter().all(|known| known.enrollment != id),
+            "there is no room for it"
+        );
+        desk.now = NOON + Span::days(20);
+        let same = desk.refusal();
+        desk.request.target = Some(other_charge());
+        (same, desk.refusal())
+    };
+    let never = Some(Refusal::Reentry(None));
+    assert_eq!(refused("never", "target", None), (never, None));
+    assert_eq!(refused("never", "contact", None), (never, never));
+    let later = Some(Refusal::Reentry(Some(NOON + Span::days(30))));
+    assert_eq!(refused("30 days", "target", None), (later, None));
+    assert_eq!(refused("20 days", "target", None), (None, None));
+    let opted_out = Some(Refusal::OptedOut);
+    assert_eq!(refused("always", "target", Some(ExitReason::OptedOut)), (opted_out, None));
+}
+
+#[test]
 fn a_target_that_is_done_with_is_refused_unless_the_rules_say_it_does_not_matter() {
     let refused = |terminal, stay: bool| {
         let mut desk = Desk::new();
