@@ -5,7 +5,6 @@ use crate::decide::{move_wake, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{OpenSend, SendFailure, State};
 use crate::gate::{self, Binding, Verdict, View};
-use crate::ids::ChannelNo;
 use crate::lane::{HoldGroup, WakeRow};
 use crate::ledger::Charge;
 use crate::scope::HeldBy;
@@ -68,7 +67,8 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
 fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool {
     match by {
         HeldBy::Quarantine => row.queue.hold == HoldGroup::Quarantine,
-        HeldBy::Tenant | HeldBy::Sequence => row.lane.channel != ChannelNo::CONTROL,
+        // The lanes of control and of a channel that is gone are never closed.
+        HeldBy::Tenant | HeldBy::Sequence => view.scope.channels.contains_key(&row.lane.channel),
         HeldBy::Channel => view.channel(step).is_some_and(|channel| channel.no == row.lane.channel),
     }
 }

@@ -222,6 +222,16 @@ fn a_wake_in_another_lane_than_the_held_channel_s_moves_there_and_waits() {
 }
 
 #[test]
+fn a_wake_in_the_lane_of_a_channel_that_is_gone_moves_to_a_lane_that_can_be_held() {
+    let mut sample = Sample::enrolled();
+    sample.scope.channels.insert(ChannelNo(2), channel(2, "mail2", Kind::Email));
+    sample.scope.channels.remove(&ChannelNo(1));
+    sample.holds(&ScopeRef::Tenant).hold(NOON, "stop");
+    assert!(matches!(sample.fire()[..], [Decision::Moved { gate: Binding::Hold, .. }]));
+    assert_eq!(sample.look(), Look::Held(HeldBy::Tenant));
+}
+
+#[test]
 fn a_step_is_useless_from_the_exact_end_of_its_span() {
     for (late, decision) in
         [("skip", Decision::Skipped(SkipReason::Late)), ("exit", Decision::Exited(ExitReason::Late))]
