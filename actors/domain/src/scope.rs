@@ -85,9 +85,8 @@ impl Scope {
     ) -> Moment {
         let sequence = self.sequences.get(&sequence).map(|sequence| &sequence.holds);
         let channel = self.channels.get(&channel).map(|channel| &channel.holds);
-        let scopes = [Some(&self.tenant.holds), sequence, channel];
-        let mut holds: Vec<PastHold> =
-            scopes.into_iter().flatten().flat_map(|holds| holds.until(now)).collect();
+        let scopes = [sequence, channel].into_iter().flatten().flat_map(|holds| holds.until(now));
+        let mut holds: Vec<PastHold> = self.tenant.held_until(now).chain(scopes).collect();
         holds.sort_by_key(|hold| hold.since);
         let (mut end, mut counted_to) = (due, from);
         for hold in holds {
@@ -107,6 +106,15 @@ impl Scope {
 mod tests {
     use super::*;
     use crate::holds::{Holds, tests::held};
+
+    #[test]
+    fn a_tenant_that_is_off_pushes_back_as_far_as_it_has_come() {
+        let mut scope = scope(held(&[(10, 20)]), held(&[(985, 992)]));
+        scope.tenant.switch(false, Moment(990));
+        assert_eq!(pushed(&scope, 900, 995), Moment(1_010), "from 985 on without a break");
+        scope.tenant.switch(true, Moment(996));
+        assert_eq!(pushed(&scope, 900, 995), Moment(1_006));
+    }
 
     fn scope(tenant: Holds, sequence: Holds) -> Scope {
         let mut scope = crate::decide::samples::scope();

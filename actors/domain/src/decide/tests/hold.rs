@@ -85,6 +85,15 @@ fn a_pause_during_a_hold_keeps_what_was_left_as_the_hold_began() {
 }
 
 #[test]
+fn a_pause_while_the_tenant_is_off_keeps_what_was_left_as_it_went_off() {
+    let mut sample = Sample::walking(|_, draft| draft.steps[0].wait = "10 hours".into());
+    sample.scope.tenant.switch(false, NOON + Span::hours(2));
+    sample.now = NOON + Span::hours(7);
+    sample.pauses();
+    assert_eq!(remaining(&sample), Some(Span::hours(8)));
+}
+
+#[test]
 fn a_resume_past_the_longest_life_ends_expired() {
     let mut sample = Sample::walking(|_, draft| {
         draft.steps[0].wait = "2 hours".into();

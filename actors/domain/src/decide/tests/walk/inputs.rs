@@ -51,8 +51,8 @@ const INPUTS: [Row; 34] = [
     ("exit", 1, |walk, _| walk.take(|view| leaves::exit(view, ExitReason::Manual))),
     ("hold", 2, |walk, n| walk.hold_scope(n)),
     ("end of holds", 5, |walk, _| walk.release_scopes()),
-    ("tenant off", 1, |walk, _| walk.sample.scope.tenant.on = false),
-    ("tenant on", 3, |walk, _| walk.sample.scope.tenant.on = true),
+    ("tenant off", 1, |walk, _| walk.sample.scope.tenant.switch(false, walk.sample.now)),
+    ("tenant on", 3, |walk, _| walk.sample.scope.tenant.switch(true, walk.sample.now)),
     ("zone moves", 2, |walk, n| {
         let zones = [None, Some(Zone::UTC), Zone::parse("Asia/Tokyo").ok()];
         walk.sample.contact.zone = zones[usize::from(n % 3)];
