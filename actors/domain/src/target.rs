@@ -134,6 +134,14 @@ impl Target {
             self.terminal = Some(fact);
         }
     }
+
+    /// Takes in an inbound message about it: one that occurred after a conversation was resolved reopens it. What else
+    /// ended stays ended.
+    pub fn hears(&mut self, occurred_at: Moment) {
+        let reopened =
+            |fact: &mut TerminalFact| fact.terminal == Terminal::Resolved && fact.occurred_at < occurred_at;
+        self.terminal.take_if(reopened);
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +175,21 @@ mod tests {
         assert_eq!(charge, 446_081_819_563_834_519);
         assert_ne!(of(TargetKind::Charge, "ch-2"), charge);
         assert_ne!(of(TargetKind::Deal, "ch-1"), charge);
+    }
+
+    #[test]
+    fn a_message_reopens_what_was_resolved_before_it_and_nothing_else() {
+        let hears = |terminal, at| {
+            let fact = TerminalFact { occurred_at: Moment(10), event: "e".into(), terminal };
+            let mut target = Target { terminal: Some(fact), ..Target::default() };
+            target.hears(Moment(at));
+            target.terminal.is_none()
+        };
+        assert!(hears(Terminal::Resolved, 11));
+        assert!(!hears(Terminal::Resolved, 10));
+        for terminal in [Terminal::Goal, Terminal::Lost, Terminal::Cancelled] {
+            assert!(!hears(terminal, 11), "{terminal:?}");
+        }
     }
 
     #[test]

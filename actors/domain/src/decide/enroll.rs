@@ -6,7 +6,7 @@ use crate::calendar::Zone;
 use crate::contact::{Contact, Membership};
 use crate::decide::{FIRST, apply, plan_step};
 use crate::decision::{self, Beginning, Decision, Source};
-use crate::enrollment::Enrollment;
+use crate::enrollment::{Enrollment, ExitReason};
 use crate::gate::{self, Verdict, View};
 use crate::ids::{EnrollmentId, SequenceNo};
 use crate::limits;
@@ -73,9 +73,12 @@ pub enum Refusal {
     /// The contact opted out of this sequence.
     #[error("the contact opted out and does not re-enter by itself")]
     OptedOut,
-    /// The target is done with.
-    #[error("the target has reached its end already (goal_met)")]
+    /// The target has reached its goal.
+    #[error("the target has reached its goal already (goal_met)")]
     GoalMet,
+    /// The target came to another end.
+    #[error("the target is closed already: lost, cancelled, resolved or deleted (target_closed)")]
+    TargetClosed,
     /// No step could reach the contact.
     #[error("the contact is suppressed on every channel the steps use")]
     Suppressed,
@@ -125,6 +128,7 @@ impl Refusal {
             Refusal::Reentry(_) => "reentry",
             Refusal::OptedOut => "opted_out",
             Refusal::GoalMet => "goal_met",
+            Refusal::TargetClosed => "target_closed",
             Refusal::Suppressed => "suppressed",
             Refusal::NoChannel => "no_channel",
             Refusal::TooMany => "too_many_enrollments",
@@ -333,7 +337,8 @@ fn begin(
 fn refuse_pointless(view: &View<'_>) -> Result<(), Refusal> {
     let Some(first) = view.version.step(FIRST) else { return Ok(()) };
     match gate::ask(view, first) {
-        Some((gate::Binding::Target, Verdict::Exit(_))) => Err(Refusal::GoalMet),
+        Some((gate::Binding::Target, Verdict::Exit(ExitReason::Goal))) => Err(Refusal::GoalMet),
+        Some((gate::Binding::Target, Verdict::Exit(_))) => Err(Refusal::TargetClosed),
         Some((gate::Binding::Suppression, Verdict::Exit(_))) => Err(Refusal::Suppressed),
         _ => Ok(()),
     }

@@ -152,6 +152,7 @@ fn every_refusal_has_a_word_of_its_own() {
         Refusal::Reentry(None),
         Refusal::OptedOut,
         Refusal::GoalMet,
+        Refusal::TargetClosed,
         Refusal::Suppressed,
         Refusal::NoChannel,
         Refusal::TooMany,
@@ -273,8 +274,22 @@ fn a_target_that_is_done_with_is_refused_unless_the_rules_say_it_does_not_matter
     };
     assert_eq!(refused(Terminal::Goal, false), Some(Refusal::GoalMet));
     assert_eq!(refused(Terminal::Goal, true), None);
-    assert_eq!(refused(Terminal::Cancelled, true), Some(Refusal::GoalMet));
-    assert_eq!(refused(Terminal::Lost, false), Some(Refusal::GoalMet));
+    assert_eq!(refused(Terminal::Cancelled, true), Some(Refusal::TargetClosed));
+    assert_eq!(refused(Terminal::Lost, false), Some(Refusal::TargetClosed));
+}
+
+#[test]
+fn a_resolved_conversation_is_refused_until_a_later_message_reopens_it() {
+    let mut desk = Desk::new();
+    desk.draft.target = "conversation".into();
+    desk.request.target = Some(TargetRef { kind: TargetKind::Conversation, id: "c-1".into() });
+    let resolved = TerminalFact { occurred_at: NOON, event: "e".into(), terminal: Terminal::Resolved };
+    desk.target.learn(resolved);
+    assert_eq!(desk.refusal(), Some(Refusal::TargetClosed));
+    desk.target.hears(NOON);
+    assert_eq!(desk.refusal(), Some(Refusal::TargetClosed), "a message from before it reopens nothing");
+    desk.target.hears(NOON + Span(1));
+    assert_eq!(desk.refusal(), None);
 }
 
 #[test]
