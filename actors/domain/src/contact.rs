@@ -33,6 +33,8 @@ pub struct Contact {
     pub last_inbound_at: Option<Moment>,
     /// Their enrollments that have not ended, and the latest ones that have.
     pub enrollments: Vec<Membership>,
+    /// What is left of those that ended before: one for each sequence and target.
+    pub rests: Vec<Rest>,
 }
 
 /// One enrollment of a contact, as its row indexes it.
@@ -54,6 +56,19 @@ pub struct Ended {
     /// When.
     pub at: Moment,
     /// Whether the contact opted out: then it never re-enters by itself.
+    pub opted_out: bool,
+}
+
+/// What re-entry has to know of ended enrollments in one sequence about one target that are indexed no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// In which sequence.
+    pub sequence: SequenceNo,
+    /// About what, as [`TargetRef::fingerprint`].
+    pub target: Option<u64>,
+    /// When the latest of them ended.
+    pub at: Moment,
+    /// Whether the contact opted out of one of them.
     pub opted_out: bool,
 }
 
@@ -82,14 +97,61 @@ impl Contact {
         self.forget_surplus();
     }
 
-    /// Drops the memberships that ended longest ago until there is room; opt-outs go last.
+    /// How enrollments in a sequence ended, as far as the row remembers; about this target, or where `target` is
+    /// `None` about any.
+    pub fn ends<'a>(
+        &'a self,
+        sequence: SequenceNo,
+        target: Option<Option<&'a TargetRef>>,
+    ) -> impl Iterator<Item = Ended> + 'a {
+        let print = target.map(|target| target.map(TargetRef::fingerprint));
+        let known = self.enrollments.iter().filter(move |membership| {
+            membership.sequence == sequence
+                && target.is_none_or(|target| membership.target.as_ref() == target)
+        });
+        let rests = self
+            .rests
+            .iter()
+            .filter(move |rest| rest.sequence == sequence && print.is_none_or(|print| rest.target == print));
+        let rests = rests.map(|rest| Ended { at: rest.at, opted_out: rest.opted_out });
+        known.filter_map(|membership| membership.ended).chain(rests)
+    }
+
+    /// Drops the memberships that ended longest ago until there is room, and keeps a [`Rest`] of each; opt-outs go
+    /// last.
     pub fn forget_surplus(&mut self) {
         while self.enrollments.len() > limits::ENROLLMENTS_A_CONTACT {
             let oldest = (0..self.enrollments.len())
                 .filter_map(|i| self.enrollments[i].ended.map(|ended| (ended.opted_out, ended.at, i)))
                 .min();
             let Some((_, _, place)) = oldest else { return };
-            self.enrollments.remove(place);
+            let Membership { sequence, target, ended, .. } = self.enrollments.remove(place);
+            if let Some(Ended { at, opted_out }) = ended {
+                let target = target.as_ref().map(TargetRef::fingerprint);
+                self.keep_rest(Rest { sequence, target, at, opted_out });
+            }
+        }
+    }
+
+    /// Keeps a rest: of one sequence and target the newest stands, but an opt-out stays one. Where there is no room,
+    /// those about one of many targets go before those about the contact, and opt-outs last; of equals the oldest.
+    fn keep_rest(&mut self, rest: Rest) {
+        let same = |known: &&mut Rest| known.sequence == rest.sequence && known.target == rest.target;
+        match self.rests.iter_mut().find(same) {
+            Some(known) => {
+                known.at = known.at.max(rest.at);
+                known.opted_out |= rest.opted_out;
+            }
+            None => self.rests.push(rest),
+        }
+        if self.rests.len() > limits::RESTS_A_CONTACT {
+            let rank = |place: &usize| {
+                let rest = &self.rests[*place];
+                (rest.opted_out, rest.target.is_none(), rest.at, *place)
+            };
+            if let Some(place) = (0..self.rests.len()).min_by_key(rank) {
+                self.rests.remove(place);
+            }
         }
     }
 }
@@ -117,5 +179,56 @@ mod tests {
         let kept = |n| contact.enrollments.iter().any(|m| m.enrollment == id(n));
         assert!(kept(0), "an opt-out is forgotten last");
         assert!(!kept(2) && !kept(12) && kept(14));
+        let rest = Rest { sequence: SequenceNo(1), target: None, at: Moment(12), opted_out: false };
+        assert_eq!(contact.rests, [rest], "the newest of one sequence and target stands");
+    }
+
+    fn target(n: usize) -> TargetRef {
+        TargetRef { kind: crate::target::TargetKind::Charge, id: format!("ch-{n}") }
+    }
+
+    /// A contact whose enrollments ended so, in that order, each one as soon as it began.
+    fn ended(all: impl IntoIterator<Item = (u32, Option<TargetRef>, bool)>) -> Contact {
+        let mut contact = Contact::default();
+        for (n, (sequence, target, opted_out)) in (0..).zip(all) {
+            let enrollment = EnrollmentId::new(Moment(n), Shard(0), 0);
+            let sequence = SequenceNo(sequence);
+            contact.enrollments.push(Membership { enrollment, sequence, target, ended: None });
+            contact.end(enrollment, Moment(n), opted_out.then_some(ExitReason::OptedOut));
+        }
+        contact
+    }
+
+    #[test]
+    fn an_opt_out_outlives_its_membership_and_a_later_end() {
+        let many = limits::ENROLLMENTS_A_CONTACT;
+        let opt_outs = (0..=many).map(|n| (1, Some(target(n)), true));
+        let ends = (0..=many).map(|n| (1, Some(target(n)), false));
+        let contact = ended(opt_outs.chain(ends));
+        assert_eq!(contact.enrollments.len(), many);
+        let first = target(0);
+        let known: Vec<Ended> = contact.ends(SequenceNo(1), Some(Some(&first))).collect();
+        assert!(known.iter().any(|ended| ended.opted_out), "{known:?}");
+        assert!(contact.ends(SequenceNo(2), None).next().is_none());
+        assert!(
+            contact.ends(SequenceNo(1), Some(None)).next().is_none(),
+            "none was about the contact as such"
+        );
+    }
+
+    #[test]
+    fn rests_are_bounded_and_those_about_the_contact_and_opt_outs_go_last() {
+        let many = 2 * limits::RESTS_A_CONTACT;
+        let first = [(1, None, false), (2, Some(target(0)), true)];
+        let contact = ended(first.into_iter().chain((0..many).map(|n| (3, Some(target(n)), false))));
+        assert_eq!(contact.rests.len(), limits::RESTS_A_CONTACT);
+        assert_eq!(contact.ends(SequenceNo(1), None).count(), 1);
+        assert_eq!(contact.ends(SequenceNo(2), None).count(), 1);
+        let latest = contact.rests.iter().map(|rest| rest.at).max();
+        let dropped = many + 2 - limits::ENROLLMENTS_A_CONTACT;
+        // The opt-out is a membership still, so all but the one about the contact are the latest about targets.
+        assert_eq!(latest, Some(Moment(dropped as i64)));
+        let oldest = contact.rests.iter().filter(|rest| rest.target.is_some()).map(|rest| rest.at).min();
+        assert_eq!(oldest, Some(Moment((dropped + 2 - limits::RESTS_A_CONTACT) as i64)));
     }
 }

@@ -67,7 +67,8 @@ pub enum State {
     Active,
     /// It was paused by itself and keeps the rest of its wait.
     Paused {
-        /// What was left of the wait.
+        /// What was left of the wait. One until a time of day is not made longer by it: see
+        /// [`resume`](crate::decide::hold::resume).
         remaining: Span,
     },
     /// All its steps are settled.

@@ -41,12 +41,17 @@ impl Holds {
     /// Releases the scope; whether it was held.
     pub fn release(&mut self, now: Moment) -> bool {
         let Some(hold) = self.current.take() else { return false };
-        self.past.push(PastHold { since: hold.since, until: now.max(hold.since) });
+        self.remember(hold.since, now);
+        true
+    }
+
+    /// Notes that the scope was held from `since` until now, and forgets what is too old or too many.
+    pub(crate) fn remember(&mut self, since: Moment, now: Moment) {
+        self.past.push(PastHold { since, until: now.max(since) });
         // No wait is longer than this, so no open one overlaps an older hold.
         self.past.retain(|past| past.until + limits::LONGEST_WAIT > now);
         let surplus = self.past.len().saturating_sub(limits::PAST_HOLDS);
         self.past.drain(..surplus);
-        true
     }
 
     /// The holds there were, the current one as if it ended now.

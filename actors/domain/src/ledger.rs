@@ -8,7 +8,8 @@
 //! open), so settle as soon as the start of the call is known: nothing needs the outcome first.
 //!
 //! Time is the engine's. It never goes back: a moment below the ledger's mark is taken as the mark, and a day
-//! below the ledger's as its day. Jitter, warm-up, new recipients and contact caps live elsewhere.
+//! below the ledger's as its day, when a send is charged and again when it is settled: whoever stores the charge may
+//! store what it asked for. So a send that is still open at midnight can count on both days. Jitter, warm-up, new recipients and contact caps live elsewhere.
 
 mod codec;
 mod gcra;
@@ -168,8 +169,12 @@ impl Ledger {
     /// Moves an open charge to the start of its call, never to before its intent, and returns it as it now
     /// stands: keep that one, a later refund needs it. A settled charge is left as it is.
     ///
+    /// The day of the charge may be what was asked for rather than what [`charge`](Ledger::charge) made of it: one
+    /// below the ledger's counts on the ledger's own, since a day that a clock or a zone took back is not over.
+    ///
     /// `None` is for a call of which nobody knows when it began, as after a crash: it counts from the last moment
-    /// at which it may have, [`START_WITHIN`] after the intent, and on both days if midnight lies between.
+    /// at which it may have, [`START_WITHIN`] after the intent or the mark, and on both days if midnight lies
+    /// between.
     pub fn settle(&mut self, charge: Charge, started_at: Option<Moment>) -> Charge {
         if !charge.open {
             return charge;
@@ -182,26 +187,25 @@ impl Ledger {
                 self.raise_mark(at);
                 at
             }
-            None => bounded(charge.at + START_WITHIN),
+            None => bounded(charge.at.max(self.mark) + START_WITHIN),
         };
         self.minute.add(self.mark, at);
         self.hour.add(self.mark, at);
         self.gcra.start(at);
         self.last_start = self.last_start.max(Some(at));
-        let settled = Charge { at, open: false, ..charge };
-        let day = charge.day.at(at);
-        self.today.add(day);
-        if started_at.is_none() && day != charge.day.day {
-            self.today.add(charge.day.day);
+        let day = self.today.reached(charge.day);
+        self.today.add(day.at(at));
+        if started_at.is_none() && day.at(at) != day.day {
+            self.today.add(day.day);
         }
-        settled
+        Charge { at, day, open: false }
     }
 
     /// Gives a charge back: the send was withdrawn, or surely not sent. Call it once, with the charge as
     /// [`charge`](Ledger::charge) or [`settle`](Ledger::settle) last returned it.
     ///
     /// An open charge is given back whole. Of a settled one only the counts still in the rings and of this day
-    /// are: the arrival time and the last start stay, since later starts may rest on them, and lowering them could
+    /// are, the day being the one that settling answered: the arrival time and the last start stay, since later starts may rest on them, and lowering them could
     /// let through a burst above the rate. That costs at most one interval and one gap.
     pub fn refund(&mut self, charge: Charge) {
         if charge.open {
@@ -514,6 +518,42 @@ mod tests {
         let yesterday = DayContext { day: DAY.day - 1, next_day_at: DAY.next_day_at - Span::days(1) };
         let charge = ledger.charge(&Limits::default(), MORNING - Span::days(1), yesterday).unwrap();
         assert_eq!((charge.at, charge.day), (MORNING, DAY));
+    }
+
+    #[test]
+    fn a_charge_of_a_day_that_went_back_counts_on_the_ledger_s_own() {
+        let limits = Limits { per_day: Some(2), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        // A zone put right: now the tenant's day is the one before, and the intent stores what it asked for.
+        let yesterday = DayContext { day: DAY.day - 1, ..DAY };
+        ledger.charge(&limits, after(5), yesterday).unwrap();
+        let settled = ledger.settle(Charge { at: after(5), day: yesterday, open: true }, Some(after(10)));
+        assert_eq!(settled.day, DAY);
+        let refusal = Refusal::Until { limit: LimitName::PerDay, at: DAY.next_day_at };
+        assert_eq!(ledger.charge(&limits, after(20), yesterday), Err(refusal));
+        ledger.refund(settled);
+        assert_eq!(ledger.earliest(&limits, after(20), yesterday), Earliest::Now);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_by_more_than_a_minute_gains_no_send() {
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &per_minute(2), MORNING);
+        let early = MORNING - Span::minutes(10);
+        ledger.charge(&per_minute(2), early, DAY).unwrap();
+        ledger.settle(Charge { at: early, day: DAY, open: true }, Some(early));
+        assert!(ledger.charge(&per_minute(2), early, DAY).is_err());
+    }
+
+    #[test]
+    fn a_start_nobody_saw_is_not_guessed_to_lie_before_the_mark() {
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &Limits::default(), MORNING);
+        let early = MORNING - Span::minutes(10);
+        ledger.charge(&Limits::default(), early, DAY).unwrap();
+        let settled = ledger.settle(Charge { at: early, day: DAY, open: true }, None);
+        assert_eq!(settled.at, MORNING + START_WITHIN);
     }
 
     #[test]

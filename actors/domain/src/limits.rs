@@ -33,6 +33,14 @@ pub const RENDER_FUEL: u64 = 50_000;
 /// the platform, and the row is read at each send.
 pub const ENROLLMENTS_A_CONTACT: usize = 64;
 
+/// What one contact's row remembers of enrollments it has no room for any more, so that re-entry rules and opt-outs
+/// outlive them: some 25 bytes each, and more sequences and targets than a person meets in years.
+pub const RESTS_A_CONTACT: usize = 512;
+
+/// Enrollments about one target that its row indexes at once: a conversation of a thousand people is an error of the
+/// platform, the row is written at each enroll and end, and an event about the target moves all of them.
+pub const ENROLLMENTS_A_TARGET: usize = 1_024;
+
 /// Items of one batch call.
 pub const BATCH_ITEMS: usize = 1_000;
 
@@ -82,3 +90,5 @@ const _: () = assert!(EVENT_MEMORY.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
 const _: () = assert!(HISTORY_INLINE >= 4);
 const _: () = assert!(FAN_OUT_ANSWERED <= ENROLLMENTS_A_CONTACT);
+const _: () = assert!(ENROLLMENTS_A_CONTACT <= ENROLLMENTS_A_TARGET);
+const _: () = assert!(ENROLLMENTS_A_CONTACT <= RESTS_A_CONTACT);

@@ -46,7 +46,8 @@ impl Scope {
         self.versions.get(&(sequence, version))
     }
 
-    /// The channel a step names: by name, or the tenant's default of a kind, else the only one of that kind.
+    /// The channel a step names: by name, or the tenant's default of a kind, else the one of that kind with the lowest
+    /// number.
     #[must_use]
     pub fn channel(&self, wanted: &ChannelRef) -> Option<&Channel> {
         match wanted {
@@ -85,9 +86,8 @@ impl Scope {
     ) -> Moment {
         let sequence = self.sequences.get(&sequence).map(|sequence| &sequence.holds);
         let channel = self.channels.get(&channel).map(|channel| &channel.holds);
-        let scopes = [Some(&self.tenant.holds), sequence, channel];
-        let mut holds: Vec<PastHold> =
-            scopes.into_iter().flatten().flat_map(|holds| holds.until(now)).collect();
+        let scopes = [sequence, channel].into_iter().flatten().flat_map(|holds| holds.until(now));
+        let mut holds: Vec<PastHold> = self.tenant.held_until(now).chain(scopes).collect();
         holds.sort_by_key(|hold| hold.since);
         let (mut end, mut counted_to) = (due, from);
         for hold in holds {
@@ -107,6 +107,30 @@ impl Scope {
 mod tests {
     use super::*;
     use crate::holds::{Holds, tests::held};
+
+    #[test]
+    fn a_tenant_that_is_off_pushes_back_as_far_as_it_has_come() {
+        let mut scope = scope(held(&[(10, 20)]), held(&[(985, 992)]));
+        scope.tenant.switch(false, Moment(990));
+        assert_eq!(pushed(&scope, 900, 995), Moment(1_010), "from 985 on without a break");
+        scope.tenant.switch(true, Moment(996));
+        assert_eq!(pushed(&scope, 900, 995), Moment(1_006));
+    }
+
+    #[test]
+    fn a_kind_means_the_tenant_s_default_or_the_lowest_channel_of_it() {
+        let mut scope = scope(Holds::default(), Holds::default());
+        for no in [3, 2] {
+            let channel = crate::decide::samples::channel(no, &format!("mail{no}"), Kind::Email);
+            scope.channels.insert(channel.no, channel);
+        }
+        let named = |scope: &Scope| scope.channel(&ChannelRef::OfKind(Kind::Email)).map(|channel| channel.no);
+        assert_eq!(named(&scope), Some(ChannelNo(1)));
+        scope.tenant.default_channels.insert(Kind::Email, ChannelNo(3));
+        assert_eq!(named(&scope), Some(ChannelNo(3)));
+        scope.channels.remove(&ChannelNo(3));
+        assert_eq!(named(&scope), Some(ChannelNo(1)), "a default that is gone is none");
+    }
 
     fn scope(tenant: Holds, sequence: Holds) -> Scope {
         let mut scope = crate::decide::samples::scope();

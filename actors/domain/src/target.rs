@@ -1,8 +1,10 @@
 //! What an enrollment is about: a contact, conversation, deal, appointment or charge of the platform.
 
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::Hasher;
 
 use crate::ids::EnrollmentId;
 use crate::time::Moment;
@@ -73,6 +75,17 @@ pub struct TargetRef {
     pub id: String,
 }
 
+impl TargetRef {
+    /// A number that stands for it in records with no room for its id; the same in every build and on every node.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        hasher.write(&[self.kind.code()]);
+        hasher.write(self.id.as_bytes());
+        hasher.finish()
+    }
+}
+
 impl fmt::Display for TargetRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind.word(), self.id)
@@ -121,6 +134,14 @@ impl Target {
             self.terminal = Some(fact);
         }
     }
+
+    /// Takes in an inbound message about it: one that occurred after a conversation was resolved reopens it. What else
+    /// ended stays ended.
+    pub fn hears(&mut self, occurred_at: Moment) {
+        let reopened =
+            |fact: &mut TerminalFact| fact.terminal == Terminal::Resolved && fact.occurred_at < occurred_at;
+        self.terminal.take_if(reopened);
+    }
 }
 
 #[cfg(test)]
@@ -144,6 +165,31 @@ mod tests {
         }
         assert_eq!(forth.terminal, Some(paid));
         assert_eq!(forth, back);
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_same_for_good_and_another_for_each_target() {
+        let of = |kind, id: &str| TargetRef { kind, id: id.into() }.fingerprint();
+        // Stands in stored rows.
+        let charge = of(TargetKind::Charge, "ch-1");
+        assert_eq!(charge, 446_081_819_563_834_519);
+        assert_ne!(of(TargetKind::Charge, "ch-2"), charge);
+        assert_ne!(of(TargetKind::Deal, "ch-1"), charge);
+    }
+
+    #[test]
+    fn a_message_reopens_what_was_resolved_before_it_and_nothing_else() {
+        let hears = |terminal, at| {
+            let fact = TerminalFact { occurred_at: Moment(10), event: "e".into(), terminal };
+            let mut target = Target { terminal: Some(fact), ..Target::default() };
+            target.hears(Moment(at));
+            target.terminal.is_none()
+        };
+        assert!(hears(Terminal::Resolved, 11));
+        assert!(!hears(Terminal::Resolved, 10));
+        for terminal in [Terminal::Goal, Terminal::Lost, Terminal::Cancelled] {
+            assert!(!hears(terminal, 11), "{terminal:?}");
+        }
     }
 
     #[test]

@@ -34,17 +34,24 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    /// Switches it on or off. Off is a hold: waits that ran through it are pushed back when it is on again.
+    /// Switches it on or off. Off is a hold: waits that run through it are pushed back.
     pub fn switch(&mut self, on: bool, now: Moment) {
         match (self.on, on) {
             (true, false) => self.off_since = Some(now),
             (false, true) => {
-                let off = self.off_since.take();
-                self.holds.past.extend(off.map(|since| PastHold { since, until: now.max(since) }));
+                if let Some(since) = self.off_since.take() {
+                    self.holds.remember(since, now);
+                }
             }
             (true, true) | (false, false) => {}
         }
         self.on = on;
+    }
+
+    /// The holds there were, those that are on and the time it is off as if they ended now.
+    pub(crate) fn held_until(&self, now: Moment) -> impl Iterator<Item = PastHold> + '_ {
+        let off = self.off_since.filter(|_| !self.on);
+        self.holds.until(now).chain(off.map(|since| PastHold { since, until: now }))
     }
 
     /// The zone whose hours apply to a contact.
@@ -58,6 +65,7 @@ impl Tenant {
 mod tests {
     use super::*;
     use crate::decide::samples;
+    use crate::limits;
 
     #[test]
     fn being_off_is_a_hold_that_ends_when_it_is_switched_on() {
@@ -67,5 +75,17 @@ mod tests {
         }
         assert_eq!(tenant.holds.past, [PastHold { since: Moment(10), until: Moment(20) }]);
         assert!(tenant.on);
+    }
+
+    #[test]
+    fn times_it_was_off_are_bounded_as_other_holds_are() {
+        let mut tenant = samples::scope().tenant;
+        for n in 0..200 {
+            tenant.switch(n % 2 == 1, Moment(n));
+        }
+        assert_eq!(tenant.holds.past.len(), limits::PAST_HOLDS);
+        tenant.switch(false, Moment(500));
+        tenant.switch(true, Moment(500) + limits::LONGEST_WAIT);
+        assert_eq!(tenant.holds.past.len(), 1, "one that no open wait can overlap is forgotten");
     }
 }

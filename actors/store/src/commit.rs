@@ -55,8 +55,8 @@ pub struct Count {
 /// What happens to the limits of a lane.
 ///
 /// A commit does not answer with its [`Charge`]: the intent stores `Charge { at: now, day, open: true }` in the same
-/// commit. The ledger takes a moment below its mark as its mark, which makes no difference to what is counted
-/// later, since a settled charge lies at the start of its call.
+/// commit. The ledger takes a moment below its mark as its mark, and a day below its own as its own: of such a charge
+/// it does so again when it is settled, so that the raw one counts where the taken one would.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LedgerOp {
     /// A send begins; refuses the commit where a limit does not allow it.

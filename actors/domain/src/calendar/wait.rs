@@ -120,6 +120,16 @@ impl Wait {
         }
     }
 
+    /// Of a wait until a time of day, the one for the next such time: on a business day if this one counts those.
+    #[must_use]
+    pub fn next_such(&self) -> Option<Wait> {
+        match *self {
+            Wait::None | Wait::Span(_) => None,
+            Wait::Days { at, .. } => at.map(|at| Wait::Days { days: 0, at: Some(at) }),
+            Wait::BusinessDays { at, .. } => at.map(|at| Wait::BusinessDays { days: 0, at: Some(at) }),
+        }
+    }
+
     /// The wait of a text such as `45s`, `30 minutes`, `2h`, `1 day` or `2 business days`, and its `at`.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::calendar::Zone;
 use crate::contact::{Contact, Membership};
 use crate::decide::{FIRST, apply, plan_step};
 use crate::decision::{self, Beginning, Decision, Source};
-use crate::enrollment::Enrollment;
+use crate::enrollment::{Enrollment, ExitReason};
 use crate::gate::{self, Verdict, View};
 use crate::ids::{EnrollmentId, SequenceNo};
 use crate::limits;
@@ -73,9 +73,12 @@ pub enum Refusal {
     /// The contact opted out of this sequence.
     #[error("the contact opted out and does not re-enter by itself")]
     OptedOut,
-    /// The target is done with.
-    #[error("the target has reached its end already (goal_met)")]
+    /// The target has reached its goal.
+    #[error("the target has reached its goal already (goal_met)")]
     GoalMet,
+    /// The target came to another end.
+    #[error("the target is closed already: lost, cancelled, resolved or deleted (target_closed)")]
+    TargetClosed,
     /// No step could reach the contact.
     #[error("the contact is suppressed on every channel the steps use")]
     Suppressed,
@@ -85,6 +88,20 @@ pub enum Refusal {
     /// The contact is in as many cadences as a contact can be.
     #[error("the contact is in {} enrollments already, the most there may be", limits::ENROLLMENTS_A_CONTACT)]
     TooMany,
+    /// As many are enrolled about the target as can be.
+    #[error("the target has {} enrollments already, the most there may be", limits::ENROLLMENTS_A_TARGET)]
+    TargetFull,
+    /// The attributes would be more than are kept of one contact or target.
+    #[error(
+        "the {whose} would have attributes of {bytes} bytes with those known already: at most {} are kept",
+        limits::ATTRIBUTE_BYTES
+    )]
+    AttributesTooLarge {
+        /// Whose they are: `contact` or `target`.
+        whose: &'static str,
+        /// How many bytes there would be.
+        bytes: usize,
+    },
 }
 
 fn when(at: Option<Moment>) -> String {
@@ -111,9 +128,12 @@ impl Refusal {
             Refusal::Reentry(_) => "reentry",
             Refusal::OptedOut => "opted_out",
             Refusal::GoalMet => "goal_met",
+            Refusal::TargetClosed => "target_closed",
             Refusal::Suppressed => "suppressed",
             Refusal::NoChannel => "no_channel",
             Refusal::TooMany => "too_many_enrollments",
+            Refusal::TargetFull => "target_full",
+            Refusal::AttributesTooLarge { .. } => "attributes_too_large",
         }
     }
 }
@@ -166,7 +186,7 @@ pub fn enroll(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<
         return Ok(Enrolling::Already(existing));
     }
     let mut contact = facts.contact.clone();
-    know(&mut contact, &request.profile);
+    know(&mut contact, &request.profile)?;
     contact.enrollments.push(Membership {
         enrollment: id,
         sequence: facts.sequence,
@@ -177,13 +197,19 @@ pub fn enroll(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<
     if contact.enrollments.len() > limits::ENROLLMENTS_A_CONTACT {
         return Err(Refusal::TooMany);
     }
-    let target = request.target.as_ref().map(|_| {
-        let mut target = facts.target.cloned().unwrap_or_default();
-        target.attributes.extend(request.target_attributes.clone());
-        target.enrollments.push(id);
-        target
-    });
+    let target = request.target.as_ref().map(|_| indexed(request, facts, id)).transpose()?;
     begin(request, facts, id, contact, target)
+}
+
+/// The target as it is with the new enrollment.
+fn indexed(request: &Request, facts: &Facts<'_>, id: EnrollmentId) -> Result<Target, Refusal> {
+    let mut target = facts.target.cloned().unwrap_or_default();
+    if target.enrollments.len() >= limits::ENROLLMENTS_A_TARGET {
+        return Err(Refusal::TargetFull);
+    }
+    merge(&mut target.attributes, &request.target_attributes, "target")?;
+    target.enrollments.push(id);
+    Ok(target)
 }
 
 /// Checks that a wish is about what its sequence is about. One about contacts needs no target.
@@ -209,27 +235,36 @@ fn admitted(request: &Request, facts: &Facts<'_>) -> Result<Option<EnrollmentId>
         membership.sequence == facts.sequence
             && (facts.version.unique_per == UniquePer::Contact || membership.target == request.target)
     };
-    let known = || facts.contact.enrollments.iter().filter(same);
-    if let Some(open) = known().find(|membership| membership.ended.is_none()) {
+    if let Some(open) = facts.contact.open_enrollments().find(same) {
         return Ok(Some(open.enrollment));
     }
     if sequence.holds.current.is_some() {
         return Err(Refusal::Paused);
     }
-    let Some(ended) = known().filter_map(|membership| membership.ended).max_by_key(|ended| ended.at) else {
-        return Ok(None);
-    };
-    if known().filter_map(|membership| membership.ended).any(|ended| ended.opted_out) {
+    reenters(request, facts).map(|()| None)
+}
+
+/// Checks the re-entry rule against what ended before.
+fn reenters(request: &Request, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let about = (facts.version.unique_per == UniquePer::Target).then_some(request.target.as_ref());
+    let ends = || facts.contact.ends(facts.sequence, about);
+    let Some(ended) = ends().max_by_key(|ended| ended.at) else { return Ok(()) };
+    if ends().any(|ended| ended.opted_out) {
         return Err(Refusal::OptedOut);
     }
     match facts.version.reentry {
         Reentry::Never => Err(Refusal::Reentry(None)),
         Reentry::After(span) if facts.now < ended.at + span => Err(Refusal::Reentry(Some(ended.at + span))),
-        Reentry::Always | Reentry::After(_) => Ok(None),
+        Reentry::Always | Reentry::After(_) => Ok(()),
     }
 }
 
-fn know(contact: &mut Contact, profile: &Profile) {
+/// Takes in what is said about a contact: what is given replaces what was known, what is not stays.
+///
+/// # Errors
+/// [`Refusal::AttributesTooLarge`]; the contact is then unchanged.
+pub fn know(contact: &mut Contact, profile: &Profile) -> Result<(), Refusal> {
+    merge(&mut contact.attributes, &profile.attributes, "contact")?;
     let replace = |known: &mut Option<String>, given: &Option<String>| {
         if given.is_some() {
             known.clone_from(given);
@@ -239,7 +274,26 @@ fn know(contact: &mut Contact, profile: &Profile) {
     replace(&mut contact.email, &profile.email);
     replace(&mut contact.phone, &profile.phone);
     contact.zone = profile.zone.or(contact.zone);
-    contact.attributes.extend(profile.attributes.clone());
+    Ok(())
+}
+
+/// Merges attributes within their bound. Ones that are beyond it already may change as long as they do not grow.
+fn merge(
+    known: &mut BTreeMap<String, String>,
+    given: &BTreeMap<String, String>,
+    whose: &'static str,
+) -> Result<(), Refusal> {
+    let size = |all: &BTreeMap<String, String>| -> usize {
+        all.iter().map(|(name, value)| name.len() + value.len()).sum()
+    };
+    let mut merged = known.clone();
+    merged.extend(given.clone());
+    let bytes = size(&merged);
+    if bytes > limits::ATTRIBUTE_BYTES && bytes > size(known) {
+        return Err(Refusal::AttributesTooLarge { whose, bytes });
+    }
+    *known = merged;
+    Ok(())
 }
 
 fn begin(
@@ -283,7 +337,8 @@ fn begin(
 fn refuse_pointless(view: &View<'_>) -> Result<(), Refusal> {
     let Some(first) = view.version.step(FIRST) else { return Ok(()) };
     match gate::ask(view, first) {
-        Some((gate::Binding::Target, Verdict::Exit(_))) => Err(Refusal::GoalMet),
+        Some((gate::Binding::Target, Verdict::Exit(ExitReason::Goal))) => Err(Refusal::GoalMet),
+        Some((gate::Binding::Target, Verdict::Exit(_))) => Err(Refusal::TargetClosed),
         Some((gate::Binding::Suppression, Verdict::Exit(_))) => Err(Refusal::Suppressed),
         _ => Ok(()),
     }

@@ -7,7 +7,7 @@ use crate::decision::Decision;
 use crate::enrollment::{Enrollment, FailReason, State, Wake};
 use crate::gate::{self, View};
 use crate::lane::HoldGroup;
-use crate::time::Span;
+use crate::time::{Moment, Span};
 
 /// Pauses an active enrollment; the rest of its wait is kept. Nothing if it is not active.
 #[must_use]
@@ -31,18 +31,39 @@ pub(crate) fn whole_wait(view: &View<'_>) -> Span {
 }
 
 /// Lets a paused enrollment go on after the rest of its wait. Nothing if it is not paused.
+///
+/// A wait until a time of day goes on until then if that is still ahead, else until the next such time.
 #[must_use]
 pub fn resume(view: &View<'_>) -> Vec<Decision> {
     let State::Paused { remaining } = view.enrollment.state else { return Vec::new() };
-    let wake_due_at = view.now + remaining;
+    let planned = view.enrollment.sends.iter().any(|send| send.step == view.enrollment.step);
+    let due_at = if planned && remaining == Span::ZERO {
+        // A step that was due before the pause stays due since then: its lateness goes on.
+        view.enrollment.step_due_at
+    } else {
+        due_after_pause(view, remaining, planned)
+    };
+    let wake_due_at = view.now.max(due_at);
     let Some(wake) = kept(view).or_else(|| wake_at(view, wake_due_at)) else {
         return vec![Decision::Failed(FailReason::NoChannel)];
     };
-    // A step that was due before the pause stays due since then: its lateness goes on.
-    let due_at = if remaining == Span::ZERO { view.enrollment.step_due_at } else { wake_due_at };
     let resumed = Decision::Resumed { due_at, wake };
-    let planned = view.enrollment.sends.iter().any(|send| send.step == view.enrollment.step);
     if planned { vec![resumed] } else { vec![resumed, plan_step(view, Some(wake_due_at))] }
+}
+
+/// When a step is due whose wait was not over as the pause began.
+fn due_after_pause(view: &View<'_>, remaining: Span, planned: bool) -> Moment {
+    let step = view.version.step(view.enrollment.step);
+    let Some((step, next)) = step.and_then(|step| Some((step, step.wait.next_such()?))) else {
+        return view.now + remaining;
+    };
+    let calendar = view.calendar();
+    let due_at = if planned {
+        view.enrollment.step_due_at
+    } else {
+        calendar.due(view.enrollment.settled_at, &step.wait)
+    };
+    if due_at >= view.now { due_at } else { calendar.due(view.now, &next) }
 }
 
 /// E2: an open send keeps the row it came from.

@@ -164,6 +164,9 @@ impl Sample {
                 terminal,
             });
         }
+        if event.kind == EventKind::MessageReceived && event.target == self.enrollment.target {
+            self.target.hears(event.occurred_at);
+        }
         opted_out
     }
 

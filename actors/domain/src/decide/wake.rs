@@ -5,7 +5,6 @@ use crate::decide::{move_wake, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{OpenSend, SendFailure, State};
 use crate::gate::{self, Binding, Verdict, View};
-use crate::ids::ChannelNo;
 use crate::lane::{HoldGroup, WakeRow};
 use crate::ledger::Charge;
 use crate::scope::HeldBy;
@@ -48,7 +47,7 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     match gate::ask(view, step) {
         None => look_at_queue(view, row),
         Some((_, Verdict::Open)) => look_at_queue(view, row),
-        Some((_, Verdict::Held(by))) if holds_queue(by, row) => Look::Held(by),
+        Some((_, Verdict::Held(by))) if holds_queue(view, step, by, row) => Look::Held(by),
         Some((binding, Verdict::Held(_))) => Look::Decided(move_wake(view, row.due_at, binding)),
         Some((Binding::Hours, Verdict::Until(at))) => match wake_at(view, row.due_at) {
             // Its queue's hours closed it: the row stays where it is.
@@ -63,11 +62,14 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     }
 }
 
-/// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so.
-fn holds_queue(by: HeldBy, row: &WakeRow) -> bool {
+/// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so:
+/// left where its queue is open, it would be pulled again at once, for ever.
+fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool {
     match by {
         HeldBy::Quarantine => row.queue.hold == HoldGroup::Quarantine,
-        HeldBy::Tenant | HeldBy::Channel | HeldBy::Sequence => row.lane.channel != ChannelNo::CONTROL,
+        // The lanes of control and of a channel that is gone are never closed.
+        HeldBy::Tenant | HeldBy::Sequence => view.scope.channels.contains_key(&row.lane.channel),
+        HeldBy::Channel => view.channel(step).is_some_and(|channel| channel.no == row.lane.channel),
     }
 }
 

@@ -21,7 +21,10 @@ fn day_of(now: Moment) -> DayContext {
 struct Step {
     /// Time since the step before; `None` waits for `earliest`.
     wait: Option<i64>,
+    /// How far the clock is behind for this one, and with it the day.
     back: i64,
+    /// How many days the tenant's zone is behind for this one.
+    days_back: i32,
     start_after: i64,
     settle_after: i64,
     fate: Fate,
@@ -116,6 +119,14 @@ impl Run {
         Ok(())
     }
 
+    /// The day the ledger is told. It may step back, but not before the ledger knows the day it steps back from:
+    /// one that nobody ever named is not there to be counted on.
+    fn told(&self, asked_at: Moment, days_back: i32) -> DayContext {
+        let day = day_of(asked_at);
+        let known = self.ledger.today.day.day >= day_of(asked_at.max(self.ledger.mark())).day;
+        DayContext { day: day.day - if known { days_back } else { 0 }, ..day }
+    }
+
     fn step(&mut self, step: &Step) -> TestCaseResult {
         match step.wait {
             Some(wait) => self.pass(self.now + Span(wait)),
@@ -123,9 +134,12 @@ impl Run {
         }
         self.earliest_agrees()?;
         let asked_at = self.now - Span(step.back);
-        if let Ok(charge) = self.ledger.charge(&self.limits, asked_at, day_of(asked_at)) {
-            prop_assert!(charge.at >= asked_at && charge.at <= self.now.max(self.ledger.mark()));
-            let starts_at = charge.at + Span(step.start_after);
+        let day = self.told(asked_at, step.days_back);
+        if let Ok(taken) = self.ledger.charge(&self.limits, asked_at, day) {
+            prop_assert!(taken.at >= asked_at && taken.at <= self.now.max(self.ledger.mark()));
+            let starts_at = taken.at + Span(step.start_after);
+            // Kept is what was asked for, not what the ledger took it as.
+            let charge = Charge { at: asked_at, day, open: true };
             let settles_at = starts_at.max(self.now) + Span(step.settle_after);
             if matches!(step.fate, Fate::Sent | Fate::Unseen) {
                 self.starts.push(starts_at.0);
@@ -210,10 +224,12 @@ fn some_step() -> impl Strategy<Value = Step> {
         1 => Just(Fate::SettledThenRefunded),
     ];
     let back = prop_oneof![8 => Just(0), 1 => 0..5_000_i64, 1 => 0..2 * DAY];
-    (wait, back, start_after, settle_after, fate, proptest::bool::weighted(0.2)).prop_map(
-        |(wait, back, start_after, settle_after, fate, crash)| Step {
+    let days_back = prop_oneof![6 => Just(0), 1 => 1..4_i32];
+    (wait, (back, days_back), start_after, settle_after, fate, proptest::bool::weighted(0.2)).prop_map(
+        |(wait, (back, days_back), start_after, settle_after, fate, crash)| Step {
             wait,
             back,
+            days_back,
             start_after,
             settle_after,
             fate,

@@ -52,8 +52,10 @@ impl<const SPAN: i64> Ring<SPAN> {
         }
     }
 
-    /// Counts a start; one that is out of the span already needs no count.
+    /// Counts a start; one from before the span counts where it is first to leave. Few settle that late, and under a
+    /// clock that went back such a start may be the latest there is.
     pub(super) fn add(&mut self, mark: Moment, at: Moment) {
+        let at = at.max(begin(sub_window(mark, SPAN) - PARTS, SPAN));
         if let Some(count) = self.count_mut(mark, at) {
             *count = count.saturating_add(1);
         }

@@ -27,7 +27,7 @@ pub struct Draft {
     pub unique_per: String,
     /// `never`, `always` or a span such as `24 hours` (default).
     pub reentry: String,
-    /// `any` (default), `conversation` or `ignore`.
+    /// `any` (default), `conversation` (where that is the target) or `ignore`.
     pub exit_on_reply: String,
     /// Whether a resolved conversation does not end it.
     pub stay_on_resolved: bool,
@@ -96,20 +96,17 @@ pub fn compile(draft: &Draft, no: VersionNo, scope: &Scope) -> Result<Version, V
         _ => Ok(()),
     };
     faults.take("steps", count.and_then(|()| check_size(draft)));
-    let on_reply = word(
-        &draft.exit_on_reply,
-        &[("any", OnReply::Any), ("conversation", OnReply::Conversation), ("ignore", OnReply::Ignore)],
-    );
+    let target = word(&draft.target, &TargetKind::ALL.map(|kind| (kind.word(), kind)));
+    let on_reply = on_reply(&draft.exit_on_reply, target.as_ref().ok().copied());
     let exits = ExitRules {
         on_reply: faults.take("exit_on_reply", on_reply.map(Some)).unwrap_or(OnReply::Any),
         on_resolved: !draft.stay_on_resolved,
         on_goal: !draft.stay_on_goal,
     };
-    let target = TargetKind::ALL.map(|kind| (kind.word(), kind));
     let classes = [PriorityClass::Normal, PriorityClass::Transactional, PriorityClass::Bulk];
     let version = Version {
         no,
-        target: faults.take("target", word(&draft.target, &target)),
+        target: faults.take("target", target),
         class: faults.take("class", word(&draft.class, &classes.map(|class| (class.word(), class)))),
         unique_per: faults.take(
             "unique_per",
@@ -129,6 +126,19 @@ pub fn compile(draft: &Draft, no: VersionNo, scope: &Scope) -> Result<Version, V
             .collect(),
     };
     if faults.0.is_empty() { Ok(version) } else { Err(faults.0) }
+}
+
+/// Which replies end it. There is a linked conversation only where the target is one: elsewhere that rule would let
+/// no reply end anything.
+fn on_reply(text: &str, target: Option<TargetKind>) -> Result<OnReply, String> {
+    let known = [("any", OnReply::Any), ("conversation", OnReply::Conversation), ("ignore", OnReply::Ignore)];
+    match (word(text, &known)?, target) {
+        (OnReply::Conversation, Some(kind)) if kind != TargetKind::Conversation => Err(format!(
+            "\"conversation\" goes with the target conversation, and this one is a {}: write any or ignore",
+            kind.word()
+        )),
+        (rule, _) => Ok(rule),
+    }
 }
 
 fn check_size(draft: &Draft) -> Result<(), String> {
@@ -241,7 +251,7 @@ mod tests {
     #[test]
     fn each_fault_names_its_field_and_what_would_be_right() {
         type Fault = (fn(&mut Draft), &'static str, &'static str);
-        let table: [Fault; 11] = [
+        let table: [Fault; 12] = [
             (|d| d.steps.clear(), "steps", "at least one step"),
             (|d| d.steps[1].wait = "0 hours".into(), "steps[1].wait", "leave"),
             (|d| d.steps[1].wait = "3 fortnights".into(), "steps[1].wait", "seconds, minutes, hours, days"),
@@ -251,6 +261,7 @@ mod tests {
             (|d| d.steps[0].channel = "emali".into(), "steps[0].channel", "\"email\""),
             (|d| d.steps[0].channel = "sms".into(), "steps[0].channel", "no sms channel"),
             (|d| d.target = "charges".into(), "target", "contact, conversation, deal"),
+            (|d| d.exit_on_reply = "conversation".into(), "exit_on_reply", "a charge: write any or ignore"),
             (|d| d.reentry = "sometimes".into(), "reentry", "never or always"),
             (|d| d.steps[1].at = "25:00".into(), "steps[1].at", "25:00"),
         ];
@@ -259,6 +270,15 @@ mod tests {
             let hit = found.iter().any(|(at, problem)| at == field && problem.contains(right));
             assert!(hit, "{field} {right}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_reply_in_the_conversation_goes_with_that_target() {
+        let found = faults(|draft| {
+            draft.target = "conversation".into();
+            draft.exit_on_reply = "conversation".into();
+        });
+        assert_eq!(found, []);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the store itself keeps values of: counters and ledgers.
 
 use bytes::Bytes;
-use followupd_domain::ledger::{Ledger, Limits, Refusal};
+use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Refusal};
 use followupd_domain::{Moment, Span};
 
 use super::{
@@ -63,15 +63,18 @@ async fn holds(store: &Opened, expected: &Ledger) -> Outcome {
 
 async fn ledger(fixture: &mut dyn Fixture) -> Outcome {
     let store = fixture.fresh().await;
-    let limits = Limits { per_hour: Some(100), ..per_minute(10) };
+    let limits = Limits { per_hour: Some(100), per_day: Some(4), ..per_minute(10) };
     let mut model = Ledger::default();
-    for n in 0..6 {
+    // The day goes on and back, as after a zone was put right; the intent keeps the one it was told.
+    for (n, days) in (0..).zip([0, 0, 0, 1, 0, -1, 1, 0]) {
         let now = at(n * 700);
+        let day = DayContext { day: today().day + days, ..today() };
         let mut intent = commit();
-        intent.ledger.push(charge(&limits, now));
+        let op = LedgerOp::Charge { limits: limits.clone(), now, day };
+        intent.ledger.push(LedgerChange { key: other(Table::Ledger, "lane"), op });
         written(&store, intent).await?;
-        let mine = model.charge(&limits, now, today()).map_err(|refusal| refusal.to_string())?;
-        ensure!(mine == charged(now), "a ledger in step charges at the moment asked: {mine:?}");
+        model.charge(&limits, now, day).map_err(|refusal| refusal.to_string())?;
+        let mine = Charge { day, ..charged(now) };
         holds(&store, &model).await?;
         let op = match n % 3 {
             0 => LedgerOp::Settle { charge: mine, started_at: Some(now + Span(40)) },

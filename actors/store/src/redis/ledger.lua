@@ -46,9 +46,16 @@ local function ring_advance(ring, mark, to)
   for k = first, newest do ring[k % CELLS] = 0 end
 end
 
-local function ring_change(ring, mark, at, change)
+-- Counts a start; one from before the span counts where it is first to leave.
+local function ring_add(ring, mark, at)
+  local k = math.max(sub_window(at, ring.span), sub_window(mark, ring.span) - PARTS)
+  if k <= sub_window(mark, ring.span) + AHEAD then ring[k % CELLS] = up(ring[k % CELLS]) end
+end
+
+-- Takes back a start if it is still in the ring.
+local function ring_remove(ring, mark, at)
   local k, now = sub_window(at, ring.span), sub_window(mark, ring.span)
-  if k >= now - PARTS and k <= now + AHEAD then ring[k % CELLS] = change(ring[k % CELLS]) end
+  if k >= now - PARTS and k <= now + AHEAD then ring[k % CELLS] = down(ring[k % CELLS]) end
 end
 
 -- Bytes -----------------------------------------------------------------------------------------------------------
@@ -214,15 +221,16 @@ local function settle_ledger(ledger, charge, started_at)
     at = bounded(math.max(started_at, charge.at))
     raise_mark(ledger, at)
   else
-    at = bounded(charge.at + START_WITHIN)
+    at = bounded(math.max(charge.at, ledger.mark) + START_WITHIN)
   end
-  ring_change(ledger.minute, ledger.mark, at, up)
-  ring_change(ledger.hour, ledger.mark, at, up)
+  ring_add(ledger.minute, ledger.mark, at)
+  ring_add(ledger.hour, ledger.mark, at)
   ledger.arrival = math.min(math.max(ledger.arrival, at * 1000) + ledger.interval, EXACT)
   ledger.last = math.max(ledger.last or at, at)
-  local day = day_at(charge.day, charge.next_day_at, at)
+  local charged, next_day_at = reached(ledger, charge.day, charge.next_day_at)
+  local day = day_at(charged, next_day_at, at)
   day_change(ledger, day, up)
-  if not started_at and day ~= charge.day then day_change(ledger, charge.day, up) end
+  if not started_at and day ~= charged then day_change(ledger, charged, up) end
 end
 
 -- Gives a charge back.
@@ -231,8 +239,8 @@ local function refund_ledger(ledger, charge)
     ledger.open = down(ledger.open)
     return
   end
-  ring_change(ledger.minute, ledger.mark, charge.at, down)
-  ring_change(ledger.hour, ledger.mark, charge.at, down)
+  ring_remove(ledger.minute, ledger.mark, charge.at)
+  ring_remove(ledger.hour, ledger.mark, charge.at)
   day_change(ledger, day_at(charge.day, charge.next_day_at, charge.at), down)
 end
 

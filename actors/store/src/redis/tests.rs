@@ -210,7 +210,8 @@ impl Lane {
                 let day = self.now.div_euclid(self.day);
                 let day = DayContext { day: day as i32, next_day_at: Moment((day + 1) * self.day) };
                 let charged = self.model.charge(limits, now, day);
-                self.charges.extend(charged);
+                // As an intent stores it: what was asked for, which the ledger may have taken as later.
+                self.charges.extend(charged.map(|_| Charge { at: now, day, open: true }));
                 (LedgerOp::Charge { limits: limits.clone(), now, day }, charged.err())
             }
             Step::Settle { .. } | Step::Refund { .. } if self.charges.is_empty() => return Ok(()),

@@ -3,7 +3,7 @@
 use super::other_charge;
 use crate::channel::Kind;
 use crate::contact::{Contact, Ended, Membership};
-use crate::decide::enroll::{Enrolling, Facts, New, Profile, Refusal, Request, enroll};
+use crate::decide::enroll::{Enrolling, Facts, New, Profile, Refusal, Request, enroll, know};
 use crate::decide::samples::{NOON, Sample, channel, draft, request, scope};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, State};
@@ -132,6 +132,17 @@ fn a_contact_in_too_many_cadences_is_refused_unless_ended_ones_make_room() {
 }
 
 #[test]
+fn a_target_of_too_many_enrollments_takes_no_more_until_one_ends() {
+    let mut desk = Desk::new();
+    let id = |n: usize| EnrollmentId::new(Moment(n as i64), Shard(9), 0);
+    desk.target.enrollments = (0..limits::ENROLLMENTS_A_TARGET).map(id).collect();
+    assert_eq!(desk.refusal(), Some(Refusal::TargetFull));
+    desk.target.enrollments.pop();
+    let target = desk.new_one().target.unwrap();
+    assert_eq!(target.enrollments.len(), limits::ENROLLMENTS_A_TARGET);
+}
+
+#[test]
 fn every_refusal_has_a_word_of_its_own() {
     let all = [
         Refusal::TenantOff,
@@ -141,9 +152,12 @@ fn every_refusal_has_a_word_of_its_own() {
         Refusal::Reentry(None),
         Refusal::OptedOut,
         Refusal::GoalMet,
+        Refusal::TargetClosed,
         Refusal::Suppressed,
         Refusal::NoChannel,
         Refusal::TooMany,
+        Refusal::TargetFull,
+        Refusal::AttributesTooLarge { whose: "contact", bytes: 20_000 },
     ];
     let words: std::collections::BTreeSet<&str> = all.iter().map(|refusal| refusal.word()).collect();
     assert_eq!(words.len(), all.len());
@@ -218,6 +232,39 @@ fn who_opted_out_never_re_enters_by_itself() {
 }
 
 #[test]
+fn re_entry_is_judged_when_the_row_has_no_room_for_what_ended_any_more() {
+    let refused = |reentry: &str, unique_per: &str, reason: Option<ExitReason>| {
+        let mut desk = Desk::new();
+        desk.draft.reentry = reentry.into();
+        desk.draft.unique_per = unique_per.into();
+        let id = desk.enrolls();
+        desk.ends(id, NOON, reason);
+        for n in 1..=limits::ENROLLMENTS_A_CONTACT {
+            let enrollment = EnrollmentId::new(NOON + Span(n as i64), Shard(9), 0);
+            let (sequence, target) = (SequenceNo(2), None);
+            desk.contact.enrollments.push(Membership { enrollment, sequence, target, ended: None });
+            desk.ends(enrollment, NOON + Span(n as i64), reason);
+        }
+        assert!(
+            desk.contact.enrollments.iter().all(|known| known.enrollment != id),
+            "there is no room for it"
+        );
+        desk.now = NOON + Span::days(20);
+        let same = desk.refusal();
+        desk.request.target = Some(other_charge());
+        (same, desk.refusal())
+    };
+    let never = Some(Refusal::Reentry(None));
+    assert_eq!(refused("never", "target", None), (never, None));
+    assert_eq!(refused("never", "contact", None), (never, never));
+    let later = Some(Refusal::Reentry(Some(NOON + Span::days(30))));
+    assert_eq!(refused("30 days", "target", None), (later, None));
+    assert_eq!(refused("20 days", "target", None), (None, None));
+    let opted_out = Some(Refusal::OptedOut);
+    assert_eq!(refused("always", "target", Some(ExitReason::OptedOut)), (opted_out, None));
+}
+
+#[test]
 fn a_target_that_is_done_with_is_refused_unless_the_rules_say_it_does_not_matter() {
     let refused = |terminal, stay: bool| {
         let mut desk = Desk::new();
@@ -227,8 +274,22 @@ fn a_target_that_is_done_with_is_refused_unless_the_rules_say_it_does_not_matter
     };
     assert_eq!(refused(Terminal::Goal, false), Some(Refusal::GoalMet));
     assert_eq!(refused(Terminal::Goal, true), None);
-    assert_eq!(refused(Terminal::Cancelled, true), Some(Refusal::GoalMet));
-    assert_eq!(refused(Terminal::Lost, false), Some(Refusal::GoalMet));
+    assert_eq!(refused(Terminal::Cancelled, true), Some(Refusal::TargetClosed));
+    assert_eq!(refused(Terminal::Lost, false), Some(Refusal::TargetClosed));
+}
+
+#[test]
+fn a_resolved_conversation_is_refused_until_a_later_message_reopens_it() {
+    let mut desk = Desk::new();
+    desk.draft.target = "conversation".into();
+    desk.request.target = Some(TargetRef { kind: TargetKind::Conversation, id: "c-1".into() });
+    let resolved = TerminalFact { occurred_at: NOON, event: "e".into(), terminal: Terminal::Resolved };
+    desk.target.learn(resolved);
+    assert_eq!(desk.refusal(), Some(Refusal::TargetClosed));
+    desk.target.hears(NOON);
+    assert_eq!(desk.refusal(), Some(Refusal::TargetClosed), "a message from before it reopens nothing");
+    desk.target.hears(NOON + Span(1));
+    assert_eq!(desk.refusal(), None);
 }
 
 #[test]
@@ -264,6 +325,40 @@ fn what_is_given_of_a_contact_replaces_and_what_is_not_stays() {
     assert_eq!(known.email, text("new@mail.example"));
     assert_eq!(known.attributes["plan"], "silver");
     assert_eq!(known.attributes["town"], "Ulm");
+}
+
+#[test]
+fn attributes_are_bounded_as_they_are_together() {
+    let of = |name: &str, bytes: usize| [(name.to_owned(), "x".repeat(bytes - name.len()))].into();
+    let most = limits::ATTRIBUTE_BYTES;
+    let mut desk = Desk::new();
+    desk.contact.attributes = of("a", most - 10);
+    desk.request.profile.attributes = of("b", 10);
+    assert_eq!(desk.refusal(), None, "the last byte fits");
+    desk.request.profile.attributes = of("b", 11);
+    let refusal = desk.refusal().unwrap();
+    assert_eq!(refusal, Refusal::AttributesTooLarge { whose: "contact", bytes: most + 1 });
+    assert!(refusal.to_string().contains("16385 bytes") && refusal.to_string().contains("at most 16384"));
+    desk.request.profile.attributes = of("a", most);
+    assert_eq!(desk.refusal(), None, "what is replaced does not count");
+    desk.request.profile.attributes.clear();
+    desk.target.attributes = of("a", most);
+    desk.request.target_attributes = of("b", 5);
+    assert_eq!(desk.refusal(), Some(Refusal::AttributesTooLarge { whose: "target", bytes: most + 5 }));
+}
+
+#[test]
+fn a_profile_too_large_leaves_the_contact_as_it_was() {
+    let mut contact = Contact { name: Some("Ana".into()), ..Contact::default() };
+    let before = contact.clone();
+    let large = [("a".to_owned(), "x".repeat(limits::ATTRIBUTE_BYTES))].into();
+    let profile = Profile { name: Some("Anna".into()), attributes: large, ..Profile::default() };
+    assert!(know(&mut contact, &profile).is_err());
+    assert_eq!(contact, before);
+    // One that has more than may be, from before there was a bound, can still be told what does not add to it.
+    contact.attributes = profile.attributes.clone();
+    assert_eq!(know(&mut contact, &profile), Ok(()));
+    assert_eq!(contact.name.as_deref(), Some("Anna"));
 }
 
 #[test]

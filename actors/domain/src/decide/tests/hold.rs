@@ -1,6 +1,7 @@
 //! Pause and resume, quarantine and release, in a wait, with an open send, and over each other.
 
 use super::{NOON, Sample, refused};
+use crate::calendar::Zone;
 use crate::decide::outcome::Outcome;
 use crate::decide::tests::ScopeRef;
 use crate::decide::wake::Look;
@@ -82,6 +83,84 @@ fn a_pause_during_a_hold_keeps_what_was_left_as_the_hold_began() {
     sample.now = NOON + Span::hours(9);
     sample.pauses();
     assert_eq!(remaining(&sample), Some(Span::minutes(90)));
+}
+
+#[test]
+fn a_pause_while_the_tenant_is_off_keeps_what_was_left_as_it_went_off() {
+    let mut sample = Sample::walking(|_, draft| draft.steps[0].wait = "10 hours".into());
+    sample.scope.tenant.switch(false, NOON + Span::hours(2));
+    sample.now = NOON + Span::hours(7);
+    sample.pauses();
+    assert_eq!(remaining(&sample), Some(Span::hours(8)));
+}
+
+#[test]
+fn a_pause_moves_a_time_of_day_only_if_it_passes_meanwhile() {
+    // From Monday noon until Tuesday 09:30; paused at 22:00.
+    let due = |wait: &str, resumed_after: Span| {
+        let mut sample = Sample::walking(|_, draft| {
+            draft.steps[0].wait = wait.into();
+            draft.steps[0].at = "09:30".into();
+        });
+        sample.now = NOON + Span::hours(10);
+        sample.pauses();
+        sample.now = NOON + resumed_after;
+        sample.resumes();
+        assert_eq!(sample.row().due_at, sample.enrollment.step_due_at);
+        sample.row().due_at.since(NOON)
+    };
+    let (tuesday, day) = (Span::minutes(21 * 60 + 30), Span::days(1));
+    assert_eq!(due("1 day", Span::hours(13)), tuesday, "01:00 is before it");
+    assert_eq!(due("1 day", tuesday), tuesday);
+    assert_eq!(due("1 day", tuesday + Span(1)), tuesday + day, "the next such time");
+    assert_eq!(due("1 day", Span::days(5)), tuesday + Span::days(4) + day, "a Saturday: Sunday");
+    assert_eq!(due("1 business day", Span::days(5)), tuesday + Span::days(6), "a Saturday: Monday");
+}
+
+#[test]
+fn a_time_of_day_that_passed_in_a_pause_is_the_next_one_where_the_contact_is_by_then() {
+    let mut sample = Sample::walking(|scope, draft| {
+        scope.tenant.contact_time_zone = true;
+        draft.steps[0].wait = "1 day".into();
+        draft.steps[0].at = "09:30".into();
+    });
+    sample.pauses();
+    sample.contact.zone = Some(Zone::parse("Asia/Tokyo").unwrap());
+    sample.now = NOON + Span::days(1);
+    sample.resumes();
+    // 12:00 UTC is 21:00 in Tokyo, where it is 09:30 at 00:30 UTC.
+    assert_eq!(sample.row().due_at, sample.now + Span::minutes(12 * 60 + 30));
+}
+
+#[test]
+fn a_time_of_day_that_came_before_the_pause_is_late_since_then() {
+    let mut sample = Sample::walking(|_, draft| {
+        draft.steps[0].wait = "0 days".into();
+        draft.steps[0].at = "12:00".into();
+        draft.steps[0].useless_after = "1 hour".into();
+    });
+    sample.pass(Span(1));
+    sample.pauses();
+    sample.pass(Span::hours(1));
+    sample.resumes();
+    assert_eq!(sample.fire()[0], Decision::Skipped(SkipReason::Late));
+}
+
+#[test]
+fn a_call_that_ends_in_a_pause_leaves_the_time_of_day_that_follows_it() {
+    for (resumed_after, due_after) in [(20 * 60, 21 * 60 + 30), (22 * 60, 45 * 60 + 30)] {
+        let mut sample = Sample::walking(|_, draft| {
+            draft.steps[1].wait = "1 day".into();
+            draft.steps[1].at = "09:30".into();
+        });
+        sample.begin();
+        sample.pauses();
+        sample.accepted();
+        sample.now = NOON + Span::minutes(resumed_after);
+        sample.resumes();
+        assert_eq!(sample.row().due_at, NOON + Span::minutes(due_after));
+        assert_eq!(sample.enrollment.step_due_at, sample.row().due_at);
+    }
 }
 
 #[test]

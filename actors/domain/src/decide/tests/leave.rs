@@ -50,7 +50,7 @@ fn exited(sample: &Sample) -> Option<ExitReason> {
 
 #[test]
 fn any_reply_ends_it_unless_replies_are_ignored() {
-    for (on_reply, reason) in [("any", Some(ExitReason::Replied)), ("conversation", None), ("ignore", None)] {
+    for (on_reply, reason) in [("any", Some(ExitReason::Replied)), ("ignore", None)] {
         let mut sample = walking(on_reply);
         let reply = message(&sample, "hello");
         sample.hears(&reply);
@@ -62,6 +62,8 @@ fn any_reply_ends_it_unless_replies_are_ignored() {
 fn a_reply_in_the_linked_conversation_ends_it_and_one_elsewhere_does_not() {
     let mut sample = in_conversation("conversation", false);
     let mut reply = message(&sample, "hello");
+    sample.hears(&reply);
+    assert_eq!(exited(&sample), None, "it is in no conversation");
     reply.target = Some(TargetRef { kind: TargetKind::Conversation, id: "c-2".into() });
     sample.hears(&reply);
     assert_eq!(exited(&sample), None);

@@ -207,6 +207,31 @@ fn a_changed_default_channel_moves_the_wake_to_its_lane() {
 }
 
 #[test]
+fn a_wake_in_another_lane_than_the_held_channel_s_moves_there_and_waits() {
+    let mut sample = Sample::enrolled();
+    sample.scope.channels.insert(ChannelNo(2), channel(2, "mail2", Kind::Email));
+    sample.scope.tenant.default_channels.insert(Kind::Email, ChannelNo(2));
+    sample.holds(&ScopeRef::Channel(ChannelNo(2))).hold(NOON, "stop");
+    assert!(matches!(sample.fire()[..], [Decision::Moved { gate: Binding::Hold, .. }]));
+    assert_eq!(sample.row().lane.channel, ChannelNo(2));
+    assert_eq!(sample.look(), Look::Held(HeldBy::Channel), "once, and no more");
+    // A hold of the channel it left holds it no more.
+    sample.holds(&ScopeRef::Channel(ChannelNo(1))).hold(NOON, "stop");
+    sample.holds(&ScopeRef::Channel(ChannelNo(2))).release(NOON);
+    sample.begin();
+}
+
+#[test]
+fn a_wake_in_the_lane_of_a_channel_that_is_gone_moves_to_a_lane_that_can_be_held() {
+    let mut sample = Sample::enrolled();
+    sample.scope.channels.insert(ChannelNo(2), channel(2, "mail2", Kind::Email));
+    sample.scope.channels.remove(&ChannelNo(1));
+    sample.holds(&ScopeRef::Tenant).hold(NOON, "stop");
+    assert!(matches!(sample.fire()[..], [Decision::Moved { gate: Binding::Hold, .. }]));
+    assert_eq!(sample.look(), Look::Held(HeldBy::Tenant));
+}
+
+#[test]
 fn a_step_is_useless_from_the_exact_end_of_its_span() {
     for (late, decision) in
         [("skip", Decision::Skipped(SkipReason::Late)), ("exit", Decision::Exited(ExitReason::Late))]

@@ -23,7 +23,7 @@ use crate::gate;
 use crate::ids::{ChannelNo, SequenceNo, StepNo};
 use crate::invariant;
 use crate::lane::{HoldGroup, WakeRow};
-use crate::scope::Scope;
+use crate::scope::{HeldBy, Scope};
 use crate::time::Moment;
 use inputs::{Input, STANDINGS, standing};
 
@@ -98,7 +98,12 @@ impl Walk<'_> {
             Look::Decided(decisions) => self.take(|_| decisions),
             Look::Closed(at) => return Some(at),
             Look::InDoubt(open) => assert_eq!(Some(open), self.sample.enrollment.open),
-            Look::Held(_) => {}
+            Look::Held(by) => {
+                let (scope, channel) = (&self.sample.scope, row.lane.channel);
+                let held = scope.held_by(SequenceNo(1), channel).is_some();
+                let closed = held && scope.channels.contains_key(&channel);
+                assert!(closed || by == HeldBy::Quarantine, "held by {by:?} in an open queue: {row:?}");
+            }
             Look::Gone => panic!("its own wake is gone: {:?}", self.sample.enrollment),
         }
         None
@@ -180,7 +185,7 @@ impl Walk<'_> {
     /// E12: undisturbed, it ends within as many wakes as its steps, retries and moves can take.
     fn ends(&mut self) {
         self.release_scopes();
-        self.sample.scope.tenant.on = true;
+        self.sample.scope.tenant.switch(true, self.sample.now);
         channels(&mut self.sample.scope);
         self.take(holds::resume);
         self.take(holds::release);

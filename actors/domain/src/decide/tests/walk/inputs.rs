@@ -11,13 +11,13 @@ use crate::ids::ChannelNo;
 use crate::target::{TargetKind, Terminal};
 use crate::time::Span;
 
-use super::{Sample, channels};
+use super::{Sample, channel, channels};
 
 /// Its name; how often it comes; what it does. The number says how long, which step or which scope.
 type Row = (&'static str, usize, fn(&mut Walk<'_>, u8));
 
 /// What ends a walk is rare, or none would come far.
-const INPUTS: [Row; 33] = [
+const INPUTS: [Row; 34] = [
     ("time", 4, |walk, n| {
         walk.sample.pass([Span(1), Span::minutes(7), Span::hours(5)][usize::from(n % 3)]);
     }),
@@ -51,8 +51,8 @@ const INPUTS: [Row; 33] = [
     ("exit", 1, |walk, _| walk.take(|view| leaves::exit(view, ExitReason::Manual))),
     ("hold", 2, |walk, n| walk.hold_scope(n)),
     ("end of holds", 5, |walk, _| walk.release_scopes()),
-    ("tenant off", 1, |walk, _| walk.sample.scope.tenant.on = false),
-    ("tenant on", 3, |walk, _| walk.sample.scope.tenant.on = true),
+    ("tenant off", 1, |walk, _| walk.sample.scope.tenant.switch(false, walk.sample.now)),
+    ("tenant on", 3, |walk, _| walk.sample.scope.tenant.switch(true, walk.sample.now)),
     ("zone moves", 2, |walk, n| {
         let zones = [None, Some(Zone::UTC), Zone::parse("Asia/Tokyo").ok()];
         walk.sample.contact.zone = zones[usize::from(n % 3)];
@@ -60,6 +60,11 @@ const INPUTS: [Row; 33] = [
     ("address lost", 1, |walk, _| walk.sample.contact.phone = None),
     ("channel gone", 1, |walk, n| {
         walk.sample.scope.channels.remove(&ChannelNo(1 + u32::from(n % 3)));
+    }),
+    ("default moves", 6, |walk, n| {
+        let scope = &mut walk.sample.scope;
+        scope.channels.entry(ChannelNo(4)).or_insert_with(|| channel(4, "mail2", Kind::Email));
+        scope.tenant.default_channels.insert(Kind::Email, ChannelNo(if n % 2 == 0 { 4 } else { 1 }));
     }),
     ("channel back", 2, |walk, _| channels(&mut walk.sample.scope)),
 ];

@@ -34,6 +34,9 @@ impl Plan {
             draft.steps.clone_from(&self.steps);
             draft.class = self.class.into();
             draft.exit_on_reply = self.exit_on_reply.into();
+            if self.exit_on_reply == "conversation" {
+                draft.target = "conversation".into();
+            }
             draft.stay_on_goal = self.stay_on_goal;
             draft.max_lifetime = self.max_lifetime.into();
         });
