@@ -478,8 +478,8 @@ fn target_takes_in(read: Read<Target>, event: &Event) -> Subject<Target> {
                 terminal,
             });
         }
-        EventKind::MessageReceived => taken.hears(event.occurred_at),
-        EventKind::ContactOptedOut | EventKind::Custom(_) => {}
+        EventKind::MessageReceived if event.is_reply() => taken.hears(event.occurred_at),
+        EventKind::MessageReceived | EventKind::ContactOptedOut | EventKind::Custom(_) => {}
     }
     let written = taken != read.value;
     Subject { read: Read { value: taken, ..read }, written }

@@ -10,7 +10,7 @@ use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
 };
 use followupd_domain::channel::{Channel, Kind, Transport};
-use followupd_domain::contact::{Contact, Ended, Membership};
+use followupd_domain::contact::{Contact, Ended, Membership, Rest};
 use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::{
     Enrollment, ExitReason, FailReason, OpenSend, Send, SendFailure, SendStatus, SkipReason, State, Wake,
@@ -166,6 +166,7 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         suppressed: BTreeSet::from(Kind::ALL),
         last_inbound_at: Some(AT),
         enrollments: vec![membership],
+        rests: vec![Rest { sequence: SequenceNo(4), target: Some(7), at: AT, opted_out: true }],
     };
     check("contact_1", Format::Contact, &contact);
     let target = Target {
