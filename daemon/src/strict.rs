@@ -9,6 +9,7 @@ use followupd_domain::name::nearest;
 pub(crate) fn explain(message: &str) -> String {
     unknown(message, "unknown field `", "key")
         .or_else(|| unknown(message, "unknown variant `", "value"))
+        .or_else(|| no_keys(message))
         .unwrap_or_else(|| message.to_owned())
 }
 
@@ -26,6 +27,17 @@ fn unknown(message: &str, begins: &str, what: &str) -> Option<String> {
         None => format!("there are {}", known.join(", ")),
     };
     Some(format!("{before}unknown {what} `{given}`: {advice}{after}"))
+}
+
+/// A file that is a text or a list instead of keys and values.
+fn no_keys(message: &str) -> Option<String> {
+    let (given, wanted) = message.strip_prefix("invalid type: ")?.split_once(", expected struct ")?;
+    let given = match given.split([' ', ':']).next()? {
+        "sequence" => "list",
+        given => given,
+    };
+    let wanted = wanted.split(' ').next()?.to_lowercase();
+    Some(format!("holds a {given} instead of the keys of a {wanted}, one `key: value` a line"))
 }
 
 #[cfg(test)]
@@ -61,6 +73,15 @@ mod tests {
     fn toml_says_it_in_the_same_words() {
         let error = toml::from_str::<Sample>("tiem_zone = \"UTC\"").unwrap_err();
         assert_eq!(explain(error.message()), "unknown key `tiem_zone`: did you mean `time_zone`?");
+    }
+
+    #[test]
+    fn a_file_without_keys_is_said_to_be_one() {
+        assert_eq!(
+            yaml("a,b\nc,d\n"),
+            "holds a string instead of the keys of a sample, one `key: value` a line"
+        );
+        assert!(yaml("- a\n").starts_with("holds a list instead"), "{}", yaml("- a\n"));
     }
 
     #[test]

@@ -150,6 +150,9 @@ pub(crate) async fn run<R: Read + Send + 'static>(
 }
 
 fn broken(totals: &Totals, why: &str) -> Failure {
+    if totals.rows == 0 {
+        return Failure::new(Code::Unreachable, why.to_owned());
+    }
     let says = format!(
         "{why}, after {} rows had their result: give the same command again, what is enrolled is recognised",
         totals.rows
