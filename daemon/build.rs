@@ -4,8 +4,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "google/rpc/error_details.proto",
+    "followupd/v1/access.proto",
     "followupd/v1/tenant.proto",
     "followupd/v1/sequence.proto",
     "followupd/v1/enrollment.proto",

@@ -28,6 +28,9 @@ use durability::{acks, check, disk, order, recording, trace};
 /// How many random moments the power fails at.
 const CUTS: usize = 1_000;
 
+/// Every tenth of them lies among so many first places, where the store is being made.
+const BEGINNING: u64 = 400;
+
 /// Stores that are opened at once.
 const OPENERS: usize = 2;
 
@@ -58,7 +61,8 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     let recording = recording::read(&trace::read(&written), &store, &acks);
     std::fs::remove_file(&written).unwrap();
     let began = Instant::now();
-    let mut places: Vec<usize> = (0..CUTS).map(|_| seed.below(recording.last as u64 + 1) as usize).collect();
+    let until = |cut: usize| if cut % 10 == 0 { BEGINNING } else { recording.last as u64 + 1 };
+    let mut places: Vec<usize> = (0..CUTS).map(|cut| seed.below(until(cut)) as usize).collect();
     places.sort_unstable();
     let (checked, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let findings: Vec<String> = std::thread::scope(|scope| {

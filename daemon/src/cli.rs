@@ -17,6 +17,7 @@ mod enrollment;
 mod event;
 pub(crate) mod files;
 pub(crate) mod funnel;
+mod key;
 mod put;
 mod time;
 pub(crate) mod upload;
@@ -44,6 +45,9 @@ pub(crate) struct Shared {
         value_name = "URL"
     )]
     server: String,
+    /// The access key, `fup_…`; the variable is the better place, as others can see command lines.
+    #[arg(long, global = true, env = "FOLLOWUPD_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
     /// The tenant it is about.
     #[arg(long, short, global = true, env = "FOLLOWUPD_TENANT", value_name = "NAME")]
     tenant: Option<String>,
@@ -80,6 +84,15 @@ enum Command {
     /// Enrollments: `show`, `timeline`, `list`, `exit`, `pause`, `resume`, `release`, `quarantined`.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
+    /// Access keys: `create`, `list`, `revoke`.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Who changed what, newest first; without --tenant what was done to access keys.
+    Audit {
+        /// Most lines.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        most: u32,
+    },
     /// Count where the enrollments of a sequence stand.
     Funnel {
         /// The sequence.
@@ -164,6 +177,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Enroll(options) => enroll::run(shared, options).await,
         Command::Event(command) => event::run(shared, command).await,
         Command::Enrollment(command) => enrollment::run(shared, command).await,
+        Command::Audit { most } => key::audit(shared, most).await,
+        Command::Key(command) => key::run(shared, command).await,
         Command::Funnel { sequence } => funnel::run(shared, sequence).await,
         Command::Hold { scope, reason } => put::hold(shared, scope, reason).await,
         Command::Release { scope } => put::release(shared, scope).await,
@@ -173,7 +188,13 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 impl Shared {
     /// The daemon to ask.
     pub(crate) fn server(&self) -> Result<Server, Failure> {
-        Server::at(&self.server, "cli")
+        let key = self.key.as_deref().ok_or_else(|| {
+            Failure::input(
+                "which access key? Set FOLLOWUPD_KEY; that of the operator stands in the file operator.key of the \
+                 daemon's store, which `followupd serve` names when it starts",
+            )
+        })?;
+        Server::at(&self.server, key)
     }
 
     /// The tenant it is about.

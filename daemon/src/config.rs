@@ -175,9 +175,9 @@ fn address(given: &Listen, defaults: &Listen) -> Result<SocketAddr, Failure> {
     let insecure = or(given.insecure, defaults.insecure, "listen.insecure")?;
     if !address.ip().is_loopback() && !insecure {
         return Err(Failure::input(format!(
-            "listen.address: {address} can be reached from other machines, and this version has neither TLS nor \
-             keys. Listen on 127.0.0.1 behind something that has, or set listen.insecure = true on a network you \
-             trust"
+            "listen.address: {address} can be reached from other machines, and this version has no TLS: keys would \
+             pass in the clear. Listen on 127.0.0.1 behind something that has it, or set listen.insecure = true on a \
+             network you trust"
         )));
     }
     Ok(address)

@@ -20,7 +20,7 @@ use crate::demo::play::Played;
 use crate::demo::view::View;
 use crate::exit::{Code, Failure};
 use crate::proto::v1;
-use crate::serve::{self, stop};
+use crate::serve::{self, first_key, stop};
 use crate::{limits, log};
 
 mod play;
@@ -60,7 +60,9 @@ pub(crate) async fn run(options: Options, json: bool) -> Result<(), Failure> {
     let daemon = serve::start(config).await?;
     tracing::info!(address = %daemon.address, "takes calls");
     eprint!("{}", report::opening(daemon.address, &folder));
-    let server = Server::at(&format!("http://{}", daemon.address), "demo")?;
+    let key = first_key::path(&folder.join("store"));
+    let key = fs::read_to_string(&key).map_err(|error| unusable(&key, &error))?;
+    let server = Server::at(&format!("http://{}", daemon.address), &key)?;
     let played = tokio::select! {
         played = story(&server, &folder, began) => played,
         () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped before it was finished")),

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::limits;
 use crate::rpc;
+use crate::rpc::access::Gatekeeper;
 
 /// Everything the port answers.
 ///
@@ -21,7 +22,9 @@ pub(crate) fn router(engine: Engine, env: Arc<dyn Env>, stopping: watch::Receive
     let bounds = Limits::default()
         .with_max_message_size(limits::MESSAGE_BYTES)
         .with_max_request_body_size(limits::MESSAGE_BYTES);
-    let calls = ConnectRpcService::new(rpc::router(engine, env)).with_limits(bounds);
+    let gatekeeper = Gatekeeper(engine.clone());
+    let calls =
+        ConnectRpcService::new(rpc::router(engine, env)).with_limits(bounds).with_interceptor(gatekeeper);
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route(

@@ -12,11 +12,13 @@ use std::sync::Arc;
 use connectrpc::Router;
 use followupd_runtime::{Engine, Env};
 
+pub(crate) mod access;
 mod asked;
 mod batch;
 mod enrollment;
 mod event;
 mod funnel;
+mod page;
 mod refusal;
 mod sequence;
 mod show;
@@ -36,6 +38,7 @@ pub(crate) struct Service {
 pub(crate) fn router(engine: Engine, env: Arc<dyn Env>) -> Router {
     let service = Service { engine, env };
     Router::new()
+        .add_service(Arc::new(access::Keys(service.clone())))
         .add_service(Arc::new(tenant::Tenants(service.clone())))
         .add_service(Arc::new(sequence::Sequences(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))

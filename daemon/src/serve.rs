@@ -19,6 +19,7 @@ use crate::exit::{Code, Failure};
 use crate::http;
 use crate::serve::lock::FolderLock;
 
+pub(crate) mod first_key;
 mod lock;
 pub(crate) mod stop;
 
@@ -53,6 +54,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
     let engine =
         Engine::start(EngineConfig::default(), Arc::new(store), Arc::clone(&env), Arc::new(outbox)).await;
     let engine = engine.map_err(|error| Failure::other(format!("the engine does not start: {error}")))?;
+    first_key::make(&engine, &config.store).await?;
     let (stop, stopped) = watch::channel(false);
     let router = http::router(engine.clone(), env, stopped.clone());
     let server = tokio::spawn(http::serve(listener, router, stopped));
@@ -119,11 +121,14 @@ fn banner(address: SocketAddr, config: &Config) -> String {
          \x20 listening  http://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
          \x20 store      {store}\n\
          \x20 outbox     {outbox}\n\
-         \x20 next       followupd example tenant > tenant.yaml\n\
+         \x20 key        {key}  (the operator's, for all tenants)\n\
+         \x20 next       export FOLLOWUPD_KEY=$(cat {key})\n\
+         \x20            followupd example tenant > tenant.yaml\n\
          \x20            followupd {server}tenant put acme -f tenant.yaml\n",
         version = env!("CARGO_PKG_VERSION"),
         store = config.store.display(),
         outbox = config.outbox.display(),
+        key = first_key::path(&config.store).display(),
     )
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::http::Client;
+use crate::http::{Client, Door};
 
 /// Longest wait for a daemon to take calls: opening replays the journal.
 const READY: Duration = Duration::from_secs(60);
@@ -27,9 +27,19 @@ pub fn binary() -> PathBuf {
 #[must_use]
 pub fn command() -> Command {
     let mut command = Command::new(binary());
-    for variable in ["FOLLOWUPD_SERVER", "FOLLOWUPD_TENANT", "FOLLOWUPD_CONFIG", "FOLLOWUPD_LOG"] {
+    for variable in
+        ["FOLLOWUPD_SERVER", "FOLLOWUPD_TENANT", "FOLLOWUPD_CONFIG", "FOLLOWUPD_LOG", "FOLLOWUPD_KEY"]
+    {
         command.env_remove(variable);
     }
+    command
+}
+
+/// A command that asks the daemon behind a door.
+#[must_use]
+pub fn asking(door: &Door) -> Command {
+    let mut command = command();
+    command.args(["--server", &format!("http://{}", door.address)]).env("FOLLOWUPD_KEY", &door.key);
     command
 }
 
@@ -100,13 +110,14 @@ impl Daemon {
     /// A client of it.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(self.address)
+        Client::new(&self.door())
     }
 
-    /// Where it listens.
+    /// The operator's way in. The key is there when the daemon takes calls.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn door(&self) -> Door {
+        let key = fs::read_to_string(self.store().join("operator.key")).unwrap_or_default();
+        Door { address: self.address, key: key.trim().to_owned() }
     }
 
     /// The process's id; that of the daemon, not of what it runs under.
@@ -148,9 +159,8 @@ impl Daemon {
     /// It cannot be run.
     #[must_use]
     pub fn cli(&self, tenant: &str, arguments: &[&str]) -> Output {
-        let server = format!("http://{}", self.address);
-        let mut command = command();
-        command.args(["--server", &server, "--tenant", tenant]).args(arguments);
+        let mut command = asking(&self.door());
+        command.args(["--tenant", tenant]).args(arguments);
         command.output().expect("the command line runs")
     }
 

@@ -29,18 +29,28 @@ pub enum Failed {
     },
 }
 
+/// The way into a daemon: where it listens, and a key.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// An access key, `fup_…`.
+    pub key: String,
+}
+
 /// A client.
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
+    key: String,
     stream: Option<BufReader<TcpStream>>,
 }
 
 impl Client {
-    /// A client of the daemon at this address. It connects with its first call.
+    /// A client that comes in by this door. It connects with its first call.
     #[must_use]
-    pub fn new(address: SocketAddr) -> Client {
-        Client { address, stream: None }
+    pub fn new(door: &Door) -> Client {
+        Client { address: door.address, key: door.key.clone(), stream: None }
     }
 
     /// The local port of the connection, once there is one.
@@ -54,7 +64,7 @@ impl Client {
     /// # Errors
     /// It was not answered, or refused.
     pub fn call(&mut self, method: &str, request: &Value) -> Result<Value, Failed> {
-        let (status, body) = self.exchange(&post(method, request)).map_err(Failed::Broken)?;
+        let (status, body) = self.exchange(&self.post(method, request)).map_err(Failed::Broken)?;
         let says: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status == 200 { Ok(says) } else { Err(Failed::Refused { status, says }) }
     }
@@ -95,7 +105,7 @@ impl Client {
     pub fn hang_up(&self, method: &str, request: &Value, patience: Duration) -> io::Result<()> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
-        stream.write_all(post(method, request).as_bytes())?;
+        stream.write_all(self.post(method, request).as_bytes())?;
         std::thread::sleep(patience);
         Ok(())
     }
@@ -105,6 +115,15 @@ impl Client {
     pub fn is_ready(&mut self) -> bool {
         self.exchange("GET /readyz HTTP/1.1\r\nHost: followupd\r\n\r\n")
             .is_ok_and(|(status, _)| status == 200)
+    }
+
+    fn post(&self, method: &str, request: &Value) -> String {
+        let (key, body) = (&self.key, request.to_string());
+        format!(
+            "POST /followupd.v1.{method} HTTP/1.1\r\nHost: followupd\r\nContent-Type: application/json\r\n\
+             Authorization: Bearer {key}\r\nConnect-Protocol-Version: 1\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     }
 
     fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
@@ -122,15 +141,6 @@ impl Client {
         self.stream = Some(stream);
         Ok(answer)
     }
-}
-
-fn post(method: &str, request: &Value) -> String {
-    let body = request.to_string();
-    format!(
-        "POST /followupd.v1.{method} HTTP/1.1\r\nHost: followupd\r\nContent-Type: application/json\r\n\
-         Connect-Protocol-Version: 1\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
 }
 
 fn read_answer(stream: &mut impl BufRead) -> io::Result<(u16, Vec<u8>)> {

@@ -197,8 +197,16 @@ impl Follower<'_> {
         let (from, to) = (path(&texts[0]), path(&texts[1]));
         let Some(node) = self.nodes.remove(&from) else { return };
         assert_eq!(from.parent(), to.parent(), "a move between folders");
+        let old = from.clone();
         let (folder, from) = self.place(&from);
         let (_, name) = self.place(&to);
+        // What lies in a folder moves with it.
+        let inside: Vec<PathBuf> = self.nodes.keys().filter(|path| path.starts_with(&old)).cloned().collect();
+        for path in inside {
+            if let (Some(node), Ok(rest)) = (self.nodes.remove(&path), path.strip_prefix(&old)) {
+                self.nodes.insert(to.join(rest), node);
+            }
+        }
         self.nodes.insert(to, node);
         self.push(call, What::Name(folder, Name::Moved(from, name)));
     }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use blackbox::daemon::Daemon;
-use blackbox::http::Client;
+use blackbox::http::{Client, Door};
 use blackbox::maildir::{Mail, Maildir};
 use blackbox::seed::Seed;
 use blackbox::{daemon, time};
@@ -100,7 +99,7 @@ enum Wish {
 /// Plays it all; ends when nothing more is to come.
 pub(crate) fn run(daemon: &mut Daemon, folder: &Path, contacts: &[Contact], seed: &mut Seed) -> Played {
     let (mut wishing, mut killing) = (seed.fork(), seed.fork());
-    let address = daemon.address();
+    let door = &daemon.door();
     let csv = folder.join("contacts.csv");
     fs::write(&csv, contacts::csv(contacts)).unwrap();
     let wishes: BTreeMap<usize, Wish> =
@@ -111,14 +110,14 @@ pub(crate) fn run(daemon: &mut Daemon, folder: &Path, contacts: &[Contact], seed
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let _over = Over(&uploaded);
-            upload(address, &csv);
+            upload(door, &csv);
         });
         let (tell, told) = channel();
         let told = Arc::new(Mutex::new(told));
         let callers: Vec<_> = (0..CALLERS)
             .map(|_| {
                 let told = Arc::clone(&told);
-                scope.spawn(move || caller(address, &told, contacts))
+                scope.spawn(move || caller(door, &told, contacts))
             })
             .collect();
         let lurking = tell.clone();
@@ -134,7 +133,7 @@ pub(crate) fn run(daemon: &mut Daemon, folder: &Path, contacts: &[Contact], seed
         };
         let mails = watching.join().unwrap();
         let replies = callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect();
-        wait_until_settled(address);
+        wait_until_settled(door);
         let mut mails = mails;
         // Those of the last moment.
         let seen: BTreeSet<String> = mails.iter().map(|mail| mail.file.clone()).collect();
@@ -169,11 +168,11 @@ fn wish(seed: &mut Seed) -> Option<Wish> {
 }
 
 /// Enrolls the file as a person would: after a broken connection the same command again.
-fn upload(address: SocketAddr, csv: &Path) {
+fn upload(door: &Door, csv: &Path) {
     let began = Instant::now();
     loop {
-        let mut command = daemon::command();
-        command.args(["--server", &format!("http://{address}"), "--tenant", TENANT]);
+        let mut command = daemon::asking(door);
+        command.args(["--tenant", TENANT]);
         let output = command.args(["enroll", "--sequence", SEQUENCE, "--csv"]).arg(csv).output().unwrap();
         let says = String::from_utf8_lossy(&output.stderr);
         match output.status.code() {
@@ -295,8 +294,8 @@ fn lurk(
 }
 
 /// Tells the daemon of replies until there are no more.
-fn caller(address: SocketAddr, told: &Mutex<Receiver<usize>>, contacts: &[Contact]) -> Vec<(usize, Reply)> {
-    let mut client = Client::new(address);
+fn caller(door: &Door, told: &Mutex<Receiver<usize>>, contacts: &[Contact]) -> Vec<(usize, Reply)> {
+    let mut client = Client::new(door);
     let mut replies = Vec::new();
     loop {
         let next = told.lock().unwrap().recv();
@@ -337,8 +336,8 @@ fn reply(client: &mut Client, contact: &str) -> Reply {
 }
 
 /// Waits until nobody is on the way, as far as the daemon knows.
-fn wait_until_settled(address: SocketAddr) {
-    let (began, mut client) = (Instant::now(), Client::new(address));
+fn wait_until_settled(door: &Door) {
+    let (began, mut client) = (Instant::now(), Client::new(door));
     let request = json!({ "tenant": TENANT, "sequence": SEQUENCE });
     while began.elapsed() < QUIET {
         let funnel = client.must("SequenceService/GetFunnel", &request);

@@ -209,7 +209,8 @@ async fn attempt_at(
     asked: usize,
     deed: &Deed,
 ) -> Result<String, Error> {
-    let caller = Caller { by: "sim".into(), trace: followupd_domain::decision::TraceId(number as u128 + 1) };
+    let trace = followupd_domain::decision::TraceId(number as u128 + 1);
+    let caller = Caller { by: "sim".into(), trace, only: None };
     let name = |tenant: usize| world.plan.tenants[tenant].name;
     match deed {
         Deed::Enroll { tenant, sequence, contact } => {

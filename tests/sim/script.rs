@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use followupd_domain::enrollment::State;
 use followupd_domain::{EnrollmentId, SendId};
-use followupd_runtime::{Command, Engine};
+use followupd_runtime::{Caller, Command, Engine};
 use followupd_store::memory::Memory;
 use followupd_store::{Commit, Key};
 
@@ -285,7 +285,7 @@ pub(crate) async fn settle(world: &Arc<World>, engine: &Engine) {
     answered(world).await;
     for (tenant, plan) in world.plan.tenants.iter().enumerate() {
         deed::Around::all().into_iter().for_each(|scope| ask(world, Deed::Release { tenant, scope }));
-        let quarantined = engine.quarantined(plan.name).await.unwrap();
+        let quarantined = engine.quarantined(&Caller::default(), plan.name).await.unwrap();
         for (n, id) in quarantined.into_iter().enumerate() {
             let command = if n % 2 == 0 { Command::Release } else { Command::Exit };
             ask(world, Deed::Command { tenant, id, command });

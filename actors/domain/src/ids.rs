@@ -13,7 +13,7 @@ use std::str::FromStr;
 use crate::limits;
 use crate::time::Moment;
 
-mod base32;
+pub(crate) mod base32;
 
 /// A unit of placement: everything of one tenant lives in one shard (see [`route`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,6 +140,16 @@ impl FromStr for EnrollmentId {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdKey(pub [u8; 16]);
 
+impl IdKey {
+    /// A keyed check of some bytes (SipHash-1-3).
+    #[must_use]
+    pub fn check(self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+}
+
 impl fmt::Debug for IdKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("IdKey(…)")
@@ -173,10 +183,8 @@ impl SendId {
     }
 
     fn check(fields: &[u8; Self::CHECKED], key: IdKey) -> [u8; 5] {
-        let mut hasher = SipHasher13::new_with_key(&key.0);
-        hasher.write(fields);
         let mut check = [0; 5];
-        check.copy_from_slice(&hasher.finish().to_be_bytes()[..5]);
+        check.copy_from_slice(&key.check(fields).to_be_bytes()[..5]);
         check
     }
 

@@ -5,6 +5,7 @@
 //! is next; [`calendar`] knows days and hours. Time is an argument everywhere, nothing here draws chance or does
 //! I/O, and the same input gives the same output: the daemon, the simulator and the tests all run this code.
 
+pub mod access;
 pub mod calendar;
 pub mod channel;
 pub mod contact;

@@ -16,6 +16,8 @@ pub struct Caller {
     pub by: String,
     /// The trace of the call (W3C Trace Context).
     pub trace: TraceId,
+    /// The one tenant that is there for it; `None`: all of them.
+    pub only: Option<Name>,
 }
 
 /// Why the engine did not do what it was asked.

@@ -1,57 +1,48 @@
 //! The engine: the handle that the daemon, the simulator and the tests hold.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, RwLock};
 
 use followupd_channel::Transport;
+use followupd_domain::access::{AccessKey, Denied, Draw};
 use followupd_domain::channel::Channel;
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::decide::outcome::Receipt;
-use followupd_domain::ledger::Ledger;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Sequence};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{
-    EnrollmentId, IdKey, SendId, Shard, TenantNo, VersionNo, limits as domain_limits, route,
-};
-use followupd_store::codec::Format;
+use followupd_domain::{EnrollmentId, SendId, TenantNo, VersionNo, limits as domain_limits};
+use followupd_store::Store;
 use followupd_store::keys::SYSTEM;
-use followupd_store::{Class, Commit, Expect, Key, Store};
 use ractor::rpc::CallResult;
 use ractor::{Actor, ActorRef};
-use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
+use crate::access::{self, Access, KeyWish};
 use crate::api::{
     Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
     ScopeName, TenantSettings, Timeline,
 };
+use crate::audit::{self, AuditPage};
 use crate::enrollment::Ask;
 use crate::env::Env;
-use crate::loaded::{self, Loaded, TenantHandle, decode, scan_all};
+use crate::loaded::TenantHandle;
 use crate::node::Node;
 use crate::plant::Planted;
-use crate::root::{self, RootActor, RootMsg};
+use crate::root::{RootActor, RootMsg};
 use crate::settings::{self, Put, PutAnswer};
-use crate::shard::ShardMsg;
-use crate::tenant::{TenantActor, TenantArguments, TenantMsg};
-use crate::{command, enroll, event, read, record};
+use crate::tenant::TenantMsg;
+use crate::{command, enroll, event, read};
+
+pub(crate) mod opening;
+
+use opening::own_row;
 
 /// What an engine is started with besides its surroundings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Config {
     /// A bug to plant, in tests.
     pub planted: Planted,
-}
-
-/// The store's own row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StoreRow {
-    /// The key under which send ids are checked.
-    pub(crate) key: IdKey,
-    /// The number of the next tenant.
-    pub(crate) next_tenant: u32,
 }
 
 /// A running engine.
@@ -75,7 +66,8 @@ impl Engine {
         transport: Arc<dyn Transport>,
     ) -> Result<Engine, Error> {
         let key = own_row(&*store, &*env).await?.key;
-        let node = Arc::new(Node::new(store, env, transport, key, config.planted));
+        let access = Access::load(&*store).await?;
+        let node = Arc::new(Node::new(store, env, transport, key, access, config.planted));
         let (root, _) = Actor::spawn(None, RootActor, Arc::clone(&node)).await.map_err(unstarted)?;
         let engine = Engine { node, root, opening: Arc::default() };
         match engine.open_tenants().await {
@@ -90,51 +82,10 @@ impl Engine {
         }
     }
 
-    async fn open_tenants(&self) -> Result<(), Error> {
-        let prefix = Key::table(followupd_store::keys::Table::Name, SYSTEM);
-        let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
-        let numbers = rows.iter().map(|(_, row)| decode(Format::Name, &row.body));
-        let tenants: Vec<TenantNo> = numbers.collect::<Result<_, Error>>()?;
-        for shard in tenants.iter().map(|no| route(*no, "")).collect::<BTreeSet<Shard>>() {
-            self.go_on_from(shard).await?;
-        }
-        for no in tenants {
-            let shard = route(no, "");
-            if let Some(loaded) = loaded::load(&*self.node.store, shard, no).await? {
-                let tenant = self.open_tenant(loaded).await?;
-                event::resume(&self.node, &tenant).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Limits of a shard that were charged later than the wall now says: engine time goes on from there (E6).
-    async fn go_on_from(&self, shard: Shard) -> Result<(), Error> {
-        let prefix = Key::table(followupd_store::keys::Table::Ledger, shard);
-        for (_, row) in scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await? {
-            let ledger = Ledger::decode(&row.body).map_err(|error| Error::Unavailable(error.to_string()))?;
-            self.node.clock.has_been_at(ledger.mark());
-        }
-        Ok(())
-    }
-
-    /// Brings a tenant's actors up.
-    async fn open_tenant(&self, loaded: Loaded) -> Result<TenantHandle, Error> {
-        let (no, shard, name) = (loaded.scope.tenant.no, loaded.shard, loaded.scope.tenant.name.to_string());
-        let lanes = loaded::lanes(&*self.node.store, shard, no).await?;
-        let loaded = Arc::new(RwLock::new(Arc::new(loaded)));
-        let arguments =
-            TenantArguments { node: Arc::clone(&self.node), no, shard, loaded: Arc::clone(&loaded) };
-        let spawned = Actor::spawn_linked(None, TenantActor, arguments, self.root.get_cell()).await;
-        let handle = TenantHandle::new(shard, spawned.map_err(unstarted)?.0, loaded);
-        root::open_shard(&self.node, shard, &self.root).await.map_err(unstarted)?;
-        self.node.tenants().insert(name, handle.clone());
-        self.node.tell(shard, ShardMsg::Tenant(handle.clone(), lanes));
-        Ok(handle)
-    }
-
-    fn tenant(&self, name: &str) -> Result<TenantHandle, Error> {
-        let found = self.node.tenants().get(name).cloned();
+    /// A tenant, for whom it is there: another's is not found.
+    fn tenant(&self, caller: &Caller, name: &str) -> Result<TenantHandle, Error> {
+        let there = caller.only.as_ref().is_none_or(|only| only.as_str() == name);
+        let found = self.node.tenants().get(name).filter(|_| there).cloned();
         found.ok_or_else(|| Error::NotFound { what: "tenant", name: name.to_owned() })
     }
 
@@ -144,13 +95,15 @@ impl Engine {
     /// [`Error::Invalid`] with every fault of the settings.
     pub async fn put_tenant(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: &str,
         settings: TenantSettings,
     ) -> Result<Tenant, Error> {
         let parsed = named("name", name)?;
-        let handle = match self.tenant(name) {
+        let handle = match self.tenant(caller, name) {
             Ok(handle) => handle,
+            // One that is there for all keys is made by a key for all.
+            Err(error) if caller.only.is_some() => return Err(error),
             Err(_) => {
                 // Its settings are checked before it takes a number.
                 let tenant = settings::new_tenant(TenantNo(0), parsed.clone());
@@ -159,57 +112,18 @@ impl Engine {
                 to_its_end(async move { engine.begin_tenant(parsed).await }).await?
             }
         };
-        let PutAnswer::Tenant(tenant) = self.put(&handle, Put::Tenant(settings)).await? else {
+        let PutAnswer::Tenant(tenant) = self.put(caller, &handle, Put::Tenant(settings)).await? else {
             return Err(unexpected());
         };
         Ok(tenant)
     }
 
-    /// Gives a tenant its number and its row.
-    async fn begin_tenant(&self, name: Name) -> Result<TenantHandle, Error> {
-        let _opening = self.opening.lock().await;
-        if let Ok(begun) = self.tenant(name.as_str()) {
-            return Ok(begun);
-        }
-        let node = &self.node;
-        let name_key = Key::tenant_name(name.as_str());
-        let mut rows = node.store.get(vec![Key::store(), name_key.clone()]).await?.into_iter();
-        let (own, taken) = (rows.next().flatten(), rows.next().flatten());
-        let no = match taken {
-            Some(row) => decode(Format::Name, &row.body)?,
-            None => {
-                let own =
-                    own.ok_or_else(|| Error::Unavailable("the store's own row is missing".to_owned()))?;
-                let mut row: StoreRow = decode(Format::Store, &own.body)?;
-                let no = TenantNo(row.next_tenant);
-                row.next_tenant += 1;
-                let mut commit = Commit::new(Class::Event, no, SYSTEM);
-                commit.expects.push(Expect { key: Key::store(), version: Some(own.version) });
-                commit.expects.push(Expect { key: name_key.clone(), version: None });
-                record::put(&mut commit, Key::store(), Format::Store, &row)?;
-                record::put(&mut commit, name_key, Format::Name, &no)?;
-                settings::submit(node, commit).await?;
-                no
-            }
-        };
-        let shard = route(no, "");
-        if loaded::load(&*node.store, shard, no).await?.is_none() {
-            let mut commit = Commit::new(Class::Event, no, shard);
-            let key = Key::tenant(shard, no);
-            commit.expects.push(Expect { key: key.clone(), version: None });
-            record::put(&mut commit, key, Format::Tenant, &settings::new_tenant(no, name))?;
-            settings::submit(node, commit).await?;
-        }
-        let loaded = loaded::load(&*node.store, shard, no).await?;
-        self.open_tenant(loaded.ok_or_else(unexpected)?).await
-    }
-
-    async fn put(&self, tenant: &TenantHandle, put: Put) -> Result<PutAnswer, Error> {
+    async fn put(&self, caller: &Caller, tenant: &TenantHandle, put: Put) -> Result<PutAnswer, Error> {
         let room = self.node.admission.admit(&tenant.waiting, 1)?;
-        let actor = tenant.actor.clone();
+        let (actor, caller) = (tenant.actor.clone(), caller.clone());
         to_its_end(async move {
             let _room = room;
-            match actor.call(|reply| TenantMsg::Put(Box::new(put), reply), None).await {
+            match actor.call(|reply| TenantMsg::Put(caller, Box::new(put), reply), None).await {
                 Ok(CallResult::Success(answer)) => answer,
                 _ => Err(Error::Unavailable("the tenant is stopping".to_owned())),
             }
@@ -223,13 +137,13 @@ impl Engine {
     /// [`Error::Invalid`] with every fault of the settings.
     pub async fn put_channel(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         tenant: &str,
         name: &str,
         settings: ChannelSettings,
     ) -> Result<Channel, Error> {
         let put = Put::Channel(named("name", name)?, settings);
-        let PutAnswer::Channel(channel) = self.put(&self.tenant(tenant)?, put).await? else {
+        let PutAnswer::Channel(channel) = self.put(caller, &self.tenant(caller, tenant)?, put).await? else {
             return Err(unexpected());
         };
         Ok(channel)
@@ -241,13 +155,14 @@ impl Engine {
     /// [`Error::Invalid`] with every fault of the draft.
     pub async fn put_sequence(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         tenant: &str,
         name: &str,
         draft: Draft,
     ) -> Result<Sequence, Error> {
         let put = Put::Sequence(named("name", name)?, draft);
-        let PutAnswer::Sequence(sequence) = self.put(&self.tenant(tenant)?, put).await? else {
+        let PutAnswer::Sequence(sequence) = self.put(caller, &self.tenant(caller, tenant)?, put).await?
+        else {
             return Err(unexpected());
         };
         Ok(sequence)
@@ -257,9 +172,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Refused`] when there is no draft.
-    pub async fn publish(&self, _caller: &Caller, tenant: &str, sequence: &str) -> Result<VersionNo, Error> {
+    pub async fn publish(&self, caller: &Caller, tenant: &str, sequence: &str) -> Result<VersionNo, Error> {
         let put = Put::Publish(named("sequence", sequence)?);
-        let PutAnswer::Version(version) = self.put(&self.tenant(tenant)?, put).await? else {
+        let PutAnswer::Version(version) = self.put(caller, &self.tenant(caller, tenant)?, put).await? else {
             return Err(unexpected());
         };
         Ok(version)
@@ -271,21 +186,21 @@ impl Engine {
     /// [`Error::NotFound`] when there is no such scope.
     pub async fn hold(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         tenant: &str,
         scope: ScopeName,
         reason: &str,
     ) -> Result<(), Error> {
         let put = Put::Hold(scope, reason.to_owned());
-        self.put(&self.tenant(tenant)?, put).await.map(drop)
+        self.put(caller, &self.tenant(caller, tenant)?, put).await.map(drop)
     }
 
     /// Releases a scope; one that is not held stays as it is.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such scope.
-    pub async fn release(&self, _caller: &Caller, tenant: &str, scope: ScopeName) -> Result<(), Error> {
-        self.put(&self.tenant(tenant)?, Put::Release(scope)).await.map(drop)
+    pub async fn release(&self, caller: &Caller, tenant: &str, scope: ScopeName) -> Result<(), Error> {
+        self.put(caller, &self.tenant(caller, tenant)?, Put::Release(scope)).await.map(drop)
     }
 
     /// Enrolls a batch of at most [`domain_limits::BATCH_ITEMS`]; the answers stand in the order of the requests.
@@ -300,7 +215,7 @@ impl Engine {
         sequence: &str,
         requests: Vec<Request>,
     ) -> Result<Vec<EnrollAnswer>, Error> {
-        let tenant = self.tenant(tenant)?;
+        let tenant = self.tenant(caller, tenant)?;
         let room = self.admit("requests", &tenant, requests.len())?;
         let (node, caller, sequence) = (Arc::clone(&self.node), caller.clone(), sequence.to_owned());
         to_its_end(async move {
@@ -320,7 +235,7 @@ impl Engine {
         tenant: &str,
         events: Vec<EventCall>,
     ) -> Result<Vec<EventAnswer>, Error> {
-        let tenant = self.tenant(tenant)?;
+        let tenant = self.tenant(caller, tenant)?;
         let room = self.admit("events", &tenant, events.len())?;
         let (node, caller) = (Arc::clone(&self.node), caller.clone());
         to_its_end(async move {
@@ -354,11 +269,11 @@ impl Engine {
         id: EnrollmentId,
         command: Command,
     ) -> Result<Changed, Error> {
-        self.ask(tenant, id, Ask::Command(command, caller.trace)).await
+        self.ask(caller, tenant, id, Ask::Command(command, caller.trace)).await
     }
 
-    async fn ask(&self, tenant: &str, id: EnrollmentId, ask: Ask) -> Result<Changed, Error> {
-        let tenant = self.tenant(tenant)?;
+    async fn ask(&self, caller: &Caller, tenant: &str, id: EnrollmentId, ask: Ask) -> Result<Changed, Error> {
+        let tenant = self.tenant(caller, tenant)?;
         let room = self.node.admission.admit(&tenant.waiting, 1)?;
         let node = Arc::clone(&self.node);
         to_its_end(async move {
@@ -379,47 +294,52 @@ impl Engine {
         send: SendId,
         receipt: Receipt,
     ) -> Result<Changed, Error> {
-        self.ask(tenant, send.enrollment, Ask::Receipt(send, receipt, caller.trace)).await
+        self.ask(caller, tenant, send.enrollment, Ask::Receipt(send, receipt, caller.trace)).await
     }
 
     /// An enrollment and everything that happened to it.
     ///
     /// # Errors
     /// [`Error::NotFound`] when the tenant has no such enrollment.
-    pub async fn get(&self, tenant: &str, id: EnrollmentId) -> Result<Timeline, Error> {
-        read::timeline(&self.node, &self.tenant(tenant)?, id).await
+    pub async fn get(&self, caller: &Caller, tenant: &str, id: EnrollmentId) -> Result<Timeline, Error> {
+        read::timeline(&self.node, &self.tenant(caller, tenant)?, id).await
     }
 
     /// The enrollments of a contact that have not ended, and the latest that have.
     ///
     /// # Errors
     /// [`Error::NotFound`] when nothing is known of the contact.
-    pub async fn contact_enrollments(&self, tenant: &str, contact: &str) -> Result<Vec<EnrollmentId>, Error> {
-        read::contact_enrollments(&self.node, &self.tenant(tenant)?, contact).await
+    pub async fn contact_enrollments(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        contact: &str,
+    ) -> Result<Vec<EnrollmentId>, Error> {
+        read::contact_enrollments(&self.node, &self.tenant(caller, tenant)?, contact).await
     }
 
     /// The enrollments that kept failing and wait for a person.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such tenant.
-    pub async fn quarantined(&self, tenant: &str) -> Result<Vec<EnrollmentId>, Error> {
-        read::quarantined(&self.node, &self.tenant(tenant)?).await
+    pub async fn quarantined(&self, caller: &Caller, tenant: &str) -> Result<Vec<EnrollmentId>, Error> {
+        read::quarantined(&self.node, &self.tenant(caller, tenant)?).await
     }
 
     /// The funnels of a sequence's versions.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such sequence.
-    pub async fn funnel(&self, tenant: &str, sequence: &str) -> Result<Vec<Funnel>, Error> {
-        read::funnel(&self.node, &self.tenant(tenant)?, sequence).await
+    pub async fn funnel(&self, caller: &Caller, tenant: &str, sequence: &str) -> Result<Vec<Funnel>, Error> {
+        read::funnel(&self.node, &self.tenant(caller, tenant)?, sequence).await
     }
 
     /// The names of a tenant's sequences and channels.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such tenant.
-    pub async fn names(&self, tenant: &str) -> Result<Names, Error> {
-        let loaded = self.tenant(tenant)?.loaded();
+    pub async fn names(&self, caller: &Caller, tenant: &str) -> Result<Names, Error> {
+        let loaded = self.tenant(caller, tenant)?.loaded();
         let scope = &loaded.scope;
         Ok(Names {
             sequences: scope
@@ -429,6 +349,79 @@ impl Engine {
                 .collect(),
             channels: scope.channels.values().map(|channel| (channel.no, channel.name.clone())).collect(),
         })
+    }
+
+    /// The key a caller presents.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    pub fn holder(&self, key: &str) -> Result<AccessKey, Denied> {
+        self.node.access.check(key, self.node.now())
+    }
+
+    /// Whether nobody has a key yet.
+    #[must_use]
+    pub fn has_no_keys(&self) -> bool {
+        self.node.access.is_empty()
+    }
+
+    /// Makes an access key of what was drawn from the system's randomness; its text is told once.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every fault; [`Error::Refused`] when its name is taken.
+    pub async fn make_key(
+        &self,
+        caller: &Caller,
+        wish: KeyWish,
+        draw: Draw,
+    ) -> Result<(AccessKey, String), Error> {
+        let (node, caller) = (Arc::clone(&self.node), caller.clone());
+        to_its_end(async move { access::make(&node, &caller, wish, &draw).await }).await
+    }
+
+    /// The keys this caller may know of, by name.
+    #[must_use]
+    pub fn keys(&self, caller: &Caller) -> Vec<AccessKey> {
+        self.node.access.seen_by(caller)
+    }
+
+    /// Takes a key away; the next call with it is not let in.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none of that name; [`Error::Refused`] for the last operator's.
+    pub async fn revoke_key(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        let (node, caller, name) = (Arc::clone(&self.node), caller.clone(), name.to_owned());
+        to_its_end(async move { access::revoke(&node, &caller, &name).await }).await
+    }
+
+    /// A page of what was changed in a tenant and by whom, newest first; without a tenant what is no tenant's.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such tenant for this caller.
+    pub async fn audit(
+        &self,
+        caller: &Caller,
+        tenant: Option<&str>,
+        from: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<AuditPage, Error> {
+        let (shard, no) = match tenant {
+            Some(tenant) => {
+                let tenant = self.tenant(caller, tenant)?;
+                (tenant.shard, tenant.no)
+            }
+            None if caller.only.is_some() => {
+                return Err(Error::NotFound { what: "tenant", name: String::new() });
+            }
+            None => (SYSTEM, TenantNo(0)),
+        };
+        audit::page(&self.node, shard, no, from, limit).await
+    }
+
+    /// A check under a key of this store's own, for what is given out and has to come back as it was.
+    #[must_use]
+    pub fn check(&self, bytes: &[u8]) -> u64 {
+        self.node.key.check(bytes)
     }
 
     /// The text of a send's id.
@@ -472,21 +465,4 @@ fn named(field: &str, text: &str) -> Result<Name, Error> {
         problem: error.to_string(),
     };
     Name::parse(text).map_err(|error| Error::Invalid(vec![fault(error)]))
-}
-
-/// The store's own row; a new store gets one.
-async fn own_row(store: &dyn Store, env: &dyn Env) -> Result<StoreRow, Error> {
-    let key = Key::store();
-    if let Some(row) = store.get(vec![key.clone()]).await?.pop().flatten() {
-        return decode(Format::Store, &row.body);
-    }
-    let mut secret = [0; 16];
-    secret[..8].copy_from_slice(&env.random().to_le_bytes());
-    secret[8..].copy_from_slice(&env.random().to_le_bytes());
-    let row = StoreRow { key: IdKey(secret), next_tenant: 1 };
-    let mut commit = Commit::new(Class::Event, TenantNo(0), SYSTEM);
-    commit.expects.push(Expect { key: key.clone(), version: None });
-    record::put(&mut commit, key, Format::Store, &row)?;
-    store.commit(commit).await.map_err(|error| Error::Unavailable(error.to_string()))?;
-    Ok(row)
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use followupd_domain::access::{AccessKey, Role};
 use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
 };
@@ -33,7 +34,8 @@ use followupd_domain::{
 use followupd_store::codec::Format;
 use followupd_store::codec::golden::check;
 
-use crate::engine::StoreRow;
+use crate::audit::{Act, Audited};
+use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
 use crate::record::Record;
 
@@ -278,4 +280,13 @@ fn what_is_kept_of_events_and_of_the_store_has_the_recorded_bytes() {
     check("event_1", Format::Event, &AT);
     check("name_1", Format::Name, &TenantNo(7));
     check("store_1", Format::Store, &StoreRow { key: IdKey([7; 16]), next_tenant: 8 });
+}
+
+#[test]
+fn keys_and_the_audit_log_have_the_recorded_bytes() {
+    let (name, tenant) = (Name::parse("inbox").unwrap(), Name::parse("acme").unwrap());
+    let (key, _) = AccessKey::make(&[7; 42], name, Some(tenant), Role::ALL.into(), AT, Some(AT));
+    check("access_1", Format::Access, &key);
+    let (by, what) = ("operator for ana".to_owned(), "sequence welcome".to_owned());
+    check("audit_1", Format::Audit, &Audited { at: AT, by, trace: TraceId(7), act: Act::Publish, what });
 }

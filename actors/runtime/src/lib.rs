@@ -4,8 +4,10 @@
 //! decided in one commit and then acts on it. A message is a hint, the store is the truth: losing any mailbox loses
 //! nothing. [`Engine`] is the handle the daemon and the tests hold.
 
+mod access;
 mod admission;
 mod api;
+mod audit;
 mod call;
 mod command;
 mod engine;
@@ -29,9 +31,11 @@ mod sweep;
 mod tenant;
 mod waves;
 
+pub use access::KeyWish;
 pub use api::{
     Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
     ScopeName, TenantSettings, Timeline,
 };
+pub use audit::{Act, AuditPage, Audited};
 pub use engine::{Config, Engine};
 pub use env::{EngineClock, Env, WallEnv};

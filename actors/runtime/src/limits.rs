@@ -36,6 +36,9 @@ pub(crate) const LOOKS: usize = 64;
 /// First pause after an enrollment's actor failed; doubles with each failure in a row.
 pub(crate) const RETRY_FAILED: Span = Span::seconds(1);
 
+/// Access keys of a store: all of them are kept in memory.
+pub(crate) const KEYS: usize = 10_000;
+
 /// Pause before a lane or a shard that failed starts anew.
 pub(crate) const RETRY_LANE: Span = Span::seconds(1);
 

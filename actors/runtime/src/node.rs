@@ -10,6 +10,7 @@ use followupd_store::Store;
 use ractor::ActorRef;
 use tokio::sync::Notify;
 
+use crate::access::Access;
 use crate::admission::Admission;
 use crate::env::{EngineClock, Env};
 use crate::loaded::TenantHandle;
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) key: IdKey,
     pub(crate) planted: Planted,
     pub(crate) admission: Admission,
+    pub(crate) access: Access,
     /// Set when the node drains: pacers stop pulling.
     pub(crate) draining: AtomicBool,
     tenants: Mutex<BTreeMap<String, TenantHandle>>,
@@ -40,6 +42,7 @@ impl Node {
         env: Arc<dyn Env>,
         transport: Arc<dyn Transport>,
         key: IdKey,
+        access: Access,
         planted: Planted,
     ) -> Node {
         let clock = EngineClock::new(&*env);
@@ -52,6 +55,7 @@ impl Node {
             key,
             planted,
             admission: Admission::default(),
+            access,
             draining: AtomicBool::new(false),
             tenants: Mutex::default(),
             shards: Mutex::default(),

@@ -17,7 +17,8 @@ use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::Serialize;
 
-use crate::api::{ChannelSettings, Error, ScopeName, TenantSettings};
+use crate::api::{Caller, ChannelSettings, Error, ScopeName, TenantSettings};
+use crate::audit::{self, Act};
 use crate::loaded::Loaded;
 use crate::node::Node;
 use crate::record;
@@ -41,21 +42,37 @@ pub(crate) enum PutAnswer {
     Done,
 }
 
+/// One change under way: of which scope, and who makes it.
+struct Change<'a> {
+    node: &'a Node,
+    loaded: &'a Arc<Loaded>,
+    caller: &'a Caller,
+    act: Act,
+    what: String,
+}
+
 /// Writes one thing on the scope as it is.
-pub(crate) async fn put(node: &Node, loaded: &Arc<Loaded>, put: Put) -> Result<PutAnswer, Error> {
+pub(crate) async fn put(
+    node: &Node,
+    loaded: &Arc<Loaded>,
+    caller: &Caller,
+    put: Put,
+) -> Result<PutAnswer, Error> {
+    let (act, what) = told(&put, &loaded.scope.tenant.name);
+    let change = Change { node, loaded, caller, act, what };
     match put {
         Put::Tenant(settings) => {
             let tenant = to_tenant(&settings, loaded.scope.tenant.clone(), node.now())?;
-            write(node, loaded, Key::tenant(loaded.shard, tenant.no), Format::Tenant, &tenant, Class::Event)
-                .await?;
+            let key = Key::tenant(loaded.shard, tenant.no);
+            change.write(key, Format::Tenant, &tenant, Class::Event).await?;
             Ok(PutAnswer::Tenant(tenant))
         }
-        Put::Channel(name, settings) => put_channel(node, loaded, name, &settings).await,
-        Put::Sequence(name, draft) => put_sequence(node, loaded, name, draft).await,
-        Put::Publish(name) => publish(node, loaded, &name).await,
-        Put::Hold(scope, reason) => hold(node, loaded, &scope, |holds, now| holds.hold(now, &reason)).await,
+        Put::Channel(name, settings) => put_channel(&change, name, &settings).await,
+        Put::Sequence(name, draft) => put_sequence(&change, name, draft).await,
+        Put::Publish(name) => publish(&change, &name).await,
+        Put::Hold(scope, reason) => hold(&change, &scope, |holds, now| holds.hold(now, &reason)).await,
         Put::Release(scope) => {
-            hold(node, loaded, &scope, |holds, now| {
+            hold(&change, &scope, |holds, now| {
                 holds.release(now);
             })
             .await
@@ -63,18 +80,44 @@ pub(crate) async fn put(node: &Node, loaded: &Arc<Loaded>, put: Put) -> Result<P
     }
 }
 
-async fn write<T: Serialize>(
-    node: &Node,
-    loaded: &Loaded,
-    key: Key,
-    format: Format,
-    value: &T,
-    class: Class,
-) -> Result<(), Error> {
-    let mut commit = Commit::new(class, loaded.scope.tenant.no, loaded.shard);
-    commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, format, value)?;
-    submit(node, commit).await
+/// What the audit log says of a put.
+fn told(put: &Put, tenant: &Name) -> (Act, String) {
+    let scope = |scope: &ScopeName| match scope {
+        ScopeName::Tenant => format!("tenant {tenant}"),
+        ScopeName::Channel(name) => format!("channel {name}"),
+        ScopeName::Sequence(name) => format!("sequence {name}"),
+    };
+    match put {
+        Put::Tenant(_) => (Act::PutTenant, format!("tenant {tenant}")),
+        Put::Channel(name, _) => (Act::PutChannel, format!("channel {name}")),
+        Put::Sequence(name, _) => (Act::PutSequence, format!("sequence {name}")),
+        Put::Publish(name) => (Act::Publish, format!("sequence {name}")),
+        Put::Hold(held, reason) if reason.is_empty() => (Act::Hold, scope(held)),
+        Put::Hold(held, reason) => (Act::Hold, format!("{}: {reason}", scope(held))),
+        Put::Release(held) => (Act::Release, scope(held)),
+    }
+}
+
+impl Change<'_> {
+    async fn write<T: Serialize>(
+        &self,
+        key: Key,
+        format: Format,
+        value: &T,
+        class: Class,
+    ) -> Result<(), Error> {
+        let mut commit = Commit::new(class, self.loaded.scope.tenant.no, self.loaded.shard);
+        commit.expects.push(self.loaded.expectation(key.clone()));
+        record::put(&mut commit, key, format, value)?;
+        self.submit(commit).await
+    }
+
+    /// Commits the change, with its line in the audit log.
+    async fn submit(&self, mut commit: Commit) -> Result<(), Error> {
+        let tenant = self.loaded.scope.tenant.no;
+        audit::add(&mut commit, self.node, tenant, self.caller, self.act, &self.what)?;
+        submit(self.node, commit).await
+    }
 }
 
 /// Commits a setting; one that somebody else changed at the same time is refused, to be read and put again.
@@ -161,11 +204,11 @@ pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Mome
 }
 
 async fn put_channel(
-    node: &Node,
-    loaded: &Arc<Loaded>,
+    change: &Change<'_>,
     name: Name,
     settings: &ChannelSettings,
 ) -> Result<PutAnswer, Error> {
+    let loaded = change.loaded;
     let known = loaded.scope.channels.values().find(|channel| channel.name == name);
     let next = loaded.scope.channels.keys().next_back().map_or(1, |last| last.0 + 1);
     let no = known.map_or(ChannelNo(next), |channel| channel.no);
@@ -188,7 +231,7 @@ async fn put_channel(
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
     };
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, no);
-    write(node, loaded, key, Format::Channel, &channel, Class::Event).await?;
+    change.write(key, Format::Channel, &channel, Class::Event).await?;
     Ok(PutAnswer::Channel(channel))
 }
 
@@ -225,12 +268,8 @@ fn span(text: &str) -> Result<Option<Span>, String> {
     }
 }
 
-async fn put_sequence(
-    node: &Node,
-    loaded: &Arc<Loaded>,
-    name: Name,
-    draft: Draft,
-) -> Result<PutAnswer, Error> {
+async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<PutAnswer, Error> {
+    let loaded = change.loaded;
     // A draft is checked when it is put, so that publishing it holds no surprise.
     let known = loaded.scope.sequences.values().find(|sequence| sequence.name == name);
     compile(&draft, VersionNo(1), loaded)?;
@@ -242,7 +281,7 @@ async fn put_sequence(
         }
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    write(node, loaded, key, Format::Sequence, &sequence, Class::Event).await?;
+    change.write(key, Format::Sequence, &sequence, Class::Event).await?;
     Ok(PutAnswer::Sequence(sequence))
 }
 
@@ -264,7 +303,8 @@ fn compile(
     faults.none().map(|()| version)
 }
 
-async fn publish(node: &Node, loaded: &Arc<Loaded>, name: &Name) -> Result<PutAnswer, Error> {
+async fn publish(change: &Change<'_>, name: &Name) -> Result<PutAnswer, Error> {
+    let loaded = change.loaded;
     let known = loaded.sequence(name.as_str())?;
     let Some(draft) = &known.draft else {
         let problem = "there is no draft to publish: put one first".to_owned();
@@ -279,42 +319,34 @@ async fn publish(node: &Node, loaded: &Arc<Loaded>, name: &Name) -> Result<PutAn
     commit.expects.push(loaded.expectation(key.clone()));
     record::put(&mut commit, key, Format::Sequence, &sequence)?;
     record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
-    submit(node, commit).await?;
+    change.submit(commit).await?;
     Ok(PutAnswer::Version(no))
 }
 
 async fn hold(
-    node: &Node,
-    loaded: &Arc<Loaded>,
+    change: &Change<'_>,
     scope: &ScopeName,
-    change: impl FnOnce(&mut Holds, Moment),
+    turn: impl FnOnce(&mut Holds, Moment),
 ) -> Result<PutAnswer, Error> {
-    let now = node.now();
+    let (loaded, now) = (change.loaded, change.node.now());
     let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
-            change(&mut tenant.holds, now);
-            write(node, loaded, Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit).await?;
+            turn(&mut tenant.holds, now);
+            change.write(Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit).await?;
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
-            change(&mut channel.holds, now);
-            write(node, loaded, Key::channel(shard, no, channel.no), Format::Channel, &channel, Class::Exit)
-                .await?;
+            turn(&mut channel.holds, now);
+            let key = Key::channel(shard, no, channel.no);
+            change.write(key, Format::Channel, &channel, Class::Exit).await?;
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
-            change(&mut sequence.holds, now);
-            write(
-                node,
-                loaded,
-                Key::sequence(shard, no, sequence.no),
-                Format::Sequence,
-                &sequence,
-                Class::Exit,
-            )
-            .await?;
+            turn(&mut sequence.holds, now);
+            let key = Key::sequence(shard, no, sequence.no);
+            change.write(key, Format::Sequence, &sequence, Class::Exit).await?;
         }
     }
     Ok(PutAnswer::Done)

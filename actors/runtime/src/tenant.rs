@@ -8,7 +8,7 @@ use followupd_domain::{EnrollmentId, Shard, Span, TenantNo};
 use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use crate::api::Error;
+use crate::api::{Caller, Error};
 use crate::command;
 use crate::enrollment::Ask;
 use crate::limits;
@@ -20,8 +20,8 @@ use crate::sweep::{Sweep, Swept};
 
 /// What a tenant can be told.
 pub(crate) enum TenantMsg {
-    /// Write this.
-    Put(Box<Put>, RpcReplyPort<Result<PutAnswer, Error>>),
+    /// Write this, for this caller.
+    Put(Caller, Box<Put>, RpcReplyPort<Result<PutAnswer, Error>>),
     /// Somebody found this scope to be old: read it again.
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
     /// Sweep on.
@@ -61,10 +61,11 @@ impl Actor for TenantActor {
     ) -> Result<(), ActorProcessingErr> {
         let tenant = &state.arguments;
         match message {
-            TenantMsg::Put(put, reply) => {
+            TenantMsg::Put(caller, put, reply) => {
                 let current = tenant.current();
                 // What a caller wrote is compiled here: were that to panic, nobody else is to notice.
-                let put = AssertUnwindSafe(settings::put(&tenant.node, &current, *put)).catch_unwind().await;
+                let put = settings::put(&tenant.node, &current, &caller, *put);
+                let put = AssertUnwindSafe(put).catch_unwind().await;
                 let answer = put.unwrap_or_else(|_| Err(Error::Unavailable("the put failed".to_owned())));
                 tenant.read_again().await;
                 // The caller may have gone; what was put stays.

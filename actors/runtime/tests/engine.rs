@@ -141,7 +141,7 @@ impl World {
     }
 
     async fn enrollment(&self, id: EnrollmentId) -> Enrollment {
-        self.engine.get("acme", id).await.unwrap().enrollment
+        self.engine.get(&Caller::default(), "acme", id).await.unwrap().enrollment
     }
 
     async fn reply(&self, contact: &str, id: &str) -> EventAnswer {
@@ -200,7 +200,7 @@ async fn a_contact_walks_its_sequence_and_leaves() {
     assert_eq!(world.called().len(), 2);
     hours(30).await;
     assert_eq!(world.called().len(), 3);
-    let timeline = world.engine.get("acme", *id).await.unwrap();
+    let timeline = world.engine.get(&Caller::default(), "acme", *id).await.unwrap();
     assert_eq!(timeline.enrollment.state, State::Completed);
     assert!(followupd_domain::invariant::e9_state_is_fold(&timeline.enrollment, &timeline.history));
     let wakes = world.store.dump().iter().filter(|(key, _)| key.to_wake().is_some()).count();
@@ -232,7 +232,7 @@ async fn an_exit_names_the_send_that_is_on_the_wire() {
     let changed = world.engine.command(&Caller::default(), "acme", *id, Command::Exit).await.unwrap();
     assert_eq!(changed.in_flight.map(|send| send.step.0), Some(0));
     hours(1).await;
-    let timeline = world.engine.get("acme", *id).await.unwrap();
+    let timeline = world.engine.get(&Caller::default(), "acme", *id).await.unwrap();
     assert_eq!(timeline.enrollment.state, State::Exited(ExitReason::Manual));
     assert_eq!(timeline.enrollment.sends[0].status.word(), "sent");
     assert_eq!(timeline.enrollment.wake, None);
@@ -313,7 +313,7 @@ async fn what_enrolled_stands_in_the_history() {
     let caller = Caller { by: "zoe".into(), ..Caller::default() };
     let answers = world.engine.enroll(&caller, "acme", "welcome", vec![request]).await.unwrap();
     let EnrollAnswer::Enrolled { id, .. } = &answers[0] else { panic!("{answers:?}") };
-    let history = world.engine.get("acme", *id).await.unwrap().history;
+    let history = world.engine.get(&Caller::default(), "acme", *id).await.unwrap().history;
     let Decision::Enrolled(beginning) = &history[0].decision else { panic!("{history:?}") };
     assert_eq!((beginning.source, beginning.by.as_str()), (Source::Manual, "zoe"));
 }

@@ -45,6 +45,10 @@ pub enum Format {
     FanOut = 11,
     /// The store's own row, format 1.
     Store = 12,
+    /// An access key, format 1.
+    Access = 13,
+    /// A line of the audit log, format 1.
+    Audit = 14,
 }
 
 /// Why a record could not be written or read.

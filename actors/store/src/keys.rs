@@ -21,6 +21,10 @@ pub const SYSTEM: Shard = Shard(u16::MAX);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Table {
+    /// Who changed what, newest first.
+    Audit = b'b',
+    /// Access keys, by their name.
+    Access = b'k',
     /// Names of tenants, to their numbers.
     Name = b'a',
     /// Contacts.
@@ -123,6 +127,25 @@ impl Key {
     #[must_use]
     pub fn tenant_name(name: &str) -> Key {
         Key::start(Table::Name, SYSTEM).bytes(name.as_bytes())
+    }
+
+    /// An access key.
+    #[must_use]
+    pub fn access(name: &str) -> Key {
+        Key::start(Table::Access, SYSTEM).bytes(name.as_bytes())
+    }
+
+    /// Begins the audit log of a tenant.
+    #[must_use]
+    pub fn audits(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Audit, shard).u32(tenant.0)
+    }
+
+    /// A line of the audit log; later ones come first, `unique` tells apart those of one millisecond.
+    #[must_use]
+    pub fn audit(shard: Shard, tenant: TenantNo, at: Moment, unique: EnrollmentId) -> Key {
+        let later_first = !(at.0 as u64 ^ (1 << 63));
+        Key::audits(shard, tenant).bytes(&later_first.to_be_bytes()).bytes(&unique.as_bytes()[8..])
     }
 
     /// Begins the scopes of a tenant.

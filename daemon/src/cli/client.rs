@@ -16,11 +16,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The daemon at `url`, asked in the name of `by`. Nothing is connected yet.
+    /// The daemon at `url`, asked with this access key. Nothing is connected yet.
     ///
     /// # Errors
-    /// The address makes no sense.
-    pub(crate) fn at(url: &str, by: &str) -> Result<Server, Failure> {
+    /// The address or the key makes no sense.
+    pub(crate) fn at(url: &str, key: &str) -> Result<Server, Failure> {
         let wrong =
             || Failure::input(format!("{url:?} is no address of a daemon: write http://127.0.0.1:7400"));
         let uri: http::Uri = url.parse().map_err(|_| wrong())?;
@@ -32,10 +32,15 @@ impl Server {
         if uri.scheme_str() != Some("http") || uri.authority().is_none() {
             return Err(wrong());
         }
+        let key = key.trim();
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(Failure::input("the access key is written like none: it begins with fup_"));
+        }
+        let authorization = format!("Bearer {key}");
         let config = ClientConfig::new(uri)
             .with_protocol(Protocol::Grpc)
             .with_default_max_message_size(limits::MESSAGE_BYTES)
-            .with_default_header("on-behalf-of", by);
+            .with_default_header("authorization", authorization);
         // Streams in both directions need HTTP/2.
         let http = HttpClient::builder().tcp_connect_timeout(limits::CLI_CONNECT).plaintext_http2_only();
         Ok(Server { url: url.to_owned(), http, config })
@@ -48,6 +53,11 @@ impl Server {
     /// Tenants, channels and holds.
     pub(crate) fn tenants(&self) -> v1::TenantServiceClient<HttpClient> {
         v1::TenantServiceClient::new(self.http.clone(), self.single())
+    }
+
+    /// Access keys.
+    pub(crate) fn access(&self) -> v1::AccessServiceClient<HttpClient> {
+        v1::AccessServiceClient::new(self.http.clone(), self.single())
     }
 
     /// Sequences.
@@ -93,17 +103,17 @@ mod tests {
     #[test]
     fn an_address_that_makes_no_sense_says_what_would() {
         for bad in ["", "127.0.0.1:7400", "localhost", "ftp://x", "http://"] {
-            let failure = Server::at(bad, "test").unwrap_err();
+            let failure = Server::at(bad, "fup_0").unwrap_err();
             assert_eq!(failure.code, Code::Input);
             assert!(failure.says.contains("http://127.0.0.1:7400"), "{failure}");
         }
-        assert!(Server::at("https://x", "test").unwrap_err().says.contains("TLS"));
+        assert!(Server::at("https://x", "fup_0").unwrap_err().says.contains("TLS"));
     }
 
     #[tokio::test]
     async fn a_daemon_that_is_not_there_is_unreachable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Server::at(&format!("http://127.0.0.1:{port}"), "test").unwrap();
+        let server = Server::at(&format!("http://127.0.0.1:{port}"), "fup_0").unwrap();
         let error = server.tenants().release(v1::ReleaseRequest::default()).await.err().unwrap();
         assert_eq!(server.failure(&error).code, Code::Unreachable);
     }

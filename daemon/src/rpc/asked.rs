@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use connectrpc::{ConnectError, RequestContext};
+use followupd_domain::access::{AccessKey, Denied};
 use followupd_domain::decision::TraceId;
 use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Caller, Error};
@@ -30,11 +31,15 @@ impl Asked {
     /// `on-behalf-of` is not what timelines can show. A `traceparent` that makes no sense is replaced, as W3C Trace
     /// Context (§3.2) asks for.
     pub(super) fn of(ctx: &RequestContext) -> Result<Asked, ConnectError> {
-        let trace = ctx.header("traceparent").and_then(|value| parse(value.to_str().ok()?));
-        let trace = trace.unwrap_or_else(begin);
+        let trace = trace(ctx);
+        let Some(key) = ctx.extensions().get::<AccessKey>() else {
+            return Err(refusal::denied(Denied::Missing, trace));
+        };
         let by = match ctx.header(ON_BEHALF_OF).map(|value| value.to_str()) {
-            None => "api".to_owned(),
-            Some(Ok(by)) if !by.is_empty() && by.len() <= limits::BEHALF_BYTES => by.to_owned(),
+            None => key.name.to_string(),
+            Some(Ok(who)) if !who.is_empty() && who.len() <= limits::BEHALF_BYTES => {
+                format!("{} for {who}", key.name)
+            }
             Some(_) => {
                 let problem = format!("give 1 to {} visible ASCII characters", limits::BEHALF_BYTES);
                 let fault = FieldError { field: ON_BEHALF_OF.to_owned(), problem };
@@ -43,8 +48,14 @@ impl Asked {
         };
         let method = ctx.path().unwrap_or_default();
         let span = tracing::info_span!("call", method, trace = %hex(trace), by);
-        Ok(Asked { caller: Caller { by, trace }, span })
+        Ok(Asked { caller: Caller { by, trace, only: key.tenant.clone() }, span })
     }
+}
+
+/// The trace a call belongs to; a `traceparent` that makes no sense is replaced.
+pub(super) fn trace(ctx: &RequestContext) -> TraceId {
+    let given = ctx.header("traceparent").and_then(|value| parse(value.to_str().ok()?));
+    given.unwrap_or_else(begin)
 }
 
 /// A trace id as it is written.
@@ -81,13 +92,26 @@ fn begin() -> TraceId {
 mod tests {
     use super::*;
     use axum::http::HeaderMap;
+    use followupd_domain::Moment;
+    use followupd_domain::access::Role;
+    use followupd_domain::name::Name;
 
     fn asked(headers: &[(&'static str, &'static str)]) -> Result<Asked, ConnectError> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        Asked::of(&RequestContext::new(map))
+        let mut ctx = RequestContext::new(map);
+        let name = Name::parse("inbox").unwrap();
+        let (key, _) = AccessKey::make(&[7; 42], name, None, [Role::Sender].into(), Moment(0), None);
+        ctx.extensions_mut().insert(key);
+        Asked::of(&ctx)
+    }
+
+    #[test]
+    fn a_call_that_no_key_was_found_for_is_refused() {
+        let error = Asked::of(&RequestContext::new(HeaderMap::new())).unwrap_err();
+        assert_eq!(error.code, connectrpc::ErrorCode::Unauthenticated);
     }
 
     #[test]
@@ -95,7 +119,7 @@ mod tests {
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let asked = asked(&[("traceparent", parent)]).unwrap();
         assert_eq!(hex(asked.caller.trace), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!(asked.caller.by, "api");
+        assert_eq!(asked.caller.by, "inbox");
     }
 
     #[test]
@@ -117,7 +141,7 @@ mod tests {
 
     #[test]
     fn who_asks_is_shown_on_timelines_and_bounded() {
-        assert_eq!(asked(&[("on-behalf-of", "ana@inbox")]).unwrap().caller.by, "ana@inbox");
+        assert_eq!(asked(&[("on-behalf-of", "ana@crm")]).unwrap().caller.by, "inbox for ana@crm");
         assert!(asked(&[("on-behalf-of", "")]).is_err());
     }
 }

@@ -93,7 +93,7 @@ impl v1::EnrollmentService for Enrollments {
         request: ServiceRequest<'_, v1::GetEnrollmentRequest>,
     ) -> ServiceResult<v1::GetEnrollmentResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let found = self.0.timeline(request.tenant, request.enrollment_id).instrument(span).await;
+        let found = self.0.timeline(&caller, request.tenant, request.enrollment_id).instrument(span).await;
         let (enrollment, _) = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         Response::ok(v1::GetEnrollmentResponse { enrollment: enrollment.into(), ..Default::default() })
     }
@@ -104,7 +104,7 @@ impl v1::EnrollmentService for Enrollments {
         request: ServiceRequest<'_, v1::GetTimelineRequest>,
     ) -> ServiceResult<v1::GetTimelineResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let found = self.0.timeline(request.tenant, request.enrollment_id).instrument(span).await;
+        let found = self.0.timeline(&caller, request.tenant, request.enrollment_id).instrument(span).await;
         let (enrollment, entries) = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         Response::ok(v1::GetTimelineResponse { enrollment: enrollment.into(), entries, ..Default::default() })
     }
@@ -115,7 +115,12 @@ impl v1::EnrollmentService for Enrollments {
         request: ServiceRequest<'_, v1::ListByContactRequest>,
     ) -> ServiceResult<v1::ListByContactResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let found = self.0.engine.contact_enrollments(request.tenant, request.contact).instrument(span).await;
+        let found = self
+            .0
+            .engine
+            .contact_enrollments(&caller, request.tenant, request.contact)
+            .instrument(span)
+            .await;
         let found = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         let enrollment_ids = found.iter().map(ToString::to_string).collect();
         Response::ok(v1::ListByContactResponse { enrollment_ids, ..Default::default() })
@@ -127,7 +132,7 @@ impl v1::EnrollmentService for Enrollments {
         request: ServiceRequest<'_, v1::ListQuarantinedRequest>,
     ) -> ServiceResult<v1::ListQuarantinedResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let found = self.0.engine.quarantined(request.tenant).instrument(span).await;
+        let found = self.0.engine.quarantined(&caller, request.tenant).instrument(span).await;
         let found = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         let enrollment_ids = found.iter().map(ToString::to_string).collect();
         Response::ok(v1::ListQuarantinedResponse { enrollment_ids, ..Default::default() })
@@ -240,14 +245,15 @@ impl Service {
 
     async fn timeline(
         &self,
+        caller: &Caller,
         tenant: &str,
         id: &str,
     ) -> Result<(v1::Enrollment, Vec<v1::TimelineEntry>), Error> {
         let id = take::enrollment_id(id)?;
-        let timeline = self.engine.get(tenant, id).await?;
+        let timeline = self.engine.get(caller, tenant, id).await?;
         let show = show::Show {
             engine: &self.engine,
-            names: self.engine.names(tenant).await?,
+            names: self.engine.names(caller, tenant).await?,
             now: self.env.wall(),
         };
         let entries = timeline.history.iter().map(|entry| timeline::entry(&show, entry)).collect();
@@ -267,7 +273,7 @@ impl Service {
             let changed = self.engine.command(&caller, tenant, id, command).await?;
             let show = show::Show {
                 engine: &self.engine,
-                names: self.engine.names(tenant).await?,
+                names: self.engine.names(&caller, tenant).await?,
                 now: self.env.wall(),
             };
             Ok(v1::Change {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use buffa::MessageField;
 use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
+use followupd_domain::access::Denied;
 use followupd_domain::decision::TraceId;
 use followupd_domain::sequence::FieldError;
 use followupd_runtime::Error;
@@ -46,6 +47,18 @@ pub(super) fn of(error: &Error, within: &str, trace: TraceId) -> ConnectError {
             .with_detail(detail("RetryInfo", &RetryInfo { retry_delay: delay, ..RetryInfo::default() }));
     }
     answer
+}
+
+/// The error of a call that is not let in.
+pub(super) fn denied(denied: Denied, trace: TraceId) -> ConnectError {
+    let code = match denied {
+        Denied::Missing | Denied::Unknown | Denied::Expired => ErrorCode::Unauthenticated,
+        Denied::Role(_) => ErrorCode::PermissionDenied,
+    };
+    let reason = denied.word().to_uppercase();
+    let mut info = ErrorInfo { reason, domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
+    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    ConnectError::new(code, denied.to_string()).with_detail(detail("ErrorInfo", &info))
 }
 
 fn detail(name: &str, message: &impl buffa::Message) -> ErrorDetail {

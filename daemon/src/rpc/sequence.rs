@@ -49,7 +49,7 @@ impl v1::SequenceService for Sequences {
         request: ServiceRequest<'_, v1::GetFunnelRequest>,
     ) -> ServiceResult<v1::GetFunnelResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let counted = self.0.engine.funnel(request.tenant, request.sequence).instrument(span).await;
+        let counted = self.0.engine.funnel(&caller, request.tenant, request.sequence).instrument(span).await;
         let counted = counted.map_err(|error| refusal::of(&error, "", caller.trace))?;
         Response::ok(v1::GetFunnelResponse {
             sequence: request.sequence.to_owned(),

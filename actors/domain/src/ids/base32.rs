@@ -5,11 +5,11 @@
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// How many digits `bytes` bytes take.
-pub(super) const fn digits(bytes: usize) -> usize {
+pub(crate) const fn digits(bytes: usize) -> usize {
     (bytes * 8).div_ceil(5)
 }
 
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(digits(bytes.len()));
     let (mut pending, mut bits) = (0u32, 0);
     for &byte in bytes {
@@ -26,7 +26,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-pub(super) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != digits(N) {
         return None;
     }

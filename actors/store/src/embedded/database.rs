@@ -117,8 +117,33 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// Opens the database in `path`; tells the number of its last commit.
+    /// Opens the database in `path`, making one where there is none; tells the number of its last commit.
     pub(super) fn open(path: &Path, options: &Options) -> Result<(Self, Version), OpenError> {
+        if is_missing(path).map_err(|error| medium(path, error))? {
+            Self::make(path, options)?;
+        }
+        trim_journal(path)?;
+        Self::open_made(path, options)
+    }
+
+    /// Makes a database beside its place and moves it there whole: a power cut leaves none instead of half of one,
+    /// which fjall would not open.
+    fn make(path: &Path, options: &Options) -> Result<(), OpenError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let beside = PathBuf::from(beside);
+        let failed = |error| medium(path, error);
+        if beside.try_exists().map_err(failed)? {
+            // What an earlier process left; one that is at it right now holds the lock.
+            let lock = lock(&beside)?;
+            std::fs::remove_dir_all(&beside).map_err(failed)?;
+            drop(lock);
+        }
+        drop(Self::open_made(&beside, options)?);
+        std::fs::rename(&beside, path).map_err(failed)
+    }
+
+    fn open_made(path: &Path, options: &Options) -> Result<(Self, Version), OpenError> {
         let failed = |source| {
             let path = path.to_path_buf();
             if matches!(source, fjall::Error::Locked) {
@@ -127,7 +152,6 @@ impl Database {
                 OpenError::Medium { path, source }
             }
         };
-        trim_journal(path)?;
         let inner = fjall::Database::builder(path)
             .cache_size(options.cache_bytes as u64)
             .max_cached_files(Some(limits::OPEN_FILES))
@@ -244,24 +268,43 @@ impl Database {
     }
 }
 
-/// Cuts what a power cut left of an unfinished write off the journal, while no other process has the store open.
-fn trim_journal(path: &Path) -> Result<(), OpenError> {
-    let failed = |error: io::Error| OpenError::Medium { path: path.to_path_buf(), source: error.into() };
+/// Whether there is no database, nor anything else.
+fn is_missing(path: &Path) -> io::Result<bool> {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn medium(path: &Path, error: io::Error) -> OpenError {
+    OpenError::Medium { path: path.to_path_buf(), source: error.into() }
+}
+
+/// Holds fjall's lock of a folder; `None` where there is none to hold.
+fn lock(path: &Path) -> Result<Option<File>, OpenError> {
     let lock = match File::open(path.join(FJALL_LOCK)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        lock => lock.map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock.map_err(|error| medium(path, error))?,
     };
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: path.to_path_buf() }),
-        Err(TryLockError::Error(error)) => return Err(failed(error)),
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(medium(path, error)),
     }
-    match journal::trim(path).map_err(failed)? {
-        Found::Whole => {}
-        Found::Cut(bytes) => tracing::warn!(bytes, "a write that was cut off was removed from the journal"),
-        Found::Damaged(path, at) => return Err(OpenError::Damaged { path, at }),
+}
+
+/// Cuts what a power cut left of an unfinished write off the journal, while no other process has the store open.
+fn trim_journal(path: &Path) -> Result<(), OpenError> {
+    let _lock = lock(path)?;
+    match journal::trim(path).map_err(|error| medium(path, error))? {
+        Found::Whole => Ok(()),
+        Found::Cut(bytes) => {
+            tracing::warn!(bytes, "a write that was cut off was removed from the journal");
+            Ok(())
+        }
+        Found::Damaged(path, at) => Err(OpenError::Damaged { path, at }),
     }
-    lock.unlock().map_err(failed)
 }
 
 /// Makes the names of new folders durable: fjall syncs what is in its folders, not that its own folder and those of

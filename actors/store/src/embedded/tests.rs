@@ -92,6 +92,21 @@ async fn a_second_opening_of_the_folder_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_store_that_was_never_wholly_made_is_made_anew() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rows");
+    let beside = folder.path().join("rows.new");
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::write(beside.join("0.jnl"), [0; 64]).unwrap();
+    let store = Embedded::open(&path, options()).unwrap();
+    store.commit(put(Class::Enroll, "one")).await.unwrap();
+    assert!(!beside.exists());
+    store.close().await;
+    let store = Embedded::open(&path, options()).unwrap();
+    assert_eq!(names(&store).await, 1);
+}
+
+#[tokio::test]
 async fn a_torn_journal_opens_with_what_was_acknowledged() {
     let folder = TempDir::new().unwrap();
     let store = Embedded::open(folder.path(), options()).unwrap();
