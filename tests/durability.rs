@@ -61,7 +61,7 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     let recording = recording::read(&trace::read(&written), &store, &acks);
     std::fs::remove_file(&written).unwrap();
     let began = Instant::now();
-    let until = |cut: usize| if cut % 10 == 0 { BEGINNING } else { recording.last as u64 + 1 };
+    let until = |cut: usize| if cut.is_multiple_of(10) { BEGINNING } else { recording.last as u64 + 1 };
     let mut places: Vec<usize> = (0..CUTS).map(|cut| seed.below(until(cut)) as usize).collect();
     places.sort_unstable();
     let (checked, held) = (AtomicUsize::new(0), AtomicUsize::new(0));

@@ -15,7 +15,7 @@ use crate::proto::v1;
 use crate::rpc::asked::{self, Asked};
 use crate::rpc::{Service, page, refusal, show, take};
 
-/// What each call needs. A call that is not here is refused: a new one has to be thought of.
+/// What each call needs. One that is not here is for operators only, until somebody has thought of it.
 const NEEDS: &[(Role, &[&str])] = &[
     (
         Role::Reader,
