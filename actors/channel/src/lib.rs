@@ -17,6 +17,7 @@ pub mod problem;
 pub mod secret;
 pub mod smtp;
 mod tls;
+pub mod webhook;
 
 /// One call to make.
 #[derive(Clone, Debug)]

@@ -43,5 +43,24 @@ pub const UNSUBSCRIBE_BYTES: usize = 900;
 /// Bytes of a sender's name: it fits one header line, encoded.
 pub const NAME_BYTES: usize = 200;
 
+/// Bytes of a webhook's URL.
+pub const URL_BYTES: usize = 2_048;
+
+/// How long an idle HTTP connection is kept: shorter than the 5 s after which common servers close theirs, so that
+/// a request seldom meets a connection that is just being closed.
+pub const HTTP_IDLE: Duration = Duration::from_secs(3);
+
+/// Bytes read of a webhook's answer: only its status counts, the rest is read to use the connection again.
+pub const ANSWER_BYTES: usize = 64 * 1024;
+
+/// Addresses tried of a name that has many.
+pub const ADDRESSES: usize = 4;
+
+/// Secrets a webhook is signed with at once: one, and while rotating the next.
+pub const SECRETS: RangeInclusive<usize> = 1..=4;
+
+/// Bytes of a secret (Standard Webhooks, symmetric signatures).
+pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
 const _: () = assert!(SMTP_PROBE_AFTER.as_millis() < SMTP_IDLE.as_millis());
 const _: () = assert!(BACK_OFF_LEAST.as_millis() < BACK_OFF_MOST.as_millis());
