@@ -16,7 +16,7 @@ pub mod outbox;
 pub mod problem;
 pub mod secret;
 pub mod smtp;
-mod tls;
+pub mod tls;
 pub mod webhook;
 
 /// One call to make.

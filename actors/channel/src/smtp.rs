@@ -4,6 +4,7 @@ mod back_off;
 mod mail;
 mod session;
 mod settings;
+mod start_tls;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -12,12 +13,12 @@ mod wire;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use lettre::transport::smtp::client::TlsParameters;
 use tokio::sync::Semaphore;
 
 use crate::idle::Idle;
 use crate::problem::Problem;
-use crate::{Answer, Call, Slot, Transport, limits, tls};
+use crate::tls::Trust;
+use crate::{Answer, Call, Slot, Transport, limits};
 use back_off::BackOff;
 use mail::Mail;
 use session::{Cipher, Ended, Session};
@@ -38,9 +39,10 @@ impl Smtp {
     ///
     /// # Errors
     /// What is wrong with them, field by field.
-    pub fn open(settings: Settings) -> Result<Smtp, Vec<Problem>> {
+    pub fn open(settings: Settings, trust: &Trust) -> Result<Smtp, Vec<Problem>> {
         settings.check()?;
-        let cipher = cipher(&settings).map_err(|right| vec![Problem { field: "security", right }])?;
+        let cipher =
+            cipher(settings.security, trust).map_err(|right| vec![Problem { field: "security", right }])?;
         let places = Arc::new(Semaphore::new(settings.connections));
         let idle = Idle::new(limits::SMTP_IDLE);
         Ok(Smtp { settings, cipher, places, idle, host: BackOff::default() })
@@ -93,14 +95,10 @@ impl Smtp {
     }
 }
 
-fn cipher(settings: &Settings) -> Result<Cipher, String> {
-    Ok(match settings.security {
-        Security::Tls => Cipher::Tls(tls::config()?),
-        Security::StartTls => {
-            tls::config()?;
-            let parameters = TlsParameters::new_rustls(settings.host.clone());
-            Cipher::StartTls(parameters.map_err(|error| format!("TLS cannot be set up: {error}"))?)
-        }
+fn cipher(security: Security, trust: &Trust) -> Result<Cipher, String> {
+    Ok(match security {
+        Security::Tls => Cipher::Tls(trust.config()?),
+        Security::StartTls => Cipher::StartTls(trust.config()?),
         Security::None => Cipher::None,
     })
 }

@@ -20,7 +20,8 @@ use url::{Host, Url};
 
 use crate::idle::Idle;
 use crate::problem::Problem;
-use crate::{Answer, Call, Slot, Transport, limits, tls};
+use crate::tls::Trust;
+use crate::{Answer, Call, Slot, Transport, limits};
 use exchange::{Sender, Target, exchange};
 pub use guard::{Network, NoNetwork};
 use request::Post;
@@ -44,11 +45,15 @@ impl Webhook {
     ///
     /// # Errors
     /// What is wrong with them, field by field.
-    pub fn open(settings: Settings, resolver: Arc<dyn Resolve>) -> Result<Webhook, Vec<Problem>> {
+    pub fn open(
+        settings: Settings,
+        trust: &Trust,
+        resolver: Arc<dyn Resolve>,
+    ) -> Result<Webhook, Vec<Problem>> {
         settings.check()?;
         let wrong = |right| vec![Problem { field: "url", right }];
         let url = settings.target().map_err(wrong)?;
-        let tls = if url.scheme() == "https" { Some(tls::config().map_err(wrong)?) } else { None };
+        let tls = if url.scheme() == "https" { Some(trust.config().map_err(wrong)?) } else { None };
         let name = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().unwrap_or_default();
         Ok(Webhook {

@@ -8,22 +8,23 @@ use std::time::Duration;
 
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::commands::{self, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
 
 use super::mail::Mail;
 use super::settings::{Settings, TimeOuts};
+use super::start_tls;
 use super::verdict::{Ending, Enhanced, Phase};
-use super::wire;
+use super::wire::{self, Encrypted};
 use crate::limits;
 
 /// How the conversation becomes encrypted.
-#[derive(Clone)]
 pub(super) enum Cipher {
     Tls(Arc<ClientConfig>),
-    StartTls(TlsParameters),
+    StartTls(Arc<ClientConfig>),
     None,
 }
 
@@ -137,30 +138,21 @@ fn wanted(phase: Phase, code: Result<u16, Ending>) -> Result<(), Ended> {
 }
 
 async fn greet(
-    stream: tokio::net::TcpStream,
+    stream: TcpStream,
     settings: &Settings,
     cipher: &Cipher,
 ) -> Result<AsyncSmtpConnection, Ending> {
     let helo = ClientId::Domain(settings.helo.clone());
     let stream: Box<dyn AsyncTokioStream> = match cipher {
-        Cipher::Tls(config) => {
-            let encrypted = wire::encrypt(stream, &settings.host, Arc::clone(config)).await;
-            Box::new(encrypted.map_err(|_| Ending::Broken("tls"))?)
+        Cipher::Tls(config) => Box::new(encrypt(stream, settings, config, "").await?),
+        Cipher::StartTls(config) => {
+            let stream = start_tls::agree(stream, &settings.helo).await?;
+            Box::new(encrypt(stream, settings, config, "220 greeted before TLS\r\n").await?)
         }
-        Cipher::StartTls(_) => Box::new(wire::BeforeTls::new(stream)),
         Cipher::None => Box::new(stream),
     };
     let connected = AsyncSmtpConnection::connect_with_transport(stream, &helo).await;
     let mut connection = connected.map_err(|error| ending(&error))?;
-    if let Cipher::StartTls(parameters) = cipher {
-        if !connection.can_starttls() {
-            return Err(Ending::Broken("no_starttls"));
-        }
-        connection.starttls(parameters.clone(), &helo).await.map_err(|error| match error.status() {
-            Some(_) => ending(&error),
-            None => Ending::Broken("tls"),
-        })?;
-    }
     if let Some(login) = &settings.login {
         let known = [Mechanism::Plain, Mechanism::Login];
         if connection.server_info().get_auth_mechanism(&known).is_none() {
@@ -170,6 +162,16 @@ async fn greet(
         connection.auth(&known, &credentials).await.map_err(|error| ending(&error))?;
     }
     Ok(connection)
+}
+
+async fn encrypt(
+    stream: TcpStream,
+    settings: &Settings,
+    config: &Arc<ClientConfig>,
+    greeting: &'static str,
+) -> Result<Encrypted, Ending> {
+    let encrypted = wire::encrypt(stream, &settings.host, Arc::clone(config), greeting).await;
+    encrypted.map_err(|_| Ending::Broken("tls"))
 }
 
 async fn within<T>(limit: Duration, part: impl Future<Output = Result<T, Ending>>) -> Result<T, Ending> {

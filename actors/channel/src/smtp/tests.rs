@@ -54,7 +54,7 @@ pub(super) fn settings(port: u16) -> Settings {
 }
 
 fn smtp(port: u16) -> Smtp {
-    Smtp::open(settings(port)).unwrap()
+    Smtp::open(settings(port), &testing::distrust()).unwrap()
 }
 
 async fn called(smtp: &Smtp, call: Call) -> Answer {
@@ -182,7 +182,7 @@ async fn each_phase_has_a_time_out_of_its_own() {
         (Script { body: Say::Hang, ..KIND }, TimeOuts { body: SHORT, ..time_outs }, Answer::Uncertain),
     ] {
         let (port, served) = serve(&[script]).await;
-        let smtp = Smtp::open(Settings { time_outs, ..settings(port) }).unwrap();
+        let smtp = Smtp::open(Settings { time_outs, ..settings(port) }, &testing::distrust()).unwrap();
         let began = Instant::now();
         assert_eq!(called(&smtp, call()).await, expected, "{script:?}");
         assert!(began.elapsed() >= SHORT && began.elapsed() < LONG, "{script:?}");
@@ -272,7 +272,9 @@ async fn a_login_is_used_and_its_refusal_rests_the_host() {
         [(KIND, Answer::Accepted), (denying, refused("535 5.7.8")), (without, refused("no_auth"))]
     {
         let (port, served) = serve(&[script]).await;
-        let smtp = Smtp::open(Settings { login: Some(login.clone()), ..settings(port) }).unwrap();
+        let smtp =
+            Smtp::open(Settings { login: Some(login.clone()), ..settings(port) }, &testing::distrust())
+                .unwrap();
         assert_eq!(called(&smtp, call()).await, expected);
         assert_eq!(smtp.host.rests(), expected != Answer::Accepted);
         drop(smtp);
@@ -320,7 +322,7 @@ async fn nothing_in_a_call_is_a_command() {
 async fn a_server_without_tls_gets_no_mail_from_a_sender_that_wants_it() {
     for (security, code) in [(Security::StartTls, "no_starttls"), (Security::Tls, "tls")] {
         let (port, served) = serve(&[Script { greeting: Say::Line("220 plain"), ..KIND }]).await;
-        assert_eq!(called(&secure(port, security, true), call()).await, refused(code));
+        assert_eq!(called(&secure(port, security, &testing::trust()), call()).await, refused(code));
         served.abort();
     }
 }
@@ -330,7 +332,7 @@ async fn a_mail_goes_over_tls_from_the_start_or_when_asked() {
     let login = Login { username: "team".into(), password: Secret::new("hunter2") };
     for (security, script) in [(Security::Tls, FROM_THE_START), (Security::StartTls, WHEN_ASKED)] {
         let (port, served) = serve(&[script]).await;
-        let mut smtp = secure(port, security, true);
+        let mut smtp = secure(port, security, &testing::trust());
         smtp.settings.login = Some(login.clone());
         for _ in 0..2 {
             assert_eq!(called(&smtp, call()).await, Answer::Accepted, "{security:?}");
@@ -353,7 +355,7 @@ async fn a_mail_goes_over_tls_from_the_start_or_when_asked() {
 async fn a_certificate_nobody_vouches_for_gets_nothing() {
     for (security, script) in [(Security::Tls, FROM_THE_START), (Security::StartTls, WHEN_ASKED)] {
         let (port, served) = serve(&[script]).await;
-        let smtp = secure(port, security, false);
+        let smtp = secure(port, security, &testing::distrust());
         assert_eq!(called(&smtp, call()).await, refused("tls"), "{security:?}");
         assert!(smtp.host.rests());
         assert!(seen(served).await.iter().all(|seen| !seen.verbs().contains(&"MAIL")));
@@ -364,7 +366,7 @@ async fn a_certificate_nobody_vouches_for_gets_nothing() {
 async fn what_is_slipped_in_before_tls_is_not_taken_for_an_answer() {
     let replies = "220 go\r\n250 hi\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 queued";
     let (port, served) = serve(&[Script { tls: Tls::Asked(replies), ..WHEN_ASKED }]).await;
-    assert_eq!(called(&secure(port, Security::StartTls, true), call()).await, refused("tls"));
+    assert_eq!(called(&secure(port, Security::StartTls, &testing::trust()), call()).await, refused("tls"));
     assert_eq!(seen(served).await[0].mails.len(), 0);
 }
 
@@ -375,19 +377,7 @@ const WHEN_ASKED: Script = Script {
     ..KIND
 };
 
-/// A sender that encrypts, and trusts the test's certificate or nobody.
-fn secure(port: u16, security: Security, trusts: bool) -> Smtp {
-    use lettre::transport::smtp::client::{Certificate, CertificateStore};
-    let mut smtp = smtp(port);
-    let mut parameters = TlsParameters::builder("127.0.0.1".into()).certificate_store(CertificateStore::None);
-    if trusts {
-        let certificate = Certificate::from_der(testing::certificate().to_vec()).unwrap();
-        parameters = parameters.add_root_certificate(certificate);
-    }
-    smtp.cipher = match security {
-        Security::Tls => Cipher::Tls(testing::client(trusts)),
-        Security::StartTls => Cipher::StartTls(parameters.build().unwrap()),
-        Security::None => Cipher::None,
-    };
-    smtp
+/// A sender that encrypts.
+fn secure(port: u16, security: Security, trust: &Trust) -> Smtp {
+    Smtp::open(Settings { security, ..settings(port) }, trust).unwrap()
 }

@@ -4,26 +4,27 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
+
+use super::Trust;
 
 const PAIR: &[u8] = include_bytes!("testing.pem");
 
-/// The certificate.
-pub(crate) fn certificate() -> CertificateDer<'static> {
+fn certificate() -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(PAIR).unwrap()
 }
 
-/// A client that trusts that certificate, or nobody.
-pub(crate) fn client(trusts: bool) -> Arc<ClientConfig> {
+/// Trusts that certificate alone.
+pub(crate) fn trust() -> Trust {
     let mut roots = RootCertStore::empty();
-    if trusts {
-        roots.add(certificate()).unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+    roots.add(certificate()).unwrap();
+    Trust::of(roots)
+}
+
+/// Trusts nobody.
+pub(crate) fn distrust() -> Trust {
+    Trust::of(RootCertStore::empty())
 }
 
 /// A server that shows it.

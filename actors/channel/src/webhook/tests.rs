@@ -51,7 +51,7 @@ impl Names {
 
 impl Resolve for Names {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
-        assert_eq!(host, "hooks.example");
+        assert!(host.ends_with(".example"), "a name, not an address: {host}");
         let answer = self.0.lock().unwrap().pop();
         Box::pin(async move { answer.ok_or_else(|| io::Error::other("no such name")) })
     }
@@ -65,7 +65,7 @@ fn settings(url: &str) -> Settings {
 
 fn webhook(port: u16) -> Webhook {
     let url = format!("http://127.0.0.1:{port}/hook?for=acme");
-    Webhook::open(settings(&url), Arc::new(System)).unwrap()
+    Webhook::open(settings(&url), &testing::distrust(), Arc::new(System)).unwrap()
 }
 
 async fn called(webhook: &Webhook, call: Call) -> Answer {
@@ -134,7 +134,7 @@ async fn while_rotating_each_receiver_finds_its_signature() {
     let (port, served) = serve(vec![vec![status(204, "", "")]]).await;
     let mut settings = settings(&format!("http://127.0.0.1:{port}"));
     settings.secrets.push(Secret::new(&*other));
-    let webhook = Webhook::open(settings, Arc::new(System)).unwrap();
+    let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
     assert_eq!(called(&webhook, call()).await, Answer::Accepted);
     let [seen] = &seen(served).await[..] else { panic!("one request") };
     let signed = format!("snd_TEST.1800000000.{}", seen.body);
@@ -189,7 +189,7 @@ async fn what_was_sent_and_not_answered_is_uncertain() {
         let (port, served) = serve(vec![vec![says.clone()]]).await;
         let url = format!("http://127.0.0.1:{port}/");
         let settings = Settings { answer: SHORT, ..settings(&url) };
-        let webhook = Webhook::open(settings, Arc::new(System)).unwrap();
+        let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
         assert_eq!(called(&webhook, call()).await, Answer::Uncertain, "{says:?}");
         seen(served).await;
     }
@@ -211,7 +211,7 @@ async fn an_answer_too_long_is_not_read_to_its_end() {
         let (port, served) = serve(vec![vec![says], vec![status(200, "", "")]]).await;
         let settings =
             Settings { answer: Duration::from_secs(1), ..settings(&format!("http://127.0.0.1:{port}/")) };
-        let webhook = Webhook::open(settings, Arc::new(System)).unwrap();
+        let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
         for _ in 0..2 {
             assert_eq!(called(&webhook, call()).await, Answer::Accepted);
         }
@@ -245,7 +245,7 @@ async fn a_connection_closed_while_idle_costs_a_message_nothing() {
 #[tokio::test]
 async fn there_are_no_more_places_than_connections() {
     let settings = Settings { connections: 1, ..settings("http://127.0.0.1:9/") };
-    let webhook = Webhook::open(settings, Arc::new(System)).unwrap();
+    let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
     let first = webhook.slot().await;
     assert!(tokio::time::timeout(SHORT, webhook.slot()).await.is_err());
     drop(first);
@@ -268,7 +268,7 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
         let port = listener.local_addr().unwrap().port();
         let url = format!("http://hooks.example:{port}/");
         let settings = Settings { networks: Vec::new(), ..settings(&url) };
-        let webhook = Webhook::open(settings, Names::of(&[addresses])).unwrap();
+        let webhook = Webhook::open(settings, &testing::distrust(), Names::of(&[addresses])).unwrap();
         assert_eq!(called(&webhook, call()).await, refused("address_not_allowed"), "{addresses:?}");
         assert!(tokio::time::timeout(Duration::from_millis(20), listener.accept()).await.is_err());
     }
@@ -280,12 +280,12 @@ async fn the_address_that_was_checked_is_the_one_connected_to() {
     let url = format!("http://hooks.example:{port}/");
     // The first address is not allowed and is left out; a second question would find none.
     let names = Names::of(&[&["10.0.0.1", "127.0.0.1"]]);
-    let webhook = Webhook::open(settings(&url), names).unwrap();
+    let webhook = Webhook::open(settings(&url), &testing::distrust(), names).unwrap();
     assert_eq!(called(&webhook, call()).await, Answer::Accepted);
     assert_eq!(seen(served).await[0].headers["host"], format!("hooks.example:{port}"));
     drop(webhook);
 
-    let gone = Webhook::open(settings(&url), Names::of(&[])).unwrap();
+    let gone = Webhook::open(settings(&url), &testing::distrust(), Names::of(&[])).unwrap();
     assert_eq!(called(&gone, call()).await, refused("resolve"));
 }
 
@@ -293,23 +293,23 @@ async fn the_address_that_was_checked_is_the_one_connected_to() {
 async fn the_next_address_is_tried_where_the_first_takes_no_connection() {
     let (port, served) = serve(vec![vec![status(200, "", "")]]).await;
     let names = Names::of(&[&["127.0.0.9", "127.0.0.1"]]);
-    let webhook = Webhook::open(settings(&format!("http://hooks.example:{port}/")), names).unwrap();
+    let webhook =
+        Webhook::open(settings(&format!("http://hooks.example:{port}/")), &testing::distrust(), names)
+            .unwrap();
     assert_eq!(called(&webhook, call()).await, Answer::Accepted);
     seen(served).await;
 }
 
-/// A webhook to `hooks.example` on this machine over TLS, which trusts the test's certificate or nobody.
-fn secure(url: &str, trusts: bool) -> Webhook {
-    let mut webhook =
-        Webhook::open(Settings { plain: true, ..settings(url) }, Names::of(&[&["127.0.0.1"]])).unwrap();
-    webhook.target.tls = Some(testing::client(trusts));
-    webhook
+/// A webhook to this name on this machine over TLS.
+fn secure(name: &str, port: u16, trust: &Trust) -> Webhook {
+    let settings = Settings { plain: false, ..settings(&format!("https://{name}:{port}/")) };
+    Webhook::open(settings, trust, Names::of(&[&["127.0.0.1"]])).unwrap()
 }
 
 #[tokio::test]
 async fn a_message_goes_over_tls_to_the_name_in_the_certificate() {
     let (port, served) = serve_tls(vec![vec![status(200, "", ""); 2]]).await;
-    let webhook = secure(&format!("http://hooks.example:{port}/"), true);
+    let webhook = secure("hooks.example", port, &testing::trust());
     for _ in 0..2 {
         assert_eq!(called(&webhook, call()).await, Answer::Accepted);
     }
@@ -319,13 +319,12 @@ async fn a_message_goes_over_tls_to_the_name_in_the_certificate() {
 #[tokio::test]
 async fn a_receiver_that_cannot_show_who_it_is_gets_nothing() {
     let (port, served) = serve_tls(vec![vec![status(200, "", "")]]).await;
-    let webhook = secure(&format!("http://hooks.example:{port}/"), false);
+    let webhook = secure("hooks.example", port, &testing::distrust());
     assert_eq!(called(&webhook, call()).await, refused("tls"));
     assert_eq!(seen(served).await.len(), 0);
 
     let (port, served) = serve_tls(vec![vec![status(200, "", "")]]).await;
-    let mut webhook = secure(&format!("http://hooks.example:{port}/"), true);
-    webhook.target.name = "other.example".into();
+    let webhook = secure("other.example", port, &testing::trust());
     assert_eq!(called(&webhook, call()).await, refused("tls"));
     assert_eq!(seen(served).await.len(), 0);
 }
@@ -333,7 +332,7 @@ async fn a_receiver_that_cannot_show_who_it_is_gets_nothing() {
 #[tokio::test]
 async fn a_receiver_without_tls_gets_nothing_over_https() {
     let (port, served) = serve(vec![Vec::new()]).await;
-    let webhook = secure(&format!("http://hooks.example:{port}/"), true);
+    let webhook = secure("hooks.example", port, &testing::trust());
     assert_eq!(called(&webhook, call()).await, refused("tls"));
     assert_eq!(seen(served).await.len(), 0);
 }
