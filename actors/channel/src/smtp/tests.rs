@@ -255,6 +255,30 @@ async fn a_connection_in_doubt_is_asked_before_it_is_trusted() {
 }
 
 #[tokio::test]
+async fn a_connection_idle_for_long_is_asked_and_one_idle_for_a_moment_is_not() {
+    let (port, served) = serve(&[KIND]).await;
+    let smtp = smtp(port);
+    called(&smtp, call()).await;
+    let (mut session, _) = smtp.idle.take().unwrap();
+    assert!(session.is_good(Duration::ZERO).await);
+    assert!(session.is_good(limits::SMTP_PROBE_AFTER).await);
+    drop(session);
+    assert_eq!(seen(served).await[0].verbs(), ["EHLO", "MAIL", "RCPT", "DATA", "RSET"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_carried_its_share_makes_way_for_a_fresh_one() {
+    let (port, served) = serve(&[KIND, KIND]).await;
+    let smtp = smtp(port);
+    for _ in 0..=limits::SMTP_MAILS {
+        assert_eq!(called(&smtp, call()).await, Answer::Accepted);
+    }
+    drop(smtp);
+    let seen = seen(served).await;
+    assert_eq!([seen[0].mails.len(), seen[1].mails.len()], [limits::SMTP_MAILS as usize, 1]);
+}
+
+#[tokio::test]
 async fn there_are_no_more_places_than_connections() {
     let smtp = smtp(25);
     let (first, _second) = (smtp.slot().await, smtp.slot().await);
