@@ -1,6 +1,5 @@
 //! Whom this machine trusts, read once and shared by everything that speaks TLS (rustls).
 
-#[cfg(test)]
 pub(crate) mod testing;
 
 use std::sync::Arc;

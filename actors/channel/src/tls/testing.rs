@@ -1,5 +1,7 @@
 //! TLS between a test and its server: one certificate for `hooks.example` and 127.0.0.1, which only the tests trust.
 
+#![cfg(test)]
+
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
