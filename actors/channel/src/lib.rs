@@ -10,7 +10,14 @@ use followupd_domain::{Moment, SendId};
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
+mod idle;
+pub mod limits;
 pub mod outbox;
+pub mod problem;
+pub mod secret;
+pub mod smtp;
+pub mod tls;
+pub mod webhook;
 
 /// One call to make.
 #[derive(Clone, Debug)]

@@ -1,0 +1,69 @@
+//! Every bound of the transports, each with its reason.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Connections one sender may hold: more than this and a provider takes it for an attack.
+pub const CONNECTIONS: RangeInclusive<usize> = 1..=64;
+
+/// The least a time-out may be: under it a healthy machine that is busy looks dead.
+pub const TIME_OUT_LEAST: Duration = Duration::from_millis(10);
+
+/// The most a time-out may be: after DATA a server may take 10 minutes (RFC 5321, 4.5.3.2.6), and no other wait is
+/// longer.
+pub const TIME_OUT_MOST: Duration = Duration::from_secs(10 * 60);
+
+/// How long an idle SMTP connection is kept: servers must wait 5 minutes (RFC 5321, 4.5.3.2.7), many close sooner.
+pub const SMTP_IDLE: Duration = Duration::from_secs(30);
+
+/// An SMTP connection idle for longer than this is asked whether it lives before a mail is trusted to it.
+pub const SMTP_PROBE_AFTER: Duration = Duration::from_secs(2);
+
+/// How long that question may take: a server that lives answers RSET at once.
+pub const SMTP_PROBE: Duration = Duration::from_secs(5);
+
+/// Mails one SMTP connection carries: many servers close it after a hundred.
+pub const SMTP_MAILS: u32 = 100;
+
+/// Bytes of one reply before TLS: an EHLO's answer has a dozen short lines.
+pub const REPLY_BYTES: u64 = 16 * 1024;
+
+/// The first rest of a host that failed.
+pub const BACK_OFF_LEAST: Duration = Duration::from_secs(5);
+
+/// The longest: a host that is back is found within this.
+pub const BACK_OFF_MOST: Duration = Duration::from_secs(5 * 60);
+
+/// Bytes of an e-mail address (RFC 3696, erratum 1690).
+pub const ADDRESS_BYTES: usize = 254;
+
+/// Bytes of a subject: it stays readable, and its header far from what servers refuse.
+pub const SUBJECT_BYTES: usize = 2_048;
+
+/// Bytes of an unsubscribe URL: with its name it fits the 998 of a header line (RFC 5322, 2.1.1).
+pub const UNSUBSCRIBE_BYTES: usize = 900;
+
+/// Bytes of a sender's name: it fits one header line, encoded.
+pub const NAME_BYTES: usize = 200;
+
+/// Bytes of a webhook's URL.
+pub const URL_BYTES: usize = 2_048;
+
+/// How long an idle HTTP connection is kept: shorter than the 5 s after which common servers close theirs, so that
+/// a request seldom meets a connection that is just being closed.
+pub const HTTP_IDLE: Duration = Duration::from_secs(3);
+
+/// Bytes read of a webhook's answer: only its status counts, the rest is read to use the connection again.
+pub const ANSWER_BYTES: usize = 64 * 1024;
+
+/// Addresses tried of a name that has many.
+pub const ADDRESSES: usize = 4;
+
+/// Secrets a webhook is signed with at once: one, and while rotating the next.
+pub const SECRETS: RangeInclusive<usize> = 1..=4;
+
+/// Bytes of a secret (Standard Webhooks, symmetric signatures).
+pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
+const _: () = assert!(SMTP_PROBE_AFTER.as_millis() < SMTP_IDLE.as_millis());
+const _: () = assert!(BACK_OFF_LEAST.as_millis() < BACK_OFF_MOST.as_millis());

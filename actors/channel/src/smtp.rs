@@ -1,0 +1,118 @@
+//! Mail over SMTP (RFC 5321): one sender's way to one server.
+
+mod back_off;
+mod mail;
+mod session;
+mod settings;
+mod start_tls;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod wire;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+use crate::idle::Idle;
+use crate::problem::Problem;
+use crate::tls::Trust;
+use crate::{Answer, Call, Slot, Transport, limits};
+use back_off::BackOff;
+use mail::Mail;
+use session::{Cipher, Ended, Session};
+pub use settings::{Login, Security, Settings, TimeOuts};
+use verdict::{Verdict, verdict};
+
+/// A sender of mail, with its connections.
+pub struct Smtp {
+    settings: Settings,
+    cipher: Cipher,
+    places: Arc<Semaphore>,
+    idle: Arc<Idle<Session>>,
+    host: BackOff,
+}
+
+impl Smtp {
+    /// A sender with these settings. It connects when it has something to send.
+    ///
+    /// # Errors
+    /// What is wrong with them, field by field.
+    pub fn open(settings: Settings, trust: &Trust) -> Result<Smtp, Vec<Problem>> {
+        settings.check()?;
+        let cipher =
+            cipher(settings.security, trust).map_err(|right| vec![Problem { field: "security", right }])?;
+        let places = Arc::new(Semaphore::new(settings.connections));
+        let idle = Idle::new(limits::SMTP_IDLE);
+        Ok(Smtp { settings, cipher, places, idle, host: BackOff::default() })
+    }
+
+    async fn send(&self, call: &Call) -> Answer {
+        if self.host.rests() {
+            return Answer::Refused { code: "host_backed_off".to_owned() };
+        }
+        let mail = match Mail::of(call, &self.settings) {
+            Ok(mail) => mail,
+            Err(code) => return Answer::Rejected { code: code.to_owned() },
+        };
+        let ended = self.deliver(&mail).await;
+        let Verdict { answer, host_failed } = match ended {
+            Ok(()) => Verdict { answer: Answer::Accepted, host_failed: false },
+            Err(Ended { phase, ending }) => verdict(phase, ending),
+        };
+        if host_failed {
+            self.host.failed()
+        } else {
+            self.host.worked()
+        }
+        if let Err(Ended { phase, ending }) = ended {
+            tracing::debug!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), ?phase, ?ending, "a mail was not taken");
+        }
+        answer
+    }
+
+    /// Over a connection that is open, or a fresh one.
+    async fn deliver(&self, mail: &Mail) -> Result<(), Ended> {
+        if let Some((mut session, idle)) = self.idle.take()
+            && session.is_good(idle).await
+        {
+            match self.over(session, mail).await {
+                // The server closed it meanwhile. It has heard nothing of this mail, so the next may.
+                Err(ended) if ended.was_stale() => {}
+                done => return done,
+            }
+        }
+        self.over(Session::open(&self.settings, &self.cipher).await?, mail).await
+    }
+
+    async fn over(&self, mut session: Session, mail: &Mail) -> Result<(), Ended> {
+        let done = session.deliver(mail).await;
+        if done.is_ok() || done.is_err_and(Ended::leaves_connection) {
+            self.idle.keep(session);
+        }
+        done
+    }
+}
+
+fn cipher(security: Security, trust: &Trust) -> Result<Cipher, String> {
+    Ok(match security {
+        Security::Tls => Cipher::Tls(trust.config()?),
+        Security::StartTls => Cipher::StartTls(trust.config()?),
+        Security::None => Cipher::None,
+    })
+}
+
+impl Transport for Smtp {
+    fn slot(&self) -> BoxFuture<'_, Slot> {
+        let places = Arc::clone(&self.places);
+        Box::pin(async move { places.acquire_owned().await.map(Slot::from).unwrap_or_default() })
+    }
+
+    fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {
+        Box::pin(async move {
+            let _slot = slot;
+            self.send(&call).await
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! A strict receiver on this machine that follows a script. A request that is not as it should be ends the test.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::tls::testing;
+
+/// What the receiver does with a request.
+#[derive(Clone, Debug)]
+pub(super) enum Say {
+    /// It answers this, as it stands.
+    Raw(String),
+    /// It reads it and then says nothing.
+    Hang,
+    /// It reads it and closes the connection.
+    Close,
+}
+
+/// An answer with a status and a body.
+pub(super) fn status(status: u16, headers: &str, body: &str) -> Say {
+    Say::Raw(format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Over which connection, counted from 0.
+    pub(super) connection: usize,
+    pub(super) path: String,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: String,
+}
+
+/// Serves each connection by its script, request by request; the port, and what came.
+pub(super) async fn serve(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+    serve_over(false, scripts).await
+}
+
+/// The same, over TLS.
+pub(super) async fn serve_tls(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+    serve_over(true, scripts).await
+}
+
+async fn serve_over(tls: bool, scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        for (connection, script) in scripts.into_iter().enumerate() {
+            let (stream, _) = listener.accept().await.unwrap();
+            if !tls {
+                hold(stream, connection, script, &mut seen).await;
+            } else if let Ok(stream) = testing::server().accept(stream).await {
+                hold(stream, connection, script, &mut seen).await;
+            }
+        }
+        seen
+    });
+    (port, served)
+}
+
+/// What came, once every script is at its end.
+pub(super) async fn seen(served: JoinHandle<Vec<Seen>>) -> Vec<Seen> {
+    tokio::time::timeout(Duration::from_secs(10), served).await.expect("a script is not at its end").unwrap()
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+async fn hold(stream: impl Stream, connection: usize, script: Vec<Say>, seen: &mut Vec<Seen>) {
+    let mut stream = BufReader::new(stream);
+    for says in script {
+        let Some(request) = read(&mut stream, connection).await else { return };
+        seen.push(request);
+        match says {
+            Say::Raw(answer) => {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+            }
+            Say::Hang => {
+                // Until the client gives up.
+                drop(stream.read(&mut [0; 16]).await);
+                return;
+            }
+            Say::Close => return,
+        }
+    }
+}
+
+async fn read(stream: &mut BufReader<impl Stream>, connection: usize) -> Option<Seen> {
+    let first = line(stream).await?;
+    let path = first.strip_prefix("POST ").and_then(|rest| rest.strip_suffix(" HTTP/1.1"));
+    let path = path.unwrap_or_else(|| panic!("a POST: {first:?}")).to_owned();
+    assert!(path.starts_with('/') && !path.contains(' '), "{path:?}");
+    let mut headers = BTreeMap::new();
+    loop {
+        let line = line(stream).await.expect("a header ends");
+        if line.is_empty() {
+            break;
+        }
+        let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("a header: {line:?}"));
+        let twice = headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        assert_eq!(twice, None, "{name} is said once");
+    }
+    let length = headers.get("content-length").expect("a body has a length").parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    Some(Seen { connection, path, headers, body: String::from_utf8(body).unwrap() })
+}
+
+async fn line(stream: &mut BufReader<impl Stream>) -> Option<String> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+    Some(line.strip_suffix("\r\n").unwrap_or_else(|| panic!("a line ends with CRLF: {line:?}")).to_owned())
+}
