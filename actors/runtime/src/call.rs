@@ -18,6 +18,8 @@ pub(crate) struct CallEnded {
     /// When the call began, in engine time.
     pub(crate) began_at: Option<Moment>,
     pub(crate) trace: TraceId,
+    /// Whether the send was in doubt: an earlier call may have been taken, whatever became of this one.
+    pub(crate) in_doubt: bool,
     /// Held until the outcome is committed, so that a drain waits for it.
     pub(crate) _under_way: SendUnderWay,
 }
@@ -27,6 +29,8 @@ pub(crate) type Began = Arc<OnceLock<Moment>>;
 
 /// What a send has before its intent, so that nothing waits between that and its call.
 pub(crate) struct Ready {
+    /// Whether it was called before by somebody who did not see the end.
+    pub(crate) in_doubt: bool,
     pub(crate) slot: Slot,
     pub(crate) under_way: SendUnderWay,
 }
@@ -39,7 +43,7 @@ pub(crate) fn begin(
     ready: Ready,
     not_after: Moment,
 ) -> Began {
-    let Ready { slot, under_way } = ready;
+    let Ready { in_doubt, slot, under_way } = ready;
     let (node, began) = (Arc::clone(node), Began::default());
     let (send, trace, noted) = (call.send, call.trace, Arc::clone(&began));
     tokio::spawn(async move {
@@ -51,7 +55,7 @@ pub(crate) fn begin(
             noted.get_or_init(|| began_at);
             (make(&node, Call { at: now, ..call }, slot).await, Some(began_at))
         };
-        let ended = CallEnded { tenant, send, outcome, began_at, trace, _under_way: under_way };
+        let ended = CallEnded { tenant, send, outcome, began_at, trace, in_doubt, _under_way: under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });
     began

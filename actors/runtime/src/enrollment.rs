@@ -131,6 +131,12 @@ impl Live {
         let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else {
             return Ok(true);
         };
+        if ended.in_doubt && ended.outcome == Outcome::NotBegun {
+            // Too late for this call, and nobody knows of the one before: the lane comes to it again.
+            let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
+            self.activation.node.tell(facts.loaded.shard, ShardMsg::ReadAgain([lane].into()));
+            return Ok(true);
+        }
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
         let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
         self.settle(&facts, &decisions, &open, Some(ended), now, ended.trace).await

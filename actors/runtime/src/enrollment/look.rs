@@ -48,7 +48,7 @@ impl Live {
     async fn get_ready(&self) -> Option<Ready> {
         let node = &self.activation.node;
         let slot = tokio::time::timeout(limits::SLOT, node.transport.slot()).await.ok()?;
-        Some(Ready { slot, under_way: node.send_begins()? })
+        Some(Ready { in_doubt: false, slot, under_way: node.send_begins()? })
     }
 
     async fn look(&mut self, row: &WakeRow) -> Returned {
@@ -181,7 +181,7 @@ impl Live {
         if node.planted.is(Bug::CallBeforeCommit)
             && let Some(under_way) = node.send_begins()
         {
-            let ready = Ready { slot: Slot::default(), under_way };
+            let ready = Ready { in_doubt: false, slot: Slot::default(), under_way };
             call::begin(node, self.activation.tenant.no, call.clone(), ready, not_after);
         }
     }
@@ -211,7 +211,7 @@ impl Live {
             }
             wake::Doubt::CallAgain => Ok(match self.call_again(facts, &view, open) {
                 Some((call, not_after)) => match self.ready.take() {
-                    Some(ready) => self.begin(call, ready, not_after),
+                    Some(ready) => self.begin(call, Ready { in_doubt: true, ..ready }, not_after),
                     None => Step::Return(Returned::Later(limits::RETRY_STORE)),
                 },
                 None => {
