@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use blackbox::{row, table};
+use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::EnrollmentId;
 use followupd_domain::decide::enroll::{Profile, Request};
@@ -112,7 +113,7 @@ async fn every_transition_keeps_to_its_row_budget() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Embedded::open(folder.path().join("rows"), Options::default()).unwrap());
     let gate = Arc::new(Gate(Semaphore::new(0)));
-    let (transport, env) = (Arc::clone(&gate), Arc::new(WallEnv::new()));
+    let (transport, env) = (Transports::only(Arc::clone(&gate) as _), Arc::new(WallEnv::new()));
     let engine = Engine::start(Config::default(), Arc::clone(&store) as _, Arc::clone(&env) as _, transport);
     let engine = engine.await.unwrap();
     put(&engine).await;

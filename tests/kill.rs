@@ -11,7 +11,6 @@ mod kill {
     pub(crate) mod load;
     pub(crate) mod oracle;
     pub(crate) mod planted;
-    pub(crate) mod timeline;
 }
 
 use std::collections::BTreeMap;
@@ -20,12 +19,12 @@ use std::time::Instant;
 use blackbox::daemon::{Daemon, Files};
 use blackbox::maildir::Mail;
 use blackbox::seed::Seed;
+use blackbox::timeline::{self, Timeline, in_flight};
 use blackbox::{row, table};
 
 use kill::contacts::{self, Contact};
 use kill::load::{self, Kill, Reply};
 use kill::oracle::{self, Case, Verdict};
-use kill::timeline::{self, Timeline};
 
 const TENANT: &str = "acme";
 const SEQUENCE: &str = "onboarding";
@@ -54,7 +53,8 @@ fn a_killed_daemon_loses_nothing_and_sends_nothing_twice() {
 
     let played = load::run(&mut daemon, folder.path(), &contacts, &mut seed);
     let took = began.elapsed();
-    let timelines = timeline::read_all(&daemon, &contacts);
+    let ids: Vec<&str> = contacts.iter().map(|contact| contact.id.as_str()).collect();
+    let timelines = timeline::read_all(&daemon, TENANT, &ids);
     let funnel = daemon
         .client()
         .must("SequenceService/GetFunnel", &serde_json::json!({ "tenant": TENANT, "sequence": SEQUENCE }));
@@ -63,7 +63,7 @@ fn a_killed_daemon_loses_nothing_and_sends_nothing_twice() {
     let verdicts = judge(&contacts, &played.replies, &played.mails, &timelines);
     let mut findings: Vec<String> = verdicts.iter().flat_map(|verdict| verdict.findings.clone()).collect();
     findings.extend(oracle::funnel(&verdicts, &funnel));
-    let in_flight: Vec<usize> = played.kills.iter().map(|kill| in_flight(kill, &timelines)).collect();
+    let in_flight: Vec<usize> = played.kills.iter().map(|kill| in_flight(&timelines, kill.dead_at)).collect();
     report(&played.kills, &in_flight, &played.replies, &verdicts, &findings);
     println!("the run took {took:.1?}, all of it {:.1?}", began.elapsed());
 
@@ -95,14 +95,6 @@ fn judge(
     }
     assert!(by_contact.is_empty(), "mails to nobody: {:?}", by_contact.keys().collect::<Vec<_>>());
     verdicts
-}
-
-/// How many sends were on the wire at a kill: begun before it, their outcome known only after it.
-fn in_flight(kill: &Kill, timelines: &[Vec<Timeline>]) -> usize {
-    let sends = timelines.iter().flatten().flat_map(Timeline::sends);
-    let open =
-        |begun: i64, ended: Option<i64>| begun < kill.dead_at && ended.is_none_or(|at| at >= kill.dead_at);
-    sends.filter(|send| open(send.intended_at, send.ended_at)).count()
 }
 
 fn report(

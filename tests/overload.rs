@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::sequence::{Draft, DraftStep};
@@ -119,7 +120,8 @@ async fn a_flood_is_refused_with_a_time_to_come_back() {
     let (store, waiting) = (Memory::default(), Arc::new(AtomicUsize::new(0)));
     let gated = Gated { store: store.clone(), open, waiting: Arc::clone(&waiting) };
     let clocks = Arc::new(Clocks(tokio::time::Instant::now(), AtomicUsize::new(0)));
-    let engine = Engine::start(Config::default(), Arc::new(gated), clocks, Arc::new(Nowhere)).await.unwrap();
+    let transports = Transports::only(Arc::new(Nowhere));
+    let engine = Engine::start(Config::default(), Arc::new(gated), clocks, transports).await.unwrap();
     set_up(&engine).await;
 
     // The store stands still, and as many calls as there is room for wait for it.

@@ -12,6 +12,10 @@ use std::time::Duration;
 use crate::exit::Failure;
 use crate::{log, strict};
 
+mod outside;
+
+pub(crate) use outside::Outside;
+
 /// The settings file with all defaults and their meaning.
 pub(crate) const DEFAULTS: &str = include_str!("../../config.toml");
 
@@ -30,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     /// How long a stopping daemon waits for what it has begun.
     pub(crate) drain_within: Duration,
+    /// What channels that lead outside need.
+    pub(crate) outside: Outside,
 }
 
 /// The form of log lines.
@@ -64,6 +70,9 @@ struct File {
     outbox: Folder,
     log: Log,
     drain: Drain,
+    secrets: outside::Secrets,
+    smtp: outside::Smtp,
+    http: outside::Http,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -138,6 +147,7 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
             "log.level: {log_level:?} is no filter ({error}): write error, warn, info or debug"
         ))
     })?;
+    let outside = outside::check(&store, (given.secrets, given.smtp, given.http))?;
     let seconds = or(given.drain.within_seconds, defaults.drain.within_seconds, "drain.within_seconds")?;
     if !(1..=3_600).contains(&seconds) {
         return Err(Failure::input(format!("drain.within_seconds is {seconds}: write 1 to 3600")));
@@ -149,6 +159,7 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
         log_level,
         log_format: given.log.format.or(defaults.log.format).unwrap_or_default(),
         drain_within: Duration::from_secs(seconds),
+        outside,
     })
 }
 

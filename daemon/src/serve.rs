@@ -7,6 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use followupd_channel::outbox::Outbox;
+use followupd_channel::tls::Trust;
+use followupd_channel::transports::{Outside, Transports};
+use followupd_channel::webhook::System;
 use followupd_runtime::{Config as EngineConfig, Engine, Env, WallEnv};
 use followupd_store::embedded::{Embedded, Options};
 use tokio::net::TcpListener;
@@ -14,13 +17,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::exit::{Code, Failure};
 use crate::http;
 use crate::serve::lock::FolderLock;
 
 pub(crate) mod first_key;
 mod lock;
+mod seal_key;
 pub(crate) mod stop;
 
 /// A daemon that takes calls.
@@ -51,14 +55,21 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
         tokio::task::spawn_blocking(move || Embedded::open(path.join("rows"), Options::default())).await;
     let store = store.map_err(Failure::other)?.map_err(|error| unusable("store", &config.store, &error))?;
     let env: Arc<dyn Env> = Arc::new(WallEnv::new());
-    let engine =
-        Engine::start(EngineConfig::default(), Arc::new(store), Arc::clone(&env), Arc::new(outbox)).await;
+    let transports = transports(outbox, &config.outside)?;
+    let engine = Engine::start(EngineConfig::default(), Arc::new(store), Arc::clone(&env), transports).await;
     let engine = engine.map_err(|error| Failure::other(format!("the engine does not start: {error}")))?;
     first_key::make(&engine, &config.store).await?;
     let (stop, stopped) = watch::channel(false);
     let router = http::router(engine.clone(), env, stopped.clone());
     let server = tokio::spawn(http::serve(listener, router, stopped));
     Ok(Running { address, engine, stop, server, config, _lock: lock })
+}
+
+/// The ways out: the outbox, and what channels open to the outside.
+fn transports(outbox: Outbox, outside: &config::Outside) -> Result<Transports, Failure> {
+    let seal = seal_key::open(&outside.seal_key)?;
+    let (trust, resolver, rules) = (Trust::load(), Arc::new(System), outside.rules.clone());
+    Ok(Transports::new(Arc::new(outbox), Outside { trust, resolver, seal, rules }))
 }
 
 impl Running {
@@ -179,6 +190,10 @@ mod tests {
             log_level: "info".into(),
             log_format: crate::config::LogFormat::Text,
             drain_within: std::time::Duration::from_secs(5),
+            outside: config::Outside {
+                seal_key: folder.join("seal.key"),
+                rules: followupd_channel::transports::Rules::default(),
+            },
         }
     }
 

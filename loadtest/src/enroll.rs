@@ -3,15 +3,16 @@
 use std::io;
 use std::path::Path;
 
-use blackbox::{dormant, row, table};
+use blackbox::dormant;
 
+use crate::figures::Figures;
 use crate::raw;
 
-/// Enrolls, reads back what was written, writes the same rows into a bare store, and prints both rates.
+/// Enrolls, reads back what was written, and writes the same rows into a bare store.
 ///
 /// # Errors
 /// A store cannot be read or written.
-pub(crate) fn measure(folder: &Path, contacts: usize) -> io::Result<()> {
+pub(crate) fn measure(folder: &Path, contacts: usize) -> io::Result<Figures> {
     let daemon = dormant::start(folder);
     let took = dormant::enroll(&daemon, folder, contacts);
     let store = daemon.store().join("rows");
@@ -19,20 +20,13 @@ pub(crate) fn measure(folder: &Path, contacts: usize) -> io::Result<()> {
     let rows = raw::read(&store)?;
     let bytes: usize = rows.iter().flatten().map(|(key, value)| key.len() + value.len()).sum();
     let bare = raw::write(&folder.join("bare"), &rows)?;
-    let rate = |seconds: f64| format!("{:.0}", contacts as f64 / seconds);
-    table::print(
-        "one stream of enrolls, every answer synced",
-        &[
-            row!["contacts", contacts],
-            row!["rows", rows.iter().map(Vec::len).sum::<usize>()],
-            row!["bytes a contact", bytes / contacts.max(1)],
-            row!["enrolled a second", rate(took.as_secs_f64())],
-            row![format!("bare store, {} contacts a sync", raw::BATCH), rate(bare.as_secs_f64())],
-            row![
-                "share of the bare store",
-                format!("{:.0} %", 100.0 * bare.as_secs_f64() / took.as_secs_f64())
-            ],
-        ],
-    );
-    Ok(())
+    let mut figures = Figures::new("A: one stream of enrolls, every answer synced");
+    figures.count("contacts", "contacts", contacts);
+    figures.count("rows", "rows", rows.iter().map(Vec::len).sum());
+    figures.count("bytes a contact", "bytes_per_contact", bytes / contacts.max(1));
+    figures.rate("enrolled a second", "enrolls_per_s", contacts, took);
+    figures.rate("bare store, 1,000 contacts a sync, a second", "bare_store_per_s", contacts, bare);
+    let share = 100.0 * bare.as_secs_f64() / took.as_secs_f64();
+    figures.number("share of the bare store, %", "share_percent", share, 0);
+    Ok(figures)
 }

@@ -9,8 +9,16 @@ use std::process::ExitCode;
 use blackbox::dormant;
 use clap::{Parser, Subcommand};
 
+mod calls;
+mod each;
 mod enroll;
+mod figures;
+mod fire;
 mod raw;
+mod reply;
+mod sink;
+
+use figures::Figures;
 
 /// Measures a followupd daemon on this machine.
 #[derive(Debug, Parser)]
@@ -20,12 +28,39 @@ struct Cli {
     /// Where its store lies while it runs, instead of the system's temporary folder: give one on the disk you mean.
     #[arg(long, global = true, value_name = "FOLDER")]
     within: Option<PathBuf>,
+    /// Print one line of JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
     /// How fast one stream of contacts is enrolled and synced, and its share of the bare store on the same rows.
     Enroll {
+        /// How many.
+        #[arg(long, default_value_t = 100_000)]
+        contacts: usize,
+    },
+    /// A, one call for each contact, 64 in flight.
+    Each {
+        /// How many.
+        #[arg(long, default_value_t = 100_000)]
+        contacts: usize,
+    },
+    /// B, webhooks that are all due in the same second, to a sink on this machine.
+    Fire {
+        /// How many.
+        #[arg(long, default_value_t = 100_000)]
+        contacts: usize,
+    },
+    /// C, replies of half the sleepers: one after the other, 64 in flight, and by a stream.
+    Reply {
+        /// How many sleep.
+        #[arg(long, default_value_t = 100_000)]
+        contacts: usize,
+    },
+    /// D, as B, with a daemon that is killed in the middle.
+    Crash {
         /// How many.
         #[arg(long, default_value_t = 100_000)]
         contacts: usize,
@@ -47,8 +82,13 @@ fn main() -> ExitCode {
         Some(within) => tempfile::tempdir_in(within),
         None => tempfile::tempdir(),
     };
+    let print = |figures: Figures| figures.print(cli.json);
     let done = folder.and_then(|folder| match cli.what {
-        What::Enroll { contacts } => enroll::measure(folder.path(), contacts),
+        What::Enroll { contacts } => enroll::measure(folder.path(), contacts).map(print),
+        What::Each { contacts } => within_runtime(each::measure(folder.path(), contacts)).map(print),
+        What::Fire { contacts } => fire::measure(folder.path(), contacts, false).map(print),
+        What::Reply { contacts } => within_runtime(reply::measure(folder.path(), contacts)).map(print),
+        What::Crash { contacts } => fire::measure(folder.path(), contacts, true).map(print),
         What::Dormant { contacts, replies } => {
             let measured = dormant::measure(folder.path(), contacts, replies.clamp(1, contacts));
             measured.print();
@@ -59,6 +99,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+fn within_runtime<T>(measured: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measured)
 }
 
 fn failed(error: &io::Error) -> ExitCode {

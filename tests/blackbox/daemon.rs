@@ -56,7 +56,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on a folder that holds its store, outbox and log.
+    /// Starts one on a folder that holds its store, outbox and log, and perhaps a `config.toml`.
     #[must_use]
     pub fn start(folder: &Path) -> Daemon {
         Daemon::start_under(Vec::new(), folder)
@@ -252,13 +252,17 @@ fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr) -> Child {
         }
     };
     command.args(["serve", "--listen", &address.to_string()]);
+    let config = folder.join("config.toml");
+    if config.is_file() {
+        command.arg("--config").arg(config);
+    }
     command.arg("--store").arg(folder.join("store")).arg("--outbox").arg(folder.join("outbox"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("the log can be written"));
     command.spawn().expect("the daemon can be run")
 }
 
 /// An address that nobody listened on a moment ago.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a listener has an address")
 }

@@ -12,3 +12,5 @@ pub mod maildir;
 pub mod seed;
 pub mod table;
 pub mod time;
+pub mod timeline;
+pub mod wire;

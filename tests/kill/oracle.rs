@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kill::contacts::{Contact, STEPS, WAIT_MS};
 use crate::kill::load::Reply;
-use crate::kill::timeline::{Entry, Send, Timeline};
+use blackbox::timeline::{Entry, Send, Timeline};
 
 /// A send counts as nearly due this long before it is.
 const NEAR_MS: i64 = 1_000;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::kill::contacts::{self, Contact, WAIT_MS};
 use crate::kill::load::Reply;
 use crate::kill::oracle::{self, Case, Verdict};
-use crate::kill::timeline::{Entry, Timeline};
+use blackbox::timeline::{Entry, Timeline};
 
 const ID: &str = "enr_1";
 

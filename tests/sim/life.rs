@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use followupd_channel::Transport;
+use followupd_channel::transports::Transports;
 use followupd_runtime::plant::Planted;
 use followupd_runtime::{Caller, Config, Engine};
 use followupd_store::memory::Memory;
@@ -143,7 +143,7 @@ fn calm(world: &World) {
 
 /// Starts the engine. Where that fails the process gives up, as the daemon does.
 async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
-    let transport: Arc<dyn Transport> = Arc::new(Provider(Arc::clone(world)));
+    let transport = Transports::only(Arc::new(Provider(Arc::clone(world))));
     let config = Config { planted: planted.poisoning(world.poison) };
     match Engine::start(config, Arc::new(store.clone()), Arc::clone(&world.env) as _, transport).await {
         Ok(engine) => engine,

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::decide::outcome::Again;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, SendId};
 use followupd_runtime::{Caller, Config, Engine};
@@ -99,7 +101,7 @@ impl Transport for Seen {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(takes.unsigned_abs())).await;
             match (refused, uncertain) {
-                (true, _) => Answer::Refused { code: "busy".into() },
+                (true, _) => Answer::Refused { code: "busy".into(), again: Again::SOON },
                 (_, true) => Answer::Uncertain,
                 _ => Answer::Accepted,
             }
@@ -198,7 +200,8 @@ impl Life<'_> {
 
     async fn engine(&self, first: bool) -> Engine {
         let (store, env) = (Arc::new(self.store.clone()), Arc::clone(self.env));
-        let engine = Engine::start(Config::default(), store, env, Arc::clone(self.seen) as _).await.unwrap();
+        let transports = Transports::only(Arc::clone(self.seen) as _);
+        let engine = Engine::start(Config::default(), store, env, transports).await.unwrap();
         if first {
             let caller = Caller::default();
             let pace = [self.case.pace.clone(), Pace::default()];

@@ -168,6 +168,7 @@ impl TenantPlan {
             per_hour: pace.per_hour.unwrap_or(0),
             per_day: pace.per_day.unwrap_or(0),
             ignores_quiet_hours: None,
+            ..ChannelSettings::default()
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::{ExitReason, State};
@@ -41,7 +42,7 @@ pub(crate) async fn play() {
     let poison: &'static Poison =
         Box::leak(Box::new(Poison { contact: POISONED.into(), on: AtomicBool::new(true) }));
     let config = Config { planted: Planted::default().poisoning(poison) };
-    let transport: Arc<dyn Transport> = Arc::clone(&kept) as _;
+    let transport = Transports::only(Arc::clone(&kept) as _);
     let engine =
         Engine::start(config, Arc::new(Memory::default()), Arc::clone(&env) as _, transport).await.unwrap();
     set_up(&engine).await;

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_channel::{Answer, Call, Rest, Slot, Transport};
 use followupd_domain::SendId;
+use followupd_domain::decide::outcome::{Again, Blames};
 use futures::future::BoxFuture;
 
 use super::coverage::{Event, Standing};
@@ -22,6 +23,7 @@ pub(crate) struct Provider(pub(crate) Arc<World>);
 enum Says {
     Accepted,
     Refused,
+    BackedOff,
     Rejected,
     Uncertain,
     Breaks,
@@ -39,6 +41,13 @@ struct Fate {
 }
 
 impl Transport for Provider {
+    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+        let mut inner = self.0.inner();
+        let rests = inner.armed && inner.faults.chance(10);
+        let rest = Duration::from_millis(inner.faults.span(60_000).unsigned_abs());
+        Box::pin(async move { if rests { Err(Rest(rest)) } else { Ok(Slot::default()) } })
+    }
+
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         let world = Arc::clone(&self.0);
         let fate = {
@@ -71,8 +80,11 @@ impl Transport for Provider {
             }
             match fate.says {
                 Says::Accepted => Answer::Accepted,
-                Says::Refused => Answer::Refused { code: "busy".into() },
-                Says::Rejected => Answer::Rejected { code: "unknown_address".into() },
+                Says::Refused => Answer::Refused { code: "busy".into(), again: Again::SOON },
+                Says::BackedOff => Answer::BackedOff { code: "connect".into() },
+                Says::Rejected => {
+                    Answer::Rejected { code: "unknown_address".into(), blames: Blames::Address }
+                }
                 Says::Uncertain => Answer::Uncertain,
                 Says::Breaks => std::panic::panic_any(super::life::Planned),
             }
@@ -141,7 +153,8 @@ fn fate(inner: &mut Inner, send: SendId) -> Fate {
     };
     let (says, taken) = match dice.below(100) {
         _ if !armed => (Says::Accepted, true),
-        0..=9 => (Says::Refused, false),
+        0..=7 => (Says::Refused, false),
+        8..=9 => (Says::BackedOff, false),
         10..=13 => (Says::Rejected, false),
         14..=16 => (Says::Uncertain, true),
         17..=19 => (Says::Uncertain, false),
@@ -166,6 +179,7 @@ fn ends(world: &World, send: SendId, fate: Fate) {
     let (event, word) = match fate.says {
         Says::Accepted => (Event::Accepted, "accepted"),
         Says::Refused => (Event::Refused, "refused"),
+        Says::BackedOff => (Event::Refused, "backed off"),
         Says::Rejected => (Event::Rejected, "rejected"),
         Says::Uncertain => (Event::Uncertain, "uncertain"),
         Says::Breaks => (Event::Uncertain, "broke"),

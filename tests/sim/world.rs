@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) begun: BTreeMap<SendId, u32>,
     /// Sends that were open when this life began.
     pub(crate) doubtful: BTreeSet<SendId>,
+    /// Sends that were to be called again because nobody knew.
+    pub(crate) doubted: BTreeSet<SendId>,
     /// Sends the provider has taken.
     pub(crate) taken: BTreeSet<SendId>,
 }
@@ -105,6 +107,7 @@ impl World {
             intents: BTreeMap::new(),
             begun: BTreeMap::new(),
             doubtful: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             taken: BTreeSet::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
@@ -212,13 +215,18 @@ impl World {
         for entry in &new {
             if let Decision::Intended(open) = &entry.decision {
                 *inner.intents.entry(open.send).or_default() += 1;
-                if inner.taken.contains(&open.send) {
+                // Its provider knows it, and nobody else does.
+                let doubted = inner.doubted.contains(&open.send);
+                if inner.taken.contains(&open.send) && !doubted {
                     inner.broken(
                         "E3",
                         after.id,
                         format!("{:?} is to be sent again though it was taken", open.send),
                     );
                 }
+            }
+            if let Decision::Doubted { .. } = &entry.decision {
+                inner.doubted.insert(after.send_id());
             }
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! When to call, whether to call again and what an answer means for the enrollment is the core's business.
 
+use std::time::Duration;
+
 use followupd_domain::channel::Kind;
+use followupd_domain::decide::outcome::{Again, Blames};
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
 use followupd_domain::render::Message;
@@ -10,13 +13,17 @@ use followupd_domain::{Moment, SendId};
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
+mod back_off;
 mod idle;
 pub mod limits;
 pub mod outbox;
+mod places;
 pub mod problem;
+pub mod seal;
 pub mod secret;
 pub mod smtp;
 pub mod tls;
+pub mod transports;
 pub mod webhook;
 
 /// One call to make.
@@ -55,15 +62,28 @@ pub enum Answer {
     Refused {
         /// What it said, as a short code.
         code: String,
+        /// How soon that may be.
+        again: Again,
+    },
+    /// It surely was not taken, for a cause that it shares with whatever else this sender has to send.
+    BackedOff {
+        /// What was said, as a short code.
+        code: String,
     },
     /// The provider surely did not take it, and never will.
     Rejected {
         /// What it said, as a short code.
         code: String,
+        /// What is wrong.
+        blames: Blames,
     },
     /// It may have been taken or not.
     Uncertain,
 }
+
+/// There is no place to call from for so long: the host rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest(pub Duration);
 
 /// A place to make one call from: a connection, a thread. It is held until the call has ended.
 #[derive(Debug, Default)]
@@ -81,8 +101,11 @@ impl From<OwnedSemaphorePermit> for Slot {
 pub trait Transport: Send + Sync + 'static {
     /// Waits for a place to make one call from. It is taken before the decision to send is written down, so that
     /// nothing waits between that and the call.
-    fn slot(&self) -> BoxFuture<'_, Slot> {
-        Box::pin(async { Slot::default() })
+    ///
+    /// # Errors
+    /// A [`Rest`], while the host has one.
+    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(async { Ok(Slot::default()) })
     }
 
     /// Makes one call. It ends by itself within the transport's own time-outs and is never dropped half-way.

@@ -34,6 +34,9 @@ pub const BACK_OFF_LEAST: Duration = Duration::from_secs(5);
 /// The longest: a host that is back is found within this.
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(5 * 60);
 
+/// The longest rest a host gets because it asked for one (`Retry-After`): a mistaken year must not stop a channel.
+pub const ASKED_REST_MOST: Duration = Duration::from_secs(60 * 60);
+
 /// Bytes of an e-mail address (RFC 3696, erratum 1690).
 pub const ADDRESS_BYTES: usize = 254;
 
@@ -64,6 +67,13 @@ pub const SECRETS: RangeInclusive<usize> = 1..=4;
 
 /// Bytes of a secret (Standard Webhooks, symmetric signatures).
 pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+
+/// How long after a way out could not be opened that is tried again: a file that was missing is found soon, and a
+/// lane that waits for it does not ask the disk at each send.
+pub const REOPEN_AFTER: Duration = Duration::from_secs(10);
+
+/// Bytes of a file that holds one secret.
+pub const SECRET_FILE_BYTES: u64 = 16 * 1024;
 
 const _: () = assert!(SMTP_PROBE_AFTER.as_millis() < SMTP_IDLE.as_millis());
 const _: () = assert!(BACK_OFF_LEAST.as_millis() < BACK_OFF_MOST.as_millis());

@@ -11,9 +11,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
-use crate::{Answer, Call, Slot, Transport};
+use crate::places::{Health, Places};
+use crate::{Answer, Call, Rest, Slot, Transport};
 
 /// Messages written at once: a thread waits for the disk with each.
 pub const WRITERS: usize = 8;
@@ -22,7 +22,7 @@ pub const WRITERS: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Outbox {
     root: PathBuf,
-    writers: Arc<Semaphore>,
+    writers: Arc<Places>,
 }
 
 impl Outbox {
@@ -38,7 +38,7 @@ impl Outbox {
         for folder in ["tmp", "new", "cur"] {
             builder.create(root.join(folder))?;
         }
-        Ok(Outbox { root, writers: Arc::new(Semaphore::new(WRITERS)) })
+        Ok(Outbox { root, writers: Arc::new(Places::new(WRITERS)) })
     }
 
     /// Where it lies.
@@ -57,8 +57,10 @@ impl Outbox {
         };
         if let Err(error) = there {
             tracing::warn!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), %error, "the outbox cannot be written");
-            return Answer::Refused { code: "io".to_owned() };
+            self.writers.learn(Health::Fails);
+            return Answer::BackedOff { code: "io".to_owned() };
         }
+        self.writers.learn(Health::Works);
         // The name is durable only when its folder is; until then nobody knows.
         match File::open(self.root.join("new")).and_then(|folder| folder.sync_all()) {
             Ok(()) => Answer::Accepted,
@@ -95,9 +97,8 @@ fn write(path: &Path, call: &Call) -> io::Result<()> {
 }
 
 impl Transport for Outbox {
-    fn slot(&self) -> BoxFuture<'_, Slot> {
-        let writers = Arc::clone(&self.writers);
-        Box::pin(async move { writers.acquire_owned().await.map(Slot::from).unwrap_or_default() })
+    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.writers.slot())
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {
@@ -183,7 +184,7 @@ mod tests {
     }
 
     async fn called(outbox: &Outbox, call: Call) -> Answer {
-        outbox.call(call, outbox.slot().await).await
+        outbox.call(call, Slot::default()).await
     }
 
     #[tokio::test]
@@ -215,7 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path()).unwrap();
         fs::remove_dir_all(folder.path().join("tmp")).unwrap();
-        assert_eq!(called(&outbox, call()).await, Answer::Refused { code: "io".into() });
+        assert_eq!(called(&outbox, call()).await, Answer::BackedOff { code: "io".into() });
         fs::create_dir(folder.path().join("tmp")).unwrap();
         assert_eq!(called(&outbox, again()).await, Answer::Accepted);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A password or key. Its `Debug` shows nothing of it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

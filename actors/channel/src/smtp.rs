@@ -1,6 +1,5 @@
 //! Mail over SMTP (RFC 5321): one sender's way to one server.
 
-mod back_off;
 mod mail;
 mod session;
 mod settings;
@@ -13,25 +12,23 @@ mod wire;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
 
 use crate::idle::Idle;
+use crate::places::{Health, Places};
 use crate::problem::Problem;
 use crate::tls::Trust;
-use crate::{Answer, Call, Slot, Transport, limits};
-use back_off::BackOff;
+use crate::{Answer, Call, Rest, Slot, Transport, limits};
 use mail::Mail;
 use session::{Cipher, Ended, Session};
-pub use settings::{Login, Security, Settings, TimeOuts};
+pub use settings::{Login, Security, Settings, TimeOuts, is_helo};
 use verdict::{Verdict, verdict};
 
 /// A sender of mail, with its connections.
 pub struct Smtp {
     settings: Settings,
     cipher: Cipher,
-    places: Arc<Semaphore>,
+    places: Places,
     idle: Arc<Idle<Session>>,
-    host: BackOff,
 }
 
 impl Smtp {
@@ -43,29 +40,25 @@ impl Smtp {
         settings.check()?;
         let cipher =
             cipher(settings.security, trust).map_err(|right| vec![Problem { field: "security", right }])?;
-        let places = Arc::new(Semaphore::new(settings.connections));
+        let places = Places::new(settings.connections);
         let idle = Idle::new(limits::SMTP_IDLE);
-        Ok(Smtp { settings, cipher, places, idle, host: BackOff::default() })
+        Ok(Smtp { settings, cipher, places, idle })
     }
 
     async fn send(&self, call: &Call) -> Answer {
-        if self.host.rests() {
-            return Answer::Refused { code: "host_backed_off".to_owned() };
+        if self.places.rests().is_some() {
+            return Answer::BackedOff { code: "host_rests".to_owned() };
         }
         let mail = match Mail::of(call, &self.settings) {
             Ok(mail) => mail,
-            Err(code) => return Answer::Rejected { code: code.to_owned() },
+            Err((code, blames)) => return Answer::Rejected { code: code.to_owned(), blames },
         };
         let ended = self.deliver(&mail).await;
-        let Verdict { answer, host_failed } = match ended {
-            Ok(()) => Verdict { answer: Answer::Accepted, host_failed: false },
+        let Verdict { answer, host } = match ended {
+            Ok(()) => Verdict { answer: Answer::Accepted, host: Health::Works },
             Err(Ended { phase, ending }) => verdict(phase, ending),
         };
-        if host_failed {
-            self.host.failed()
-        } else {
-            self.host.worked()
-        }
+        self.places.learn(host);
         if let Err(Ended { phase, ending }) = ended {
             tracing::debug!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), ?phase, ?ending, "a mail was not taken");
         }
@@ -104,9 +97,8 @@ fn cipher(security: Security, trust: &Trust) -> Result<Cipher, String> {
 }
 
 impl Transport for Smtp {
-    fn slot(&self) -> BoxFuture<'_, Slot> {
-        let places = Arc::clone(&self.places);
-        Box::pin(async move { places.acquire_owned().await.map(Slot::from).unwrap_or_default() })
+    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.places.slot())
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

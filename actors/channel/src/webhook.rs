@@ -13,21 +13,22 @@ mod verdict;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use followupd_domain::decide::outcome::Blames;
 use futures::future::BoxFuture;
 use ring::hmac;
-use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use crate::idle::Idle;
+use crate::places::Places;
 use crate::problem::Problem;
 use crate::tls::Trust;
-use crate::{Answer, Call, Slot, Transport, limits};
+use crate::{Answer, Call, Rest, Slot, Transport, limits};
 use exchange::{Sender, Target, exchange};
 pub use guard::{Network, NoNetwork};
 use request::Post;
 pub use resolve::{Resolve, System};
 pub use settings::Settings;
-use verdict::Ending;
+use verdict::{Ending, Verdict, verdict};
 
 /// A webhook, with its connections.
 pub struct Webhook {
@@ -36,7 +37,7 @@ pub struct Webhook {
     keys: Vec<hmac::Key>,
     target: Target,
     resolver: Arc<dyn Resolve>,
-    places: Arc<Semaphore>,
+    places: Places,
     idle: Arc<Idle<Sender>>,
 }
 
@@ -61,21 +62,26 @@ impl Webhook {
             url,
             target: Target { name, port, tls },
             resolver,
-            places: Arc::new(Semaphore::new(settings.connections)),
+            places: Places::new(settings.connections),
             idle: Idle::new(limits::HTTP_IDLE),
             settings,
         })
     }
 
     async fn send(&self, call: &Call) -> Answer {
+        if self.places.rests().is_some() {
+            return Answer::BackedOff { code: "host_rests".to_owned() };
+        }
         let Some(post) = Post::of(call, &self.url, &self.keys) else {
-            return Answer::Rejected { code: "bad_request".to_owned() };
+            return Answer::Rejected { code: "bad_request".to_owned(), blames: Blames::Message };
         };
         let ending = self.post(&post).await;
-        if !matches!(ending, Ending::Status(200..300)) {
+        if !matches!(ending, Ending::Status(200..300, _)) {
             tracing::debug!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), ?ending, "a webhook did not take a message");
         }
-        verdict::answer(ending)
+        let Verdict { answer, host } = verdict(ending);
+        self.places.learn(host);
+        answer
     }
 
     /// Over a connection that is open, or a fresh one.
@@ -84,7 +90,7 @@ impl Webhook {
             match self.over(sender, post).await {
                 // Closed meanwhile, and nothing of the request left.
                 Ending::NotSent(_) => {}
-                ending @ (Ending::Status(_) | Ending::Unanswered) => return ending,
+                ending @ (Ending::Status(..) | Ending::Unanswered) => return ending,
             }
         }
         match self.connect().await {
@@ -130,9 +136,8 @@ impl Webhook {
 }
 
 impl Transport for Webhook {
-    fn slot(&self) -> BoxFuture<'_, Slot> {
-        let places = Arc::clone(&self.places);
-        Box::pin(async move { places.acquire_owned().await.map(Slot::from).unwrap_or_default() })
+    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.places.slot())
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

@@ -7,6 +7,10 @@ use crate::ids::ChannelNo;
 use crate::ledger::Limits;
 use crate::name::Name;
 
+mod transport;
+
+pub use transport::{Http, Idempotency, SecretAt, Security, Smtp, Transport};
+
 /// What kind of message a channel carries, and so which address of a contact it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
@@ -42,32 +46,6 @@ impl Kind {
     #[must_use]
     pub fn parse(word: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.word() == word)
-    }
-}
-
-/// How a channel's messages leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Transport {
-    /// A Maildir on this machine, one file per send id; serves every kind.
-    Outbox,
-}
-
-/// Whether the provider takes the same send id twice without sending twice: what an in-doubt send may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idempotency {
-    /// A repeat under the same send id is recognised: an in-doubt send is sent again.
-    ByKey,
-    /// It is not: an in-doubt send is left uncertain.
-    None,
-}
-
-impl Transport {
-    /// What its in-doubt sends may do.
-    #[must_use]
-    pub fn idempotency(self) -> Idempotency {
-        match self {
-            Transport::Outbox => Idempotency::ByKey,
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::channel::Channel;
 use crate::decision::{self, Decision};
-use crate::enrollment::{Enrollment, ExitReason, FailReason, State, Wake};
+use crate::enrollment::{Enrollment, ExitReason, FailReason, SendFailure, State, Wake};
 use crate::gate::{Binding, View};
 use crate::ids::StepNo;
 use crate::lane::{HoldGroup, Queue};
@@ -69,12 +69,24 @@ pub(crate) fn control_wake(view: &View<'_>, due_at: Moment, hold: HoldGroup) -> 
 
 /// The decisions that settle the step under way with `settled`, and what follows: the next plan, the exit the step
 /// asks for, or nothing where the enrollment is over already.
+///
+/// Of a step that may have been sent nobody can say that it was not.
 pub(crate) fn settle(view: &View<'_>, settled: Decision) -> Vec<Decision> {
+    let unsent = matches!(settled, Decision::Skipped(_)) || is_surely_unsent(&settled);
+    let settled = if unsent && view.enrollment.is_doubted() { Decision::LeftUncertain } else { settled };
     let failed = matches!(settled, Decision::StepFailed(_));
     let after = apply(view.enrollment.clone(), std::slice::from_ref(&settled), view.now);
     let mut decisions = vec![settled];
     decisions.extend(follow(view, &after, failed));
     decisions
+}
+
+/// Whether it says that the step failed without the provider's word on this send.
+fn is_surely_unsent(settled: &Decision) -> bool {
+    match settled {
+        Decision::StepFailed(failure) => !matches!(failure, SendFailure::Refused | SendFailure::BadAddress),
+        _ => false,
+    }
 }
 
 fn follow(view: &View<'_>, after: &Enrollment, failed: bool) -> Option<Decision> {

@@ -141,6 +141,18 @@ pub enum Decision {
         /// Where its wake stands.
         wake: Wake,
     },
+    /// It surely was not taken, for a cause that many sends share; it is tried again and the attempt does not count.
+    BackedOff {
+        /// What was said, as a short code.
+        code: String,
+        /// Where the wake stands for the next attempt.
+        wake: Wake,
+    },
+    /// Nobody knows whether it was taken, and its provider recognises it: the same send is called again.
+    Doubted {
+        /// Where the wake stands for the next attempt.
+        wake: Wake,
+    },
 }
 
 impl Decision {
@@ -166,6 +178,8 @@ impl Decision {
             Decision::Failed(_) => "failed",
             Decision::Quarantined { .. } => "quarantined",
             Decision::Released { .. } => "released",
+            Decision::BackedOff { .. } => "backed_off",
+            Decision::Doubted { .. } => "doubted",
         }
     }
 }
@@ -217,22 +231,27 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
         }
         Decision::Intended(open) => {
             state.open = Some(*open);
-            mark(state, SendStatus::Uncertain, at);
+            if !state.is_doubted() {
+                mark(state, SendStatus::Uncertain, at);
+            }
             call_through(state, open.channel);
         }
         Decision::Accepted { at: answered_at } => settle(state, SendStatus::Sent, *answered_at),
         Decision::LeftUncertain => {
-            let intended_at = state.open.map_or(at, |open| open.intended_at);
+            let intended_at = send_of(state, state.step).and_then(|send| send.sent_at).unwrap_or(at);
             settle(state, SendStatus::Uncertain, intended_at);
         }
         Decision::Skipped(reason) => settle(state, SendStatus::Skipped(*reason), at),
         Decision::StepFailed(failure) => settle(state, SendStatus::Failed(*failure), at),
         Decision::Refused { wake, .. } => {
             state.attempts = state.attempts.saturating_add(1);
-            reopen(state, at);
-            if state.state == State::Active {
-                state.wake = Some(*wake);
-            }
+            come_again(state, *wake, at);
+        }
+        Decision::BackedOff { wake, .. } => come_again(state, *wake, at),
+        Decision::Doubted { wake } => {
+            state.attempts = state.attempts.saturating_add(1);
+            state.open = None;
+            stand(state, *wake);
         }
         Decision::Withdrawn => reopen(state, at),
         Decision::Received { step, status } => receive(state, *step, *status, at),
@@ -268,12 +287,26 @@ fn settle(state: &mut Enrollment, status: SendStatus, settled_at: Moment) {
 
 /// The attempt came to nothing: the step is under way as before.
 fn reopen(state: &mut Enrollment, at: Moment) {
+    let doubted = state.is_doubted();
     state.open = None;
-    mark(state, SendStatus::Pending, at);
+    if !doubted {
+        mark(state, SendStatus::Pending, at);
+    }
     if state.state != State::Active {
         drop_idle_wake(state);
         forget_pending(state);
     }
+}
+
+/// The attempt came to nothing, and the next has its wake.
+fn come_again(state: &mut Enrollment, wake: Wake, at: Moment) {
+    reopen(state, at);
+    stand(state, wake);
+}
+
+/// Its wake stands there, unless it has stopped meanwhile.
+fn stand(state: &mut Enrollment, wake: Wake) {
+    state.wake = Some(wake).filter(|_| state.state == State::Active);
 }
 
 fn send_of(state: &mut Enrollment, step: StepNo) -> Option<&mut Send> {

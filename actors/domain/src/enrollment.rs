@@ -205,7 +205,7 @@ pub struct Send {
     pub channel: ChannelNo,
     /// When it got there.
     pub at: Moment,
-    /// When the provider took it, as far as that is known; its intent, while it is uncertain.
+    /// When the provider took it, as far as that is known; its first intent, while it is uncertain.
     pub sent_at: Option<Moment>,
 }
 
@@ -308,17 +308,20 @@ pub enum SendFailure {
     Refused,
     /// The provider refused it as often as it was tried.
     Attempts,
+    /// The provider said that nothing sent to this address will arrive.
+    BadAddress,
 }
 
 impl SendFailure {
     /// All of them; the place is the byte in a funnel's key.
-    pub const ALL: [SendFailure; 6] = [
+    pub const ALL: [SendFailure; 7] = [
         SendFailure::NoAddress,
         SendFailure::Suppressed,
         SendFailure::MissingVariable,
         SendFailure::Render,
         SendFailure::Refused,
         SendFailure::Attempts,
+        SendFailure::BadAddress,
     ];
 
     /// Its word.
@@ -331,11 +334,21 @@ impl SendFailure {
             SendFailure::Render => "render",
             SendFailure::Refused => "refused",
             SendFailure::Attempts => "attempts",
+            SendFailure::BadAddress => "bad_address",
         }
     }
 }
 
 impl Enrollment {
+    /// Whether an earlier call of the step under way may have been taken, and nobody knows: whatever becomes of later
+    /// ones, it is not surely unsent.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        let send = self.sends.iter().rfind(|send| send.step == self.step);
+        let since = send.filter(|send| send.status == SendStatus::Uncertain).and_then(|send| send.sent_at);
+        since.is_some_and(|since| self.open.is_none_or(|open| open.intended_at != since))
+    }
+
     /// The row its wake stands in.
     #[must_use]
     pub fn wake_row(&self) -> Option<WakeRow> {

@@ -65,6 +65,25 @@ pub const ATTEMPTS: u8 = 5;
 /// First pause before a refused send is tried again; doubles with each attempt.
 pub const RETRY_AFTER: Span = Span::seconds(15);
 
+/// The longest pause a provider may ask for: one that wants more has its reason, but a day later is worth a try.
+pub const RETRY_AFTER_MOST: Span = Span::days(1);
+
+/// Pauses of a send that a server greylists: it wants the same sender and recipient again after minutes, some after
+/// hours, and a mail is given up after four to five days (RFC 5321, 4.5.4.1).
+pub const RETRY_SLOWLY: [Span; 8] = [
+    Span::minutes(5),
+    Span::minutes(15),
+    Span::hours(1),
+    Span::hours(4),
+    Span::hours(8),
+    Span::days(1),
+    Span::days(1),
+    Span::days(2),
+];
+
+/// Days a full mailbox is tried again.
+pub const RETRY_DAYS: usize = 3;
+
 /// A call that has not begun this long after its intent was decided is withdrawn: what the last look saw is
 /// then too old to act on.
 pub const INTENT_LIFE: Span = Span::seconds(2);
@@ -88,6 +107,7 @@ const _: () = assert!(MAX_LIFETIME.0 <= LONGEST_WAIT.0);
 const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
 const _: () = assert!(EVENT_MEMORY.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
+const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
 const _: () = assert!(HISTORY_INLINE >= 4);
 const _: () = assert!(FAN_OUT_ANSWERED <= ENROLLMENTS_A_CONTACT);
 const _: () = assert!(ENROLLMENTS_A_CONTACT <= ENROLLMENTS_A_TARGET);

@@ -1,5 +1,6 @@
 //! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
 
+use followupd_channel::secret::Secret;
 use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decision::{Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, ExitReason};
@@ -83,8 +84,12 @@ pub struct TenantSettings {
 pub struct ChannelSettings {
     /// `email`, `whatsapp`, `sms`, `conversation`, `webhook`.
     pub kind: String,
-    /// `outbox`.
+    /// `outbox`, `smtp` or `http`.
     pub transport: String,
+    /// How mail leaves; with `smtp` and only there.
+    pub smtp: Option<SmtpSettings>,
+    /// Where messages are posted; with `http` and only there.
+    pub http: Option<HttpSettings>,
     /// Sends per `rate_per`; 0: no rate.
     pub rate_count: u32,
     /// A span such as `1 second`, the default.
@@ -101,6 +106,53 @@ pub struct ChannelSettings {
     pub per_day: u32,
     /// Whether quiet hours do not apply; `None`: only for webhooks they do not.
     pub ignores_quiet_hours: Option<bool>,
+}
+
+/// How mail leaves, as put.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SmtpSettings {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port; 0: the one that goes with `security`.
+    pub port: u32,
+    /// `tls`, `starttls` (the default) or `none`.
+    pub security: String,
+    /// As whom to log in; empty: not at all.
+    pub username: String,
+    /// The password that goes with it.
+    pub password: Option<SecretGiven>,
+    /// The address mail comes from.
+    pub from: String,
+    /// The name beside it.
+    pub from_name: String,
+    /// The one-click unsubscribe URL, `{send}` standing for the send's key.
+    pub unsubscribe: String,
+    /// Connections at most; 0: the default.
+    pub connections: u32,
+}
+
+/// Where messages are posted, as put.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpSettings {
+    /// Where to.
+    pub url: String,
+    /// What requests are signed with, the current secret first.
+    pub secrets: Vec<SecretGiven>,
+    /// Connections at most; 0: the default.
+    pub connections: u32,
+}
+
+/// A secret, as put.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SecretGiven {
+    /// In this variable of the daemon's environment.
+    Env(String),
+    /// In this file on the daemon's machine.
+    File(String),
+    /// This; it is sealed before it is stored.
+    Value(Secret),
+    /// The one that is stored at this place.
+    Kept,
 }
 
 /// What became of one wish to enroll.

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use followupd_channel::{Answer, Call, Slot};
+use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::outcome::Outcome;
 use followupd_domain::decision::TraceId;
 use followupd_domain::{Moment, SendId, TenantNo};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::node::{Node, SendUnderWay};
 use crate::shard::ShardMsg;
@@ -31,6 +33,8 @@ pub(crate) type Began = Arc<OnceLock<Moment>>;
 pub(crate) struct Ready {
     /// Whether it was called before by somebody who did not see the end.
     pub(crate) in_doubt: bool,
+    /// The way out of its channel, as the channel was.
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) slot: Slot,
     pub(crate) under_way: SendUnderWay,
 }
@@ -43,7 +47,7 @@ pub(crate) fn begin(
     ready: Ready,
     not_after: Moment,
 ) -> Began {
-    let Ready { in_doubt, slot, under_way } = ready;
+    let Ready { in_doubt, transport, slot, under_way } = ready;
     let (node, began) = (Arc::clone(node), Began::default());
     let (send, trace, noted) = (call.send, call.trace, Arc::clone(&began));
     tokio::spawn(async move {
@@ -53,7 +57,8 @@ pub(crate) fn begin(
             (Outcome::NotBegun, None)
         } else {
             noted.get_or_init(|| began_at);
-            (make(&node, Call { at: now, ..call }, slot).await, Some(began_at))
+            let call = transport.call(Call { at: now, ..call }, slot);
+            (made(&node, call).await, Some(began_at))
         };
         let ended = CallEnded { tenant, send, outcome, began_at, trace, in_doubt, _under_way: under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
@@ -61,13 +66,13 @@ pub(crate) fn begin(
     began
 }
 
-async fn make(node: &Node, call: Call, slot: Slot) -> Outcome {
+async fn made(node: &Node, call: BoxFuture<'_, Answer>) -> Outcome {
     // A transport that panics has left nobody knows what behind.
-    let answer = std::panic::AssertUnwindSafe(node.transport.call(call, slot));
-    match futures::FutureExt::catch_unwind(answer).await.unwrap_or(Answer::Uncertain) {
+    match std::panic::AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Answer::Uncertain) {
         Answer::Accepted => Outcome::Accepted { at: node.now() },
-        Answer::Refused { code } => Outcome::Refused { code },
-        Answer::Rejected { code } => Outcome::Rejected { code },
+        Answer::Refused { code, again } => Outcome::Refused { code, again },
+        Answer::BackedOff { code } => Outcome::BackedOff { code },
+        Answer::Rejected { code, blames } => Outcome::Rejected { code, blames },
         Answer::Uncertain => Outcome::Uncertain,
     }
 }

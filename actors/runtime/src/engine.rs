@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use followupd_channel::Transport;
+use followupd_channel::transports::Transports;
 use followupd_domain::access::{AccessKey, Denied, Draw};
 use followupd_domain::channel::Channel;
 use followupd_domain::decide::enroll::Request;
@@ -63,11 +63,11 @@ impl Engine {
         config: Config,
         store: Arc<dyn Store>,
         env: Arc<dyn Env>,
-        transport: Arc<dyn Transport>,
+        transports: Transports,
     ) -> Result<Engine, Error> {
         let key = own_row(&*store, &*env).await?.key;
         let access = Access::load(&*store).await?;
-        let node = Arc::new(Node::new(store, env, transport, key, access, config.planted));
+        let node = Arc::new(Node::new(store, env, transports, key, access, config.planted));
         let (root, _) = Actor::spawn(None, RootActor, Arc::clone(&node)).await.map_err(unstarted)?;
         let engine = Engine { node, root, opening: Arc::default() };
         match engine.open_tenants().await {

@@ -19,7 +19,7 @@ use crate::call::{Began, CallEnded, Ready};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::pacer::PacerMsg;
+use crate::pacer::{PacerMsg, Returned};
 use crate::record::{self, Facts, Transition};
 use crate::shard::ShardMsg;
 
@@ -55,7 +55,7 @@ pub(crate) struct Live {
     /// The send whose call is out, and when that began.
     calling: Option<(SendId, Began)>,
     /// What the next call needs, while a wake is looked at.
-    ready: Option<Ready>,
+    ready: Result<Ready, Returned>,
     handled: u64,
 }
 
@@ -69,7 +69,7 @@ impl Actor for EnrollmentActor {
         _myself: ActorRef<Self::Msg>,
         activation: Activation,
     ) -> Result<Live, ActorProcessingErr> {
-        Ok(Live { activation, calling: None, ready: None, handled: 0 })
+        Ok(Live { activation, calling: None, ready: Err(look::NOT_READY), handled: 0 })
     }
 
     async fn handle(
@@ -138,7 +138,7 @@ impl Live {
             return Ok(true);
         }
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
-        let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
+        let decisions = outcome::outcome(&facts.view(now), ended.send, heard(ended), jitter);
         self.settle(&facts, &decisions, &open, Some(ended), now, ended.trace).await
     }
 
@@ -163,7 +163,13 @@ impl Live {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
         let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
         let surely_not = ended.is_some_and(|ended| {
-            matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. } | Outcome::Rejected { .. })
+            matches!(
+                ended.outcome,
+                Outcome::NotBegun
+                    | Outcome::Refused { .. }
+                    | Outcome::BackedOff { .. }
+                    | Outcome::Rejected { .. }
+            )
         });
         let charge = open.charge;
         let op = if surely_not && began_at.is_none() {
@@ -232,6 +238,15 @@ impl Live {
         if loaded.versions.contains_key(key) {
             crate::tenant::refresh(&self.activation.tenant, loaded).await;
         }
+    }
+}
+
+/// What a call's end says of its send. Of one that was in doubt before, a call that was surely not taken says nothing:
+/// the first may have been.
+fn heard(ended: &CallEnded) -> &Outcome {
+    match &ended.outcome {
+        Outcome::Refused { .. } | Outcome::BackedOff { .. } if ended.in_doubt => &Outcome::Uncertain,
+        heard => heard,
     }
 }
 

@@ -10,7 +10,7 @@ use followupd_domain::access::{AccessKey, Role};
 use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
 };
-use followupd_domain::channel::{Channel, Kind, Transport};
+use followupd_domain::channel::{Channel, Http, Kind, SecretAt, Security, Smtp, Transport};
 use followupd_domain::contact::{Contact, Ended, Membership, Rest};
 use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::{
@@ -149,6 +149,10 @@ fn an_enrollment_and_its_history_have_the_recorded_bytes() {
     let record = Record { enrollment: enrollment(), spilled: 16, history: history() };
     check("enrollment_1", Format::Enrollment, &record);
     check("history_1", Format::History, &history());
+    let later =
+        [Decision::BackedOff { code: "connect".into(), wake: wake() }, Decision::Doubted { wake: wake() }];
+    let later = later.map(|decision| Entry { at: AT, trace: TraceId(1), decision }).to_vec();
+    check("history_later_1", Format::History, &later);
 }
 
 #[test]
@@ -219,6 +223,22 @@ fn the_scopes_have_the_recorded_bytes() {
         holds: holds(),
     };
     check("channel_1", Format::Channel, &channel);
+    let smtp = Transport::Smtp(Box::new(Smtp {
+        host: "mail.example".into(),
+        port: 587,
+        security: Security::StartTls,
+        username: "team".into(),
+        password: Some(SecretAt::Sealed(vec![1, 2, 3])),
+        from: "team@acme.example".into(),
+        from_name: "Acme".into(),
+        unsubscribe: "https://acme.example/{send}".into(),
+        connections: 8,
+    }));
+    check("channel_smtp_1", Format::Channel, &Channel { transport: smtp, ..channel.clone() });
+    let secrets = vec![SecretAt::Env("HOOK".into()), SecretAt::File("/secret".into())];
+    let http = Http { url: "https://acme.example/hook".into(), secrets, connections: 2 };
+    let http = Transport::Http(Box::new(http));
+    check("channel_http_1", Format::Channel, &Channel { transport: http, ..channel });
     let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
     let draft = Draft { target: "charge".into(), steps: vec![step], ..Draft::default() };
     let sequence = Sequence {

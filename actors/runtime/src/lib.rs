@@ -33,8 +33,8 @@ mod waves;
 
 pub use access::KeyWish;
 pub use api::{
-    Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
-    ScopeName, TenantSettings, Timeline,
+    Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel,
+    HttpSettings, Names, ScopeName, SecretGiven, SmtpSettings, TenantSettings, Timeline,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::{Config, Engine};

@@ -76,6 +76,10 @@ pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 /// Pause between two rounds of a sweep.
 pub(crate) const SWEEP_ROUND: Span = Span::hours(1);
 
+/// How long a lane rests whose channel has no way out (a secret is missing on this machine, say): soon enough after
+/// it is mended, and seldom enough that nobody's log is filled.
+pub(crate) const NO_WAY_OUT: Span = Span::seconds(10);
+
 const _: () = assert!(WINDOW < WINDOW_MOST);
 const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);
 const _: () = assert!(CALLS_A_LANE <= WINDOW);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use followupd_channel::Transport;
+use followupd_channel::transports::Transports;
 use followupd_domain::{EnrollmentId, IdKey, Moment, Shard};
 use followupd_store::Store;
 use ractor::ActorRef;
@@ -22,7 +22,7 @@ pub(crate) struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) clock: EngineClock,
-    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) transports: Transports,
     pub(crate) key: IdKey,
     pub(crate) planted: Planted,
     pub(crate) admission: Admission,
@@ -40,7 +40,7 @@ impl Node {
     pub(crate) fn new(
         store: Arc<dyn Store>,
         env: Arc<dyn Env>,
-        transport: Arc<dyn Transport>,
+        transports: Transports,
         key: IdKey,
         access: Access,
         planted: Planted,
@@ -51,7 +51,7 @@ impl Node {
         Node {
             store,
             clock,
-            transport,
+            transports,
             key,
             planted,
             admission: Admission::default(),

@@ -41,6 +41,8 @@ pub(crate) enum Returned {
     Denied,
     /// It could not be looked at: the row stays, to be tried again after a pause.
     Later(Span),
+    /// Nothing can leave this lane for so long: the row stays, and so do all others.
+    Rest(Span),
 }
 
 /// What a lane can be told.
@@ -79,6 +81,8 @@ pub(crate) struct Pacer {
     pulled: BTreeMap<EnrollmentId, WakeRow>,
     /// Rows that wait after a failure, until a moment of engine time: the wall may jump.
     paused: BTreeMap<EnrollmentId, Moment>,
+    /// Nothing is pulled before that moment of engine time.
+    rests_until: Moment,
     timer: Option<(Moment, JoinHandle<()>)>,
     looked_for_queues_at: Moment,
     heard: u64,
@@ -100,6 +104,7 @@ impl Actor for PacerActor {
             permits,
             pulled: BTreeMap::new(),
             paused: BTreeMap::new(),
+            rests_until: Moment(0),
             timer: None,
             looked_for_queues_at: opening.node.now(),
             heard: 0,
@@ -171,6 +176,10 @@ impl Pacer {
             // The durable ledger knows of a send that this copy does not.
             Returned::Denied => self.pause(row, limits::RETRY_STORE),
             Returned::Later(pause) => self.pause(row, pause),
+            Returned::Rest(rest) => {
+                self.queues.insert(row);
+                self.rests_until = self.opening.node.engine_now() + rest;
+            }
         }
     }
 
@@ -200,6 +209,11 @@ impl Pacer {
         }
         let engine_now = node.engine_now();
         self.paused.retain(|_, until| *until > engine_now);
+        if self.rests_until > engine_now {
+            let rest = self.rests_until.since(engine_now).min(limits::LONGEST_SLEEP);
+            self.sleep_until(now + rest, myself);
+            return Ok(());
+        }
         loop {
             if self.pulled.len() >= limits::CALLS_A_LANE {
                 return Ok(());

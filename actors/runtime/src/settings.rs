@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, Wait, WeekdaySet, Zone,
 };
-use followupd_domain::channel::{Channel, Kind, Transport};
+use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::{self, Name};
@@ -22,6 +22,8 @@ use crate::audit::{self, Act};
 use crate::loaded::Loaded;
 use crate::node::Node;
 use crate::record;
+
+mod transport;
 
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
@@ -215,9 +217,11 @@ async fn put_channel(
     let mut faults = Faults::default();
     let kind = Kind::parse(&settings.kind).ok_or_else(|| one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
     let kind = faults.take("kind", kind.map(Some));
-    let transport =
-        if settings.transport == "outbox" { Ok(()) } else { Err(one_of(&settings.transport, &["outbox"])) };
-    faults.take("transport", transport);
+    let transport = transport::of(change, no, known, settings, &mut faults);
+    if let (Some(kind), Some(serves)) = (kind, transport.serves()) {
+        let problem = format!("{} is for {}, not for {}", transport.word(), serves.word(), kind.word());
+        faults.take("transport", if kind == serves { Ok(()) } else { Err(problem) });
+    }
     let limits = to_limits(settings, &mut faults);
     faults.none()?;
     let kind = kind.unwrap_or(Kind::Email);
@@ -225,7 +229,7 @@ async fn put_channel(
         no,
         name,
         kind,
-        transport: Transport::Outbox,
+        transport,
         limits,
         ignores_quiet_hours: settings.ignores_quiet_hours.unwrap_or(kind == Kind::Webhook),
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::decision::{Decision, Source};
@@ -109,7 +110,7 @@ async fn world(slow: bool, channel: ChannelSettings) -> World {
     let (store, kept) = (Memory::new(hooks), Arc::new(Kept { slow, ..Kept::default() }));
     let (started, drawn) = (tokio::time::Instant::now(), AtomicI64::new(1));
     let env = Arc::new(VirtualEnv { started, drawn, broken: AtomicBool::new(false) });
-    let (transport, clock): (Arc<dyn Transport>, Arc<dyn Env>) = (kept.clone(), env.clone());
+    let (transport, clock): (_, Arc<dyn Env>) = (Transports::only(kept.clone()), env.clone());
     let engine = Engine::start(Config::default(), Arc::new(store.clone()), clock, transport).await.unwrap();
     let caller = Caller::default();
     let tenant = TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };

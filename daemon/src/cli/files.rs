@@ -72,6 +72,39 @@ pub(crate) struct Channel {
     per_hour: u32,
     per_day: u32,
     ignores_quiet_hours: Option<bool>,
+    smtp: Option<Smtp>,
+    http: Option<Http>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Smtp {
+    host: String,
+    port: u32,
+    security: String,
+    username: String,
+    password: Option<Secret>,
+    from: String,
+    from_name: String,
+    unsubscribe: String,
+    connections: u32,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Http {
+    url: String,
+    secrets: Vec<Secret>,
+    connections: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "lowercase")]
+enum Secret {
+    Env(String),
+    File(String),
+    Value(String),
+    Kept(bool),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -176,8 +209,51 @@ impl From<Channel> for v1::ChannelSettings {
             per_hour: given.per_hour,
             per_day: given.per_day,
             ignores_quiet_hours: given.ignores_quiet_hours,
+            smtp: given.smtp.map(v1::Smtp::from).into(),
+            http: given.http.map(v1::Http::from).into(),
             ..Default::default()
         }
+    }
+}
+
+impl From<Smtp> for v1::Smtp {
+    fn from(given: Smtp) -> v1::Smtp {
+        v1::Smtp {
+            host: given.host,
+            port: given.port,
+            security: given.security,
+            username: given.username,
+            password: given.password.map(v1::Secret::from).into(),
+            from: given.from,
+            from_name: given.from_name,
+            unsubscribe: given.unsubscribe,
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<Http> for v1::Http {
+    fn from(given: Http) -> v1::Http {
+        v1::Http {
+            url: given.url,
+            secrets: given.secrets.into_iter().map(v1::Secret::from).collect(),
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<Secret> for v1::Secret {
+    fn from(given: Secret) -> v1::Secret {
+        use v1::__buffa::oneof::secret::Secret as Given;
+        let secret = match given {
+            Secret::Env(variable) => Given::Env(variable),
+            Secret::File(path) => Given::File(path),
+            Secret::Value(value) => Given::Value(value),
+            Secret::Kept(kept) => Given::Kept(kept),
+        };
+        v1::Secret { secret: Some(secret), ..Default::default() }
     }
 }
 

@@ -1,9 +1,12 @@
 //! `TenantService`.
 
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
+use followupd_channel::secret::Secret;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::FieldError;
-use followupd_runtime::{ChannelSettings, Error, ScopeName, TenantSettings};
+use followupd_runtime::{
+    ChannelSettings, Error, HttpSettings, ScopeName, SecretGiven, SmtpSettings, TenantSettings,
+};
 use tracing::Instrument;
 
 use crate::limits;
@@ -107,6 +110,8 @@ fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSettings, Error
     Ok(ChannelSettings {
         kind: given.kind,
         transport: given.transport,
+        smtp: given.smtp.into_option().map(smtp).transpose()?,
+        http: given.http.into_option().map(http).transpose()?,
         rate_count: rate.count,
         rate_per: rate.per,
         rate_burst: rate.burst,
@@ -116,6 +121,43 @@ fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSettings, Error
         per_day: given.per_day,
         ignores_quiet_hours: given.ignores_quiet_hours,
     })
+}
+
+fn smtp(given: v1::Smtp) -> Result<SmtpSettings, Error> {
+    Ok(SmtpSettings {
+        host: given.host,
+        port: given.port,
+        security: given.security,
+        username: given.username,
+        password: given.password.into_option().map(|given| secret("smtp.password", given)).transpose()?,
+        from: given.from,
+        from_name: given.from_name,
+        unsubscribe: given.unsubscribe,
+        connections: given.connections,
+    })
+}
+
+fn http(given: v1::Http) -> Result<HttpSettings, Error> {
+    let secrets = given.secrets.into_iter().enumerate();
+    let secrets = secrets.map(|(at, given)| secret(&format!("http.secrets[{at}]"), given));
+    Ok(HttpSettings {
+        url: given.url,
+        secrets: secrets.collect::<Result<_, _>>()?,
+        connections: given.connections,
+    })
+}
+
+fn secret(field: &str, given: v1::Secret) -> Result<SecretGiven, Error> {
+    use v1::__buffa::oneof::secret::Secret as Given;
+    match given.secret {
+        Some(Given::Env(variable)) => Ok(SecretGiven::Env(variable)),
+        Some(Given::File(path)) => Ok(SecretGiven::File(path)),
+        Some(Given::Value(value)) => Ok(SecretGiven::Value(Secret::new(value))),
+        Some(Given::Kept(true)) => Ok(SecretGiven::Kept),
+        Some(Given::Kept(false)) | None => {
+            Err(take::invalid(field, "is empty: give env, file or value, or leave it out"))
+        }
+    }
 }
 
 fn scope(given: Option<v1::Scope>) -> Result<ScopeName, Error> {

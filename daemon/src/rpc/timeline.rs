@@ -42,7 +42,7 @@ pub(super) fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
             ..line
         },
         Decision::Accepted { at } => v1::TimelineEntry { at: show::moment(*at), ..line },
-        Decision::Refused { code, wake } => {
+        Decision::Refused { code, wake } | Decision::BackedOff { code, wake } => {
             v1::TimelineEntry { reason: code.clone(), ..standing(show, wake, line) }
         }
         Decision::Skipped(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
@@ -57,7 +57,7 @@ pub(super) fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
         Decision::Resumed { due_at, wake } => {
             v1::TimelineEntry { due_at: show::moment(*due_at), ..standing(show, wake, line) }
         }
-        Decision::Released { wake } => standing(show, wake, line),
+        Decision::Doubted { wake } | Decision::Released { wake } => standing(show, wake, line),
         Decision::Exited(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
         Decision::Failed(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
         Decision::Quarantined { reason, wake } => {

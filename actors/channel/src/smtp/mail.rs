@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use followupd_domain::Moment;
+use followupd_domain::decide::outcome::Blames;
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, SinglePart};
@@ -25,10 +26,10 @@ pub(super) struct Mail {
 }
 
 impl Mail {
-    /// The mail of a call, or in a word why it can never be one.
-    pub(super) fn of(call: &Call, settings: &Settings) -> Result<Mail, &'static str> {
-        let from = address(&settings.from).ok_or("bad_sender")?;
-        let to = recipient(&call.address).ok_or("bad_address")?;
+    /// The mail of a call, or in a word why it can never be one, and what that blames.
+    pub(super) fn of(call: &Call, settings: &Settings) -> Result<Mail, (&'static str, Blames)> {
+        let from = address(&settings.from).ok_or(("bad_sender", Blames::Sender))?;
+        let to = recipient(&call.address).ok_or(("bad_address", Blames::Address))?;
         let name = Some(on_one_line(&settings.from_name)).filter(|name| !name.is_empty());
         let mut message = Message::builder()
             .from(Mailbox::new(name, from.clone()))
@@ -43,7 +44,7 @@ impl Mail {
                 .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
         }
         let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body(&call.message.body));
-        let message = message.singlepart(body).map_err(|_| "bad_message")?;
+        let message = message.singlepart(body).map_err(|_| ("bad_message", Blames::Message))?;
         Ok(Mail { from, to, text: message.formatted() })
     }
 
@@ -186,7 +187,11 @@ mod tests {
             &long,
         ] {
             let call = Call { address: address.into(), ..call() };
-            assert_eq!(Mail::of(&call, &settings(25)).err(), Some("bad_address"), "{address:?}");
+            assert_eq!(
+                Mail::of(&call, &settings(25)).err(),
+                Some(("bad_address", Blames::Address)),
+                "{address:?}"
+            );
         }
     }
 

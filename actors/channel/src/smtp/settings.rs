@@ -166,7 +166,9 @@ fn is_name(text: &str) -> bool {
     text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-fn is_helo(text: &str) -> bool {
+/// Whether a machine may call itself that: a full name, or an address in brackets (RFC 5321, 4.1.3).
+#[must_use]
+pub fn is_helo(text: &str) -> bool {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(literal) => literal.strip_prefix("IPv6:").unwrap_or(literal).parse::<IpAddr>().is_ok(),
         None => is_name(text),

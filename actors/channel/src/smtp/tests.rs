@@ -6,6 +6,7 @@ mod server;
 use std::time::{Duration, Instant};
 
 use followupd_domain::channel::Kind;
+use followupd_domain::decide::outcome::{Again, Blames};
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
 use followupd_domain::render::Message;
@@ -58,15 +59,19 @@ fn smtp(port: u16) -> Smtp {
 }
 
 async fn called(smtp: &Smtp, call: Call) -> Answer {
-    smtp.call(call, smtp.slot().await).await
+    smtp.call(call, Slot::default()).await
 }
 
-fn refused(code: &str) -> Answer {
-    Answer::Refused { code: code.into() }
+fn backed_off(code: &str) -> Answer {
+    Answer::BackedOff { code: code.into() }
 }
 
-fn rejected(code: &str) -> Answer {
-    Answer::Rejected { code: code.into() }
+fn slowly(code: &str) -> Answer {
+    Answer::Refused { code: code.into(), again: Again::Slowly }
+}
+
+fn rejected(code: &str, blames: Blames) -> Answer {
+    Answer::Rejected { code: code.into(), blames }
 }
 
 fn begins(verbs: &[&str], expected: &[&str]) {
@@ -78,7 +83,7 @@ async fn one(script: Script) -> (Answer, bool) {
     let (port, served) = serve(&[script]).await;
     let smtp = smtp(port);
     let answer = called(&smtp, call()).await;
-    let rests = smtp.host.rests();
+    let rests = smtp.places.rests().is_some();
     drop(smtp);
     seen(served).await;
     (answer, rests)
@@ -103,18 +108,18 @@ async fn a_mail_is_handed_over() {
 async fn a_refusal_in_any_phase_is_what_the_table_says() {
     let (temporary, permanent) = (Say::Line("451 4.7.1 later"), Say::Line("550 5.7.1 no"));
     for (script, answer, rests) in [
-        (Script { greeting: temporary, ..KIND }, refused("451 4.7.1"), true),
-        (Script { greeting: permanent, ..KIND }, refused("550 5.7.1"), true),
-        (Script { ehlo: temporary, ..KIND }, refused("451 4.7.1"), true),
-        (Script { ehlo: permanent, ..KIND }, refused("550 5.7.1"), true),
-        (Script { mail: temporary, ..KIND }, refused("451 4.7.1"), false),
-        (Script { mail: permanent, ..KIND }, refused("550 5.7.1"), false),
-        (Script { rcpt: temporary, ..KIND }, refused("451 4.7.1"), false),
-        (Script { rcpt: permanent, ..KIND }, rejected("550 5.7.1"), false),
-        (Script { data: temporary, ..KIND }, refused("451 4.7.1"), false),
-        (Script { data: permanent, ..KIND }, rejected("550 5.7.1"), false),
-        (Script { body: temporary, ..KIND }, refused("451 4.7.1"), false),
-        (Script { body: permanent, ..KIND }, rejected("550 5.7.1"), false),
+        (Script { greeting: temporary, ..KIND }, backed_off("451 4.7.1"), true),
+        (Script { greeting: permanent, ..KIND }, backed_off("550 5.7.1"), true),
+        (Script { ehlo: temporary, ..KIND }, backed_off("451 4.7.1"), true),
+        (Script { ehlo: permanent, ..KIND }, backed_off("550 5.7.1"), true),
+        (Script { mail: temporary, ..KIND }, slowly("451 4.7.1"), false),
+        (Script { mail: permanent, ..KIND }, backed_off("550 5.7.1"), true),
+        (Script { rcpt: temporary, ..KIND }, slowly("451 4.7.1"), false),
+        (Script { rcpt: permanent, ..KIND }, rejected("550 5.7.1", Blames::Sender), false),
+        (Script { data: temporary, ..KIND }, slowly("451 4.7.1"), false),
+        (Script { data: permanent, ..KIND }, rejected("550 5.7.1", Blames::Sender), false),
+        (Script { body: temporary, ..KIND }, slowly("451 4.7.1"), false),
+        (Script { body: permanent, ..KIND }, rejected("550 5.7.1", Blames::Sender), false),
     ] {
         assert_eq!(one(script).await, (answer, rests), "{script:?}");
     }
@@ -123,7 +128,7 @@ async fn a_refusal_in_any_phase_is_what_the_table_says() {
 #[tokio::test]
 async fn a_reply_of_many_lines_is_read_to_its_end() {
     let rcpt = Say::Line("550-5.1.1 no such\r\n550 5.1.1 user");
-    assert_eq!(one(Script { rcpt, ..KIND }).await, (rejected("550 5.1.1"), false));
+    assert_eq!(one(Script { rcpt, ..KIND }).await, (rejected("550 5.1.1", Blames::Address), false));
 }
 
 #[tokio::test]
@@ -137,7 +142,7 @@ async fn a_421_rests_the_host_in_every_phase() {
         Script { data: closing, ..KIND },
         Script { body: closing, ..KIND },
     ] {
-        assert_eq!(one(script).await, (refused("421 4.3.2"), true), "{script:?}");
+        assert_eq!(one(script).await, (backed_off("421 4.3.2"), true), "{script:?}");
     }
 }
 
@@ -148,7 +153,7 @@ async fn what_breaks_before_the_final_dot_is_surely_not_sent() {
         Script { rcpt: Say::Line("221 bye"), ..KIND },
         Script { data: Say::Line("250 ok"), ..KIND },
     ] {
-        assert_eq!(one(out_of_step).await, (refused("out_of_step"), true), "{out_of_step:?}");
+        assert_eq!(one(out_of_step).await, (backed_off("out_of_step"), true), "{out_of_step:?}");
     }
     for fault in [Say::Close, Say::Line("garbage"), Say::Line("999 what"), Say::Line("")] {
         for script in [
@@ -157,7 +162,7 @@ async fn what_breaks_before_the_final_dot_is_surely_not_sent() {
             Script { rcpt: fault, ..KIND },
         ] {
             let (answer, rests) = one(script).await;
-            assert!(matches!(answer, Answer::Refused { .. }), "{answer:?} from {script:?}");
+            assert!(matches!(answer, Answer::BackedOff { .. }), "{answer:?} from {script:?}");
             assert!(rests, "{script:?}");
         }
     }
@@ -174,11 +179,15 @@ async fn what_breaks_after_the_final_dot_is_uncertain() {
 async fn each_phase_has_a_time_out_of_its_own() {
     let time_outs = settings(25).time_outs;
     for (script, time_outs, expected) in [
-        (Script { greeting: Say::Hang, ..KIND }, TimeOuts { hello: SHORT, ..time_outs }, refused("time_out")),
-        (Script { ehlo: Say::Hang, ..KIND }, TimeOuts { hello: SHORT, ..time_outs }, refused("time_out")),
-        (Script { mail: Say::Hang, ..KIND }, TimeOuts { mail: SHORT, ..time_outs }, refused("time_out")),
-        (Script { rcpt: Say::Hang, ..KIND }, TimeOuts { rcpt: SHORT, ..time_outs }, refused("time_out")),
-        (Script { data: Say::Hang, ..KIND }, TimeOuts { data: SHORT, ..time_outs }, refused("time_out")),
+        (
+            Script { greeting: Say::Hang, ..KIND },
+            TimeOuts { hello: SHORT, ..time_outs },
+            backed_off("time_out"),
+        ),
+        (Script { ehlo: Say::Hang, ..KIND }, TimeOuts { hello: SHORT, ..time_outs }, backed_off("time_out")),
+        (Script { mail: Say::Hang, ..KIND }, TimeOuts { mail: SHORT, ..time_outs }, backed_off("time_out")),
+        (Script { rcpt: Say::Hang, ..KIND }, TimeOuts { rcpt: SHORT, ..time_outs }, backed_off("time_out")),
+        (Script { data: Say::Hang, ..KIND }, TimeOuts { data: SHORT, ..time_outs }, backed_off("time_out")),
         (Script { body: Say::Hang, ..KIND }, TimeOuts { body: SHORT, ..time_outs }, Answer::Uncertain),
     ] {
         let (port, served) = serve(&[script]).await;
@@ -186,7 +195,7 @@ async fn each_phase_has_a_time_out_of_its_own() {
         let began = Instant::now();
         assert_eq!(called(&smtp, call()).await, expected, "{script:?}");
         assert!(began.elapsed() >= SHORT && began.elapsed() < LONG, "{script:?}");
-        assert!(smtp.host.rests());
+        assert!(smtp.places.rests().is_some());
         seen(served).await;
     }
 }
@@ -197,9 +206,10 @@ async fn a_host_that_cannot_be_reached_rests_and_the_next_call_does_not_try() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let smtp = smtp(port);
-    assert_eq!(called(&smtp, call()).await, refused("connect"));
+    assert_eq!(called(&smtp, call()).await, backed_off("connect"));
+    assert!(smtp.slot().await.is_err());
     let _listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    assert_eq!(called(&smtp, call()).await, refused("host_backed_off"));
+    assert_eq!(called(&smtp, call()).await, backed_off("host_rests"));
 }
 
 #[tokio::test]
@@ -220,7 +230,7 @@ async fn a_refused_mail_is_taken_back_before_the_next() {
     let (port, served) = serve(&[Script { rcpt: Say::Line("550 5.1.1 no"), ..KIND }]).await;
     let smtp = smtp(port);
     for _ in 0..2 {
-        assert_eq!(called(&smtp, call()).await, rejected("550 5.1.1"));
+        assert_eq!(called(&smtp, call()).await, rejected("550 5.1.1", Blames::Address));
     }
     drop(smtp);
     assert_eq!(seen(served).await[0].verbs(), ["EHLO", "MAIL", "RCPT", "RSET", "MAIL", "RCPT"]);
@@ -236,7 +246,7 @@ async fn a_connection_that_died_while_idle_costs_a_mail_nothing() {
         for _ in 0..2 {
             assert_eq!(called(&smtp, call()).await, Answer::Accepted);
         }
-        assert!(!smtp.host.rests());
+        assert!(!smtp.places.rests().is_some());
         drop(smtp);
         let seen = seen(served).await;
         assert_eq!([seen[0].mails.len(), seen[1].mails.len()], [1, 1]);
@@ -248,7 +258,7 @@ async fn a_connection_in_doubt_is_asked_before_it_is_trusted() {
     let refusing = Script { rcpt: Say::Line("450 later"), rset: Say::Close, ..KIND };
     let (port, served) = serve(&[refusing, KIND]).await;
     let smtp = smtp(port);
-    assert_eq!(called(&smtp, call()).await, refused("450"));
+    assert_eq!(called(&smtp, call()).await, slowly("450"));
     assert_eq!(called(&smtp, call()).await, Answer::Accepted);
     drop(smtp);
     begins(&seen(served).await[0].verbs(), &["EHLO", "MAIL", "RCPT", "RSET"]);
@@ -279,28 +289,19 @@ async fn a_connection_that_carried_its_share_makes_way_for_a_fresh_one() {
 }
 
 #[tokio::test]
-async fn there_are_no_more_places_than_connections() {
-    let smtp = smtp(25);
-    let (first, _second) = (smtp.slot().await, smtp.slot().await);
-    assert!(tokio::time::timeout(SHORT, smtp.slot()).await.is_err());
-    drop(first);
-    smtp.slot().await;
-}
-
-#[tokio::test]
 async fn a_login_is_used_and_its_refusal_rests_the_host() {
     let login = Login { username: "team".into(), password: Secret::new("hunter2") };
     let denying = Script { auth: Say::Line("535 5.7.8 wrong"), ..KIND };
     let without = Script { ehlo: Say::Line("250 mail.example"), ..KIND };
     for (script, expected) in
-        [(KIND, Answer::Accepted), (denying, refused("535 5.7.8")), (without, refused("no_auth"))]
+        [(KIND, Answer::Accepted), (denying, backed_off("535 5.7.8")), (without, backed_off("no_auth"))]
     {
         let (port, served) = serve(&[script]).await;
         let smtp =
             Smtp::open(Settings { login: Some(login.clone()), ..settings(port) }, &testing::distrust())
                 .unwrap();
         assert_eq!(called(&smtp, call()).await, expected);
-        assert_eq!(smtp.host.rests(), expected != Answer::Accepted);
+        assert_eq!(smtp.places.rests().is_some(), expected != Answer::Accepted);
         drop(smtp);
         seen(served).await;
     }
@@ -311,7 +312,7 @@ async fn a_name_beyond_ascii_needs_a_server_that_can_write_it() {
     let call = || Call { address: "zoë@mail.example".into(), ..call() };
     let (port, served) = serve(&[KIND]).await;
     let plain = smtp(port);
-    assert_eq!(called(&plain, call()).await, rejected("needs_smtputf8"));
+    assert_eq!(called(&plain, call()).await, rejected("needs_smtputf8", Blames::Message));
     drop(plain);
     begins(&seen(served).await[0].verbs(), &["EHLO"]);
 
@@ -335,7 +336,7 @@ async fn nothing_in_a_call_is_a_command() {
     call.key = evil.into();
     assert_eq!(called(&smtp, call.clone()).await, Answer::Accepted);
     call.address = format!("ana@mail.example>{evil}");
-    assert_eq!(called(&smtp, call).await, rejected("bad_address"));
+    assert_eq!(called(&smtp, call).await, rejected("bad_address", Blames::Address));
     drop(smtp);
     let seen = seen(served).await;
     assert_eq!(seen[0].verbs(), ["EHLO", "MAIL", "RCPT", "DATA"]);
@@ -346,7 +347,7 @@ async fn nothing_in_a_call_is_a_command() {
 async fn a_server_without_tls_gets_no_mail_from_a_sender_that_wants_it() {
     for (security, code) in [(Security::StartTls, "no_starttls"), (Security::Tls, "tls")] {
         let (port, served) = serve(&[Script { greeting: Say::Line("220 plain"), ..KIND }]).await;
-        assert_eq!(called(&secure(port, security, &testing::trust()), call()).await, refused(code));
+        assert_eq!(called(&secure(port, security, &testing::trust()), call()).await, backed_off(code));
         served.abort();
     }
 }
@@ -380,8 +381,8 @@ async fn a_certificate_nobody_vouches_for_gets_nothing() {
     for (security, script) in [(Security::Tls, FROM_THE_START), (Security::StartTls, WHEN_ASKED)] {
         let (port, served) = serve(&[script]).await;
         let smtp = secure(port, security, &testing::distrust());
-        assert_eq!(called(&smtp, call()).await, refused("tls"), "{security:?}");
-        assert!(smtp.host.rests());
+        assert_eq!(called(&smtp, call()).await, backed_off("tls"), "{security:?}");
+        assert!(smtp.places.rests().is_some());
         assert!(seen(served).await.iter().all(|seen| !seen.verbs().contains(&"MAIL")));
     }
 }
@@ -390,7 +391,7 @@ async fn a_certificate_nobody_vouches_for_gets_nothing() {
 async fn what_is_slipped_in_before_tls_is_not_taken_for_an_answer() {
     let replies = "220 go\r\n250 hi\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 queued";
     let (port, served) = serve(&[Script { tls: Tls::Asked(replies), ..WHEN_ASKED }]).await;
-    assert_eq!(called(&secure(port, Security::StartTls, &testing::trust()), call()).await, refused("tls"));
+    assert_eq!(called(&secure(port, Security::StartTls, &testing::trust()), call()).await, backed_off("tls"));
     assert_eq!(seen(served).await[0].mails.len(), 0);
 }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use followupd_domain::decide::outcome::{Again, Blames};
+
 use crate::Answer;
+use crate::places::Health;
 
 /// How far a conversation had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,16 @@ impl Enhanced {
         (parts.next().is_none() && matches!(enhanced.0, 2 | 4 | 5)).then_some(enhanced)
     }
 
+    /// The recipient's address (X.1.x), which is not the sender's (X.1.7, X.1.8).
+    fn is_recipient(self) -> bool {
+        self.1 == 1 && !matches!(self.2, 7 | 8)
+    }
+
+    /// Security or policy (X.7.x).
+    fn is_policy(self) -> bool {
+        self.1 == 7
+    }
+
     /// Mailbox full (X.2.2).
     fn is_mailbox_full(self) -> bool {
         (self.1, self.2) == (2, 2)
@@ -74,8 +87,8 @@ pub(super) enum Ending {
 pub(super) struct Verdict {
     /// For the send.
     pub(super) answer: Answer,
-    /// Whether the host is to rest.
-    pub(super) host_failed: bool,
+    /// What it shows of the host.
+    pub(super) host: Health,
 }
 
 /// Before the answer to the final dot nothing is taken over (RFC 5321, 6.1), so only a body without an answer leaves
@@ -86,7 +99,8 @@ pub(super) fn verdict(phase: Phase, ending: Ending) -> Verdict {
         Ending::Broken(word) => unanswered(phase, word),
         Ending::TimedOut => unanswered(phase, "time_out"),
         Ending::NeedsUtf8 => {
-            Verdict { answer: Answer::Rejected { code: "needs_smtputf8".to_owned() }, host_failed: false }
+            let answer = Answer::Rejected { code: "needs_smtputf8".to_owned(), blames: Blames::Message };
+            Verdict { answer, host: Health::Works }
         }
     }
 }
@@ -94,9 +108,9 @@ pub(super) fn verdict(phase: Phase, ending: Ending) -> Verdict {
 fn unanswered(phase: Phase, word: &str) -> Verdict {
     let answer = match phase {
         Phase::Body => Answer::Uncertain,
-        Phase::Hello | Phase::Mail | Phase::Rcpt | Phase::Data => Answer::Refused { code: word.to_owned() },
+        Phase::Hello | Phase::Mail | Phase::Rcpt | Phase::Data => Answer::BackedOff { code: word.to_owned() },
     };
-    Verdict { answer, host_failed: true }
+    Verdict { answer, host: Health::Fails }
 }
 
 fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
@@ -104,18 +118,22 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
         Some(enhanced) => format!("{code} {enhanced}"),
         None => code.to_string(),
     };
-    let refused = |host_failed| Verdict { answer: Answer::Refused { code: said.clone() }, host_failed };
+    let backed_off = |code| Verdict { answer: Answer::BackedOff { code }, host: Health::Fails };
+    let refused = |code, again| Verdict { answer: Answer::Refused { code, again }, host: Health::Works };
+    let rejected = |code, blames| Verdict { answer: Answer::Rejected { code, blames }, host: Health::Works };
     match (phase, code) {
-        (Phase::Body, 200..300) => Verdict { answer: Answer::Accepted, host_failed: false },
+        (Phase::Body, 200..300) => Verdict { answer: Answer::Accepted, host: Health::Works },
         // The server shuts down, whatever it was asked.
-        (_, 421) => refused(true),
-        (Phase::Hello, 400..600) => refused(true),
-        // A 5xx to MAIL is about the sender: the contact must not pay for it.
-        (_, 400..500) | (Phase::Mail, 500..600) => refused(false),
-        // We are not logged in, or not well enough (RFC 4954): the sender's too.
-        (_, 530 | 534 | 535 | 538) => refused(true),
-        (_, 500..600) if is_full(code, enhanced) => refused(false),
-        (_, 500..600) => Verdict { answer: Answer::Rejected { code: said }, host_failed: false },
+        (_, 421) => backed_off(said),
+        (Phase::Hello, 400..600) => backed_off(said),
+        // We are not logged in, or not well enough (RFC 4954).
+        (_, 530 | 534 | 535 | 538) => backed_off(said),
+        (_, 400..500) => refused(said, Again::Slowly),
+        // A 5xx to MAIL is about the sender, unless the mail is too large (RFC 1870): the contact must not pay for it.
+        (Phase::Mail, 552) => rejected(said, Blames::Message),
+        (Phase::Mail, 500..600) => backed_off(said),
+        (_, 500..600) if is_full(code, enhanced) => refused(said, Again::NextDay),
+        (_, 500..600) => rejected(said, blames(phase, code, enhanced)),
         // A yes to something else than was asked: the conversation is out of step.
         _ => unanswered(phase, "out_of_step"),
     }
@@ -124,6 +142,16 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
 /// A full mailbox may have room tomorrow. A bare 552 is taken for one.
 fn is_full(code: u16, enhanced: Option<Enhanced>) -> bool {
     enhanced.map_or(code == 552, Enhanced::is_mailbox_full)
+}
+
+/// Without an enhanced code, what is said to RCPT is about the recipient and what is said of the text about the text.
+fn blames(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Blames {
+    match enhanced {
+        Some(enhanced) if enhanced.is_recipient() => Blames::Address,
+        Some(enhanced) if enhanced.is_policy() => Blames::Sender,
+        None if phase == Phase::Rcpt && matches!(code, 550 | 551 | 553) => Blames::Address,
+        Some(_) | None => Blames::Message,
+    }
 }
 
 #[cfg(test)]
@@ -138,99 +166,117 @@ mod tests {
         Ending::Reply { code: code.parse().unwrap(), enhanced: Enhanced::of(rest) }
     }
 
-    fn of(phase: Phase, text: &str) -> (Answer, bool) {
-        let Verdict { answer, host_failed } = verdict(phase, reply(text));
-        (answer, host_failed)
+    fn of(phase: Phase, text: &str) -> (Answer, Health) {
+        let Verdict { answer, host } = verdict(phase, reply(text));
+        (answer, host)
     }
 
-    fn refused(code: &str) -> Answer {
-        Answer::Refused { code: code.into() }
+    fn backed_off(code: &str) -> (Answer, Health) {
+        (Answer::BackedOff { code: code.into() }, Health::Fails)
     }
 
-    fn rejected(code: &str) -> Answer {
-        Answer::Rejected { code: code.into() }
+    fn refused(code: &str, again: Again) -> (Answer, Health) {
+        (Answer::Refused { code: code.into(), again }, Health::Works)
+    }
+
+    fn rejected(code: &str, blames: Blames) -> (Answer, Health) {
+        (Answer::Rejected { code: code.into(), blames }, Health::Works)
     }
 
     #[test]
     fn a_yes_to_the_final_dot_is_accepted() {
         for text in ["250 2.0.0 queued", "250 ok", "251 forwarded"] {
-            assert_eq!(of(Body, text), (Answer::Accepted, false));
+            assert_eq!(of(Body, text), (Answer::Accepted, Health::Works));
         }
     }
 
     #[test]
-    fn no_connection_or_no_tls_or_no_login_rests_the_host() {
+    fn no_connection_or_no_tls_or_no_login_backs_off_the_host() {
         for word in ["io", "tls", "no_starttls", "broken_reply"] {
-            let Verdict { answer, host_failed } = verdict(Hello, Ending::Broken(word));
-            assert_eq!((answer, host_failed), (refused(word), true));
+            let Verdict { answer, host } = verdict(Hello, Ending::Broken(word));
+            assert_eq!((answer, host), backed_off(word));
         }
         for text in ["450 4.3.2", "554 5.7.1", "535 5.7.8", "454 4.7.0", "450", "554"] {
-            assert_eq!(of(Hello, text), (refused(text), true), "{text}");
+            assert_eq!(of(Hello, text), backed_off(text), "{text}");
+        }
+        for phase in [Rcpt, Data, Body] {
+            assert_eq!(of(phase, "530 5.7.0"), backed_off("530 5.7.0"));
         }
     }
 
     #[test]
-    fn a_421_rests_the_host_in_every_phase() {
+    fn a_421_backs_off_the_host_in_every_phase() {
         for phase in [Hello, Mail, Rcpt, Data, Body] {
-            assert_eq!(of(phase, "421 4.3.2 shutting down"), (refused("421 4.3.2"), true));
+            assert_eq!(of(phase, "421 4.3.2 shutting down"), backed_off("421 4.3.2"));
         }
     }
 
     #[test]
-    fn greylisting_and_too_many_recipients_are_refused_and_the_host_goes_on() {
+    fn greylisting_and_too_many_recipients_come_again_slowly_and_the_host_goes_on() {
         for phase in [Mail, Rcpt, Data, Body] {
             for code in ["450", "451", "452", "432"] {
-                assert_eq!(of(phase, code), (refused(code), false));
+                assert_eq!(of(phase, code), refused(code, Again::Slowly));
             }
         }
-        assert_eq!(of(Rcpt, "451 4.7.1 greylisted"), (refused("451 4.7.1"), false));
+        assert_eq!(of(Rcpt, "451 4.7.1 greylisted"), refused("451 4.7.1", Again::Slowly));
     }
 
     #[test]
-    fn a_hard_bounce_is_rejected() {
+    fn a_hard_bounce_blames_the_address() {
         for phase in [Rcpt, Data, Body] {
-            for text in ["550 5.1.1", "551 5.1.6", "553 5.1.3", "550", "551", "553"] {
-                assert_eq!(of(phase, text), (rejected(text), false));
+            for text in ["550 5.1.1", "551 5.1.6", "553 5.1.3", "550 5.1.10"] {
+                assert_eq!(of(phase, text), rejected(text, Blames::Address));
             }
         }
+        for text in ["550", "551", "553"] {
+            assert_eq!(of(Rcpt, text), rejected(text, Blames::Address));
+            assert_eq!(of(Body, text), rejected(text, Blames::Message), "the text was refused");
+        }
+        assert_eq!(of(Rcpt, "550 5.1.8"), rejected("550 5.1.8", Blames::Message), "the sender's address");
     }
 
     #[test]
-    fn a_full_mailbox_may_have_room_later() {
+    fn a_full_mailbox_may_have_room_tomorrow() {
         for phase in [Rcpt, Data, Body] {
             for text in ["552 5.2.2", "550 5.2.2", "552"] {
-                assert_eq!(of(phase, text), (refused(text), false));
+                assert_eq!(of(phase, text), refused(text, Again::NextDay));
             }
         }
-        assert_eq!(of(Body, "552 5.3.4 too big"), (rejected("552 5.3.4"), false));
+        assert_eq!(of(Body, "552 5.3.4 too big"), rejected("552 5.3.4", Blames::Message));
+        assert_eq!(of(Mail, "552 5.3.4 too big"), rejected("552 5.3.4", Blames::Message));
     }
 
     #[test]
-    fn policy_and_spam_are_rejected_with_their_code() {
+    fn policy_and_spam_blame_the_sender() {
         for phase in [Rcpt, Data, Body] {
-            for text in ["550 5.7.1", "554 5.7.26", "554"] {
-                assert_eq!(of(phase, text), (rejected(text), false));
+            for text in ["550 5.7.1", "554 5.7.26"] {
+                assert_eq!(of(phase, text), rejected(text, Blames::Sender));
             }
         }
     }
 
     #[test]
-    fn what_is_the_senders_fault_does_not_reject_the_contact() {
-        assert_eq!(of(Mail, "550 5.7.1"), (refused("550 5.7.1"), false));
-        assert_eq!(of(Mail, "553 5.1.8"), (refused("553 5.1.8"), false));
+    fn a_554_alone_fails_this_message() {
         for phase in [Rcpt, Data, Body] {
-            assert_eq!(of(phase, "530 5.7.0"), (refused("530 5.7.0"), true));
+            assert_eq!(of(phase, "554"), rejected("554", Blames::Message));
         }
     }
 
     #[test]
-    fn silence_before_the_dot_is_refused_and_after_it_uncertain() {
+    fn what_is_said_to_mail_does_not_cost_the_contact_its_step() {
+        for text in ["550 5.7.1", "553 5.1.8", "501"] {
+            assert_eq!(of(Mail, text), backed_off(text));
+        }
+    }
+
+    #[test]
+    fn silence_before_the_dot_backs_off_and_after_it_is_uncertain() {
         for (ending, word) in [(Ending::TimedOut, "time_out"), (Ending::Broken("io"), "io")] {
             for phase in BEFORE_THE_DOT {
-                let expected = Verdict { answer: refused(word), host_failed: true };
-                assert_eq!(verdict(phase, ending), expected);
+                let (answer, host) = backed_off(word);
+                assert_eq!(verdict(phase, ending), Verdict { answer, host });
             }
-            let expected = Verdict { answer: Answer::Uncertain, host_failed: true };
+            let expected = Verdict { answer: Answer::Uncertain, host: Health::Fails };
             assert_eq!(verdict(Body, ending), expected);
         }
     }
@@ -239,15 +285,15 @@ mod tests {
     fn a_yes_to_something_else_is_out_of_step() {
         for (phase, text) in [(Mail, "354 go"), (Rcpt, "354 go"), (Data, "250 ok"), (Mail, "220 hi")] {
             assert!(!phase.wants(text[..3].parse().unwrap()));
-            assert_eq!(of(phase, text), (refused("out_of_step"), true));
+            assert_eq!(of(phase, text), backed_off("out_of_step"));
         }
-        assert_eq!(of(Body, "354 go"), (Answer::Uncertain, true));
+        assert_eq!(of(Body, "354 go"), (Answer::Uncertain, Health::Fails));
     }
 
     #[test]
     fn an_address_the_server_cannot_write_is_rejected() {
-        let expected = Verdict { answer: rejected("needs_smtputf8"), host_failed: false };
-        assert_eq!(verdict(Rcpt, Ending::NeedsUtf8), expected);
+        let (answer, host) = rejected("needs_smtputf8", Blames::Message);
+        assert_eq!(verdict(Rcpt, Ending::NeedsUtf8), Verdict { answer, host });
     }
 
     #[test]

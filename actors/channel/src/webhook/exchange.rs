@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -75,7 +77,7 @@ pub(super) async fn exchange(mut sender: Sender, post: &Post, within: Duration) 
         let Ok(request) = post.request() else { return (Ending::NotSent("bad_request"), None) };
         match sender.try_send_request(request).await {
             Ok(response) => {
-                let status = Ending::Status(response.status().as_u16());
+                let status = Ending::Status(response.status().as_u16(), retry_after(response.headers()));
                 (status, Some(response.into_body()))
             }
             // A request that comes back has not left.
@@ -92,6 +94,12 @@ pub(super) async fn exchange(mut sender: Sender, post: &Post, within: Duration) 
     let rest = tokio::time::timeout(within.saturating_sub(began.elapsed()), read(body));
     let is_read = rest.await.unwrap_or(false);
     (ending, is_read.then_some(sender))
+}
+
+/// How long a receiver says to wait (RFC 9110, 10.2.3). Seconds only: a date is no better than the clocks of both.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Reads an answer away; whether it was small enough for that.

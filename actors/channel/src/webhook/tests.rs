@@ -8,13 +8,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use followupd_domain::channel::Kind;
+use followupd_domain::decide::outcome::Again;
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
 use followupd_domain::render::Message;
-use followupd_domain::{EnrollmentId, Moment, SendId, Shard, StepNo};
+use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, StepNo};
 use ring::hmac::{Key, verify};
 
 use super::*;
+use crate::places::Health;
 use crate::secret::Secret;
 use crate::tls::testing;
 use server::{Say, seen, serve, serve_tls, status};
@@ -69,15 +71,25 @@ fn webhook(port: u16) -> Webhook {
 }
 
 async fn called(webhook: &Webhook, call: Call) -> Answer {
-    webhook.call(call, webhook.slot().await).await
+    webhook.call(call, Slot::default()).await
 }
 
-fn refused(code: &str) -> Answer {
-    Answer::Refused { code: code.into() }
+fn backed_off(code: &str) -> Answer {
+    Answer::BackedOff { code: code.into() }
 }
 
-fn rejected(code: &str) -> Answer {
-    Answer::Rejected { code: code.into() }
+fn later(code: &str) -> Answer {
+    Answer::Refused { code: code.into(), again: Again::Soon { at_least: Span::seconds(1) } }
+}
+
+fn rejected(code: &str, blames: Blames) -> Answer {
+    Answer::Rejected { code: code.into(), blames }
+}
+
+/// The rest after a failure is over.
+fn rested(webhook: Webhook) -> Webhook {
+    webhook.places.learn(Health::Works);
+    webhook
 }
 
 #[tokio::test]
@@ -120,6 +132,8 @@ async fn a_request_called_again_has_the_same_id() {
     let (port, served) = serve(vec![vec![Say::Close], vec![status(200, "", "")]]).await;
     let webhook = webhook(port);
     assert_eq!(called(&webhook, call()).await, Answer::Uncertain);
+    assert_eq!(called(&webhook, call()).await, backed_off("host_rests"));
+    let webhook = rested(webhook);
     let again = Call { again: true, at: Moment(1_800_000_090_000), ..call() };
     assert_eq!(called(&webhook, again).await, Answer::Accepted);
     let seen = seen(served).await;
@@ -154,14 +168,14 @@ async fn each_status_is_what_the_table_says() {
         (200, Answer::Accepted),
         (202, Answer::Accepted),
         (204, Answer::Accepted),
-        (301, rejected("301")),
-        (400, rejected("400")),
-        (401, rejected("401")),
-        (404, rejected("404")),
-        (408, refused("408")),
-        (410, rejected("410")),
-        (425, refused("425")),
-        (429, refused("429")),
+        (301, rejected("301", Blames::Sender)),
+        (400, rejected("400", Blames::Message)),
+        (401, rejected("401", Blames::Sender)),
+        (404, rejected("404", Blames::Sender)),
+        (408, later("408")),
+        (410, rejected("410", Blames::Sender)),
+        (425, later("425")),
+        (429, backed_off("429")),
         (500, Answer::Uncertain),
         (502, Answer::Uncertain),
         (503, Answer::Uncertain),
@@ -177,7 +191,7 @@ async fn a_redirect_is_not_followed() {
     let (elsewhere, other) = serve(vec![vec![status(200, "", "")]]).await;
     let location = format!("location: http://127.0.0.1:{elsewhere}/\r\n");
     let (port, served) = serve(vec![vec![status(307, &location, "")]]).await;
-    assert_eq!(called(&webhook(port), call()).await, rejected("307"));
+    assert_eq!(called(&webhook(port), call()).await, rejected("307", Blames::Sender));
     assert_eq!(seen(served).await.len(), 1);
     assert!(!other.is_finished());
     other.abort();
@@ -196,11 +210,11 @@ async fn what_was_sent_and_not_answered_is_uncertain() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_connected_to_is_refused() {
+async fn what_cannot_be_connected_to_backs_off() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    assert_eq!(called(&webhook(port), call()).await, refused("connect"));
+    assert_eq!(called(&webhook(port), call()).await, backed_off("connect"));
 }
 
 #[tokio::test]
@@ -243,16 +257,6 @@ async fn a_connection_closed_while_idle_costs_a_message_nothing() {
 }
 
 #[tokio::test]
-async fn there_are_no_more_places_than_connections() {
-    let settings = Settings { connections: 1, ..settings("http://127.0.0.1:9/") };
-    let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
-    let first = webhook.slot().await;
-    assert!(tokio::time::timeout(SHORT, webhook.slot()).await.is_err());
-    drop(first);
-    webhook.slot().await;
-}
-
-#[tokio::test]
 async fn a_name_that_leads_inside_is_not_connected_to() {
     for addresses in [
         &["127.0.0.1"][..],
@@ -269,7 +273,7 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
         let url = format!("http://hooks.example:{port}/");
         let settings = Settings { networks: Vec::new(), ..settings(&url) };
         let webhook = Webhook::open(settings, &testing::distrust(), Names::of(&[addresses])).unwrap();
-        assert_eq!(called(&webhook, call()).await, refused("address_not_allowed"), "{addresses:?}");
+        assert_eq!(called(&webhook, call()).await, backed_off("address_not_allowed"), "{addresses:?}");
         assert!(tokio::time::timeout(Duration::from_millis(20), listener.accept()).await.is_err());
     }
 }
@@ -286,7 +290,7 @@ async fn the_address_that_was_checked_is_the_one_connected_to() {
     drop(webhook);
 
     let gone = Webhook::open(settings(&url), &testing::distrust(), Names::of(&[])).unwrap();
-    assert_eq!(called(&gone, call()).await, refused("resolve"));
+    assert_eq!(called(&gone, call()).await, backed_off("resolve"));
 }
 
 #[tokio::test]
@@ -320,12 +324,12 @@ async fn a_message_goes_over_tls_to_the_name_in_the_certificate() {
 async fn a_receiver_that_cannot_show_who_it_is_gets_nothing() {
     let (port, served) = serve_tls(vec![vec![status(200, "", "")]]).await;
     let webhook = secure("hooks.example", port, &testing::distrust());
-    assert_eq!(called(&webhook, call()).await, refused("tls"));
+    assert_eq!(called(&webhook, call()).await, backed_off("tls"));
     assert_eq!(seen(served).await.len(), 0);
 
     let (port, served) = serve_tls(vec![vec![status(200, "", "")]]).await;
     let webhook = secure("other.example", port, &testing::trust());
-    assert_eq!(called(&webhook, call()).await, refused("tls"));
+    assert_eq!(called(&webhook, call()).await, backed_off("tls"));
     assert_eq!(seen(served).await.len(), 0);
 }
 
@@ -333,6 +337,6 @@ async fn a_receiver_that_cannot_show_who_it_is_gets_nothing() {
 async fn a_receiver_without_tls_gets_nothing_over_https() {
     let (port, served) = serve(vec![Vec::new()]).await;
     let webhook = secure("hooks.example", port, &testing::trust());
-    assert_eq!(called(&webhook, call()).await, refused("tls"));
+    assert_eq!(called(&webhook, call()).await, backed_off("tls"));
     assert_eq!(seen(served).await.len(), 0);
 }

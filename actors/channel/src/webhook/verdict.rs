@@ -1,35 +1,66 @@
 //! What came of a request, as the answer to its send. The table of it; it touches nothing.
 
+use std::time::Duration;
+
+use followupd_domain::Span;
+use followupd_domain::decide::outcome::{Again, Blames};
+
 use crate::Answer;
+use crate::places::Health;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// No byte of it left: why, in a word.
     NotSent(&'static str),
-    /// It was answered with this status.
-    Status(u16),
+    /// It was answered with this status, and perhaps with how long to wait.
+    Status(u16, Option<Duration>),
     /// It left, wholly or in part, and no answer came.
     Unanswered,
 }
 
+/// What follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// For the send.
+    pub(super) answer: Answer,
+    /// What it shows of the host.
+    pub(super) host: Health,
+}
+
 /// A doubt is settled by calling again with the same id, which the receiver knows.
-pub(super) fn answer(ending: Ending) -> Answer {
-    let status = match ending {
-        Ending::NotSent(word) => return Answer::Refused { code: word.to_owned() },
-        Ending::Unanswered => return Answer::Uncertain,
-        Ending::Status(status) => status,
+pub(super) fn verdict(ending: Ending) -> Verdict {
+    let (status, wait) = match ending {
+        Ending::NotSent(word) => {
+            return Verdict { answer: Answer::BackedOff { code: word.to_owned() }, host: Health::Fails };
+        }
+        Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Fails },
+        Ending::Status(status, wait) => (status, wait),
     };
     let code = status.to_string();
-    match status {
+    let answer = match status {
         200..300 => Answer::Accepted,
-        // Not in time, too early (RFC 8470), too many: the same request may pass later.
-        408 | 425 | 429 => Answer::Refused { code },
-        // A redirect is not followed: whoever runs the receiver says where it is.
-        300..500 => Answer::Rejected { code },
+        // Not in time, too early (RFC 8470): the same request may pass later.
+        408 | 425 => Answer::Refused { code, again: Again::Soon { at_least: span(wait) } },
+        // Too many: the next would be one more.
+        429 => Answer::BackedOff { code },
+        // Whoever runs the receiver has moved, closed or locked it; a redirect is not followed.
+        300..400 | 401 | 403 | 404 | 405 | 410 => Answer::Rejected { code, blames: Blames::Sender },
+        400..500 => Answer::Rejected { code, blames: Blames::Message },
         // A receiver, or what stands before it, failed at some point: perhaps after it had taken the message.
         _ => Answer::Uncertain,
-    }
+    };
+    let host = match (status, wait) {
+        (429 | 503, Some(wait)) => Health::Asks(wait),
+        // Not 500: one message that a receiver chokes on must not keep the others waiting.
+        (429 | 502..=504, _) => Health::Fails,
+        _ => Health::Works,
+    };
+    Verdict { answer, host }
+}
+
+fn span(wait: Option<Duration>) -> Span {
+    Span(wait.map_or(0, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]
@@ -38,24 +69,38 @@ mod tests {
 
     #[test]
     fn every_status_has_its_answer() {
-        let refused = |code: u16| Answer::Refused { code: code.to_string() };
-        let rejected = |code: u16| Answer::Rejected { code: code.to_string() };
         for status in 100..=999 {
+            let code = status.to_string();
             let expected = match status {
                 200..=299 => Answer::Accepted,
-                408 | 425 | 429 => refused(status),
-                300..=499 => rejected(status),
+                408 | 425 => Answer::Refused { code, again: Again::SOON },
+                429 => Answer::BackedOff { code },
+                300..=399 | 401 | 403 | 404 | 405 | 410 => Answer::Rejected { code, blames: Blames::Sender },
+                400..=499 => Answer::Rejected { code, blames: Blames::Message },
                 _ => Answer::Uncertain,
             };
-            assert_eq!(answer(Ending::Status(status)), expected, "{status}");
+            assert_eq!(verdict(Ending::Status(status, None)).answer, expected, "{status}");
         }
-        assert_eq!(answer(Ending::Status(410)), rejected(410));
-        assert_eq!(answer(Ending::Status(503)), Answer::Uncertain);
     }
 
     #[test]
-    fn only_what_never_left_is_refused_without_an_answer() {
-        assert_eq!(answer(Ending::NotSent("connect")), Answer::Refused { code: "connect".into() });
-        assert_eq!(answer(Ending::Unanswered), Answer::Uncertain);
+    fn what_never_left_backs_off_and_what_was_not_answered_is_uncertain() {
+        let answer = Answer::BackedOff { code: "connect".into() };
+        assert_eq!(verdict(Ending::NotSent("connect")), Verdict { answer, host: Health::Fails });
+        let expected = Verdict { answer: Answer::Uncertain, host: Health::Fails };
+        assert_eq!(verdict(Ending::Unanswered), expected);
+    }
+
+    #[test]
+    fn a_receiver_gets_the_pause_it_asks_for() {
+        let wait = Duration::from_secs(7);
+        for status in [429, 503] {
+            assert_eq!(verdict(Ending::Status(status, Some(wait))).host, Health::Asks(wait));
+            assert_eq!(verdict(Ending::Status(status, None)).host, Health::Fails);
+        }
+        let again = Again::Soon { at_least: Span::seconds(7) };
+        let expected = Answer::Refused { code: "425".into(), again };
+        assert_eq!(verdict(Ending::Status(425, Some(wait))).answer, expected);
+        assert_eq!(verdict(Ending::Status(500, Some(wait))).host, Health::Works);
     }
 }

@@ -10,7 +10,7 @@ mod wake;
 mod walk;
 
 use crate::channel::Kind;
-use crate::decide::outcome::{Outcome, Receipt};
+use crate::decide::outcome::{Again, Blames, Outcome, Receipt};
 use crate::decide::samples::{NOON, Sample};
 use crate::decide::wake::Look;
 use crate::decide::{hold as holds, leave as leaves, outcome as outcomes, wake as wakes};
@@ -30,11 +30,11 @@ fn charge(at: Moment) -> Charge {
 }
 
 fn refused() -> Outcome {
-    Outcome::Refused { code: "busy".into() }
+    Outcome::Refused { code: "busy".into(), again: Again::SOON }
 }
 
 fn rejected() -> Outcome {
-    Outcome::Rejected { code: "blocked".into() }
+    Outcome::Rejected { code: "blocked".into(), blames: Blames::Message }
 }
 
 /// An event of this kind about `ana` and charge `ch-1`, just now.

@@ -127,5 +127,11 @@ pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Doubt {
     let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
     let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
     let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());
-    if by_key && free { Doubt::CallAgain } else { Doubt::Leave(settle(view, Decision::LeftUncertain)) }
+    if by_key && free { Doubt::CallAgain } else { Doubt::Leave(leave(view)) }
+}
+
+/// The open send is left uncertain, and the enrollment goes on.
+#[must_use]
+pub fn leave(view: &View<'_>) -> Vec<Decision> {
+    settle(view, Decision::LeftUncertain)
 }

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use followupd_channel::{Call, Slot};
+use followupd_channel::{Call, Rest, Slot};
 use followupd_domain::channel::Channel;
-use followupd_domain::decide::outcome::{self, Outcome};
 use followupd_domain::decide::wake;
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::OpenSend;
 use followupd_domain::gate::{self, View};
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::ledger::{Charge, Limits};
-use followupd_domain::{ChannelNo, Moment, render, sequence};
+use followupd_domain::{ChannelNo, Moment, Span, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
 use super::{Live, class_of};
@@ -21,6 +20,9 @@ use crate::limits;
 use crate::pacer::{self, Returned};
 use crate::plant::{Bug, Planted};
 use crate::record::{self, Facts};
+
+/// How a permit goes back when there is nothing to call with just now.
+pub(super) const NOT_READY: Returned = Returned::Later(limits::RETRY_STORE);
 
 /// What one look at a fired wake came to.
 enum Step {
@@ -34,21 +36,39 @@ impl Live {
     /// Handles a fired wake; says what becomes of the permit.
     pub(super) async fn wake(&mut self, row: &WakeRow) -> Returned {
         if row.lane.channel != ChannelNo::CONTROL {
-            self.ready = self.get_ready().await;
-            if self.ready.is_none() {
-                return Returned::Later(limits::RETRY_STORE);
-            }
+            self.ready = self.get_ready(row.lane.channel).await;
         }
         let returned = self.look(row).await;
-        self.ready = None;
+        self.ready = Err(NOT_READY);
         returned
     }
 
-    /// Waits a bounded time for what a call needs; `None` where there is none to have, or the node drains.
-    async fn get_ready(&self) -> Option<Ready> {
+    /// Waits a bounded time for what a call through a channel needs. Where there is none to have it says how the
+    /// permit goes back; the wake is looked at all the same, since it may lead to something else than a call.
+    async fn get_ready(&self, channel: ChannelNo) -> Result<Ready, Returned> {
         let node = &self.activation.node;
-        let slot = tokio::time::timeout(limits::SLOT, node.transport.slot()).await.ok()?;
-        Some(Ready { in_doubt: false, slot, under_way: node.send_begins()? })
+        let loaded = self.activation.tenant.loaded();
+        let channel = loaded.scope.channels.get(&channel).ok_or(NOT_READY)?;
+        let transport = node.transports.of(self.activation.tenant.no, channel).map_err(|problems| {
+            let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            tracing::warn!(tenant = %loaded.scope.tenant.name, channel = %channel.name, why = why.join("; "), "a channel has no way out");
+            Returned::Rest(limits::NO_WAY_OUT)
+        })?;
+        let slot = tokio::time::timeout(limits::SLOT, transport.slot()).await.map_err(|_| NOT_READY)?;
+        let slot = slot.map_err(|Rest(rest)| Returned::Rest(span(rest)))?;
+        let under_way = node.send_begins().ok_or(NOT_READY)?;
+        Ok(Ready { in_doubt: false, transport, slot, under_way })
+    }
+
+    /// What the next call through this channel needs; it has to be had anew when the channel has changed since.
+    async fn take_ready(&mut self, channel: &Channel) -> Result<Ready, Returned> {
+        let ready = std::mem::replace(&mut self.ready, Err(NOT_READY))?;
+        let now = self.activation.node.transports.of(self.activation.tenant.no, channel);
+        if now.is_ok_and(|now| Arc::ptr_eq(&now, &ready.transport)) {
+            return Ok(ready);
+        }
+        drop(ready);
+        self.get_ready(channel.no).await
     }
 
     async fn look(&mut self, row: &WakeRow) -> Returned {
@@ -103,7 +123,7 @@ impl Live {
         if !self.activation.node.planted.is(Bug::HoursEndInclusive) {
             return None;
         }
-        let a_minute_ago = facts.view(now - followupd_domain::Span::minutes(1));
+        let a_minute_ago = facts.view(now - Span::minutes(1));
         let wake::Look::Send(channel, address) = wake::look(&a_minute_ago, row) else { return None };
         Some((channel, address))
     }
@@ -128,8 +148,9 @@ impl Live {
         let Some(step) = facts.version.step(facts.enrollment().step) else {
             return Ok(Step::Return(Returned::Gone));
         };
-        let Some(ready) = self.ready.take() else {
-            return Ok(Step::Return(Returned::Later(limits::RETRY_STORE)));
+        let ready = match self.take_ready(channel).await {
+            Ok(ready) => ready,
+            Err(returned) => return Ok(Step::Return(returned)),
         };
         self.activation.node.planted.render(&facts.enrollment().contact);
         let message = match render::render(&view, step) {
@@ -143,7 +164,7 @@ impl Live {
         let intent = wake::intend(&view, channel, charge, not_after);
         let trace = self.trace_of(facts);
         let call = self.to_call(facts, channel, address, message, trace, now);
-        self.begin_too_early(&call, not_after);
+        self.begin_too_early(&call, &ready, not_after);
         let node = Arc::clone(&self.activation.node);
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
@@ -159,7 +180,7 @@ impl Live {
         match committed {
             Ok(Some(_)) => Ok(self.begin(call, ready, not_after)),
             Ok(None) => {
-                self.ready = Some(ready);
+                self.ready = Ok(ready);
                 Ok(Step::Again)
             }
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
@@ -176,12 +197,13 @@ impl Live {
     }
 
     /// Where that bug is planted, the call begins before its intent is durable.
-    fn begin_too_early(&self, call: &Call, not_after: Moment) {
+    fn begin_too_early(&self, call: &Call, ready: &Ready, not_after: Moment) {
         let node = &self.activation.node;
         if node.planted.is(Bug::CallBeforeCommit)
             && let Some(under_way) = node.send_begins()
         {
-            let ready = Ready { in_doubt: false, slot: Slot::default(), under_way };
+            let (transport, slot) = (Arc::clone(&ready.transport), Slot::default());
+            let ready = Ready { in_doubt: false, transport, slot, under_way };
             call::begin(node, self.activation.tenant.no, call.clone(), ready, not_after);
         }
     }
@@ -209,28 +231,33 @@ impl Live {
                 let settled = self.settle(facts, &decisions, open, None, now, TraceId::default()).await?;
                 Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
             }
-            wake::Doubt::CallAgain => Ok(match self.call_again(facts, &view, open) {
-                Some((call, not_after)) => match self.ready.take() {
-                    Some(ready) => self.begin(call, Ready { in_doubt: true, ..ready }, not_after),
-                    None => Step::Return(Returned::Later(limits::RETRY_STORE)),
-                },
+            wake::Doubt::CallAgain => match self.call_again(facts, &view, open) {
+                Some((channel, call, not_after)) => Ok(match self.take_ready(channel).await {
+                    Ok(ready) => self.begin(call, Ready { in_doubt: true, ..ready }, not_after),
+                    Err(returned) => Step::Return(returned),
+                }),
                 None => {
-                    let decisions = outcome::outcome(&view, open.send, &Outcome::Uncertain, 0);
+                    let decisions = wake::leave(&view);
                     let settled = self.settle(facts, &decisions, open, None, now, TraceId::default()).await?;
-                    if settled { Step::Return(Returned::Called) } else { Step::Again }
+                    Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
                 }
-            }),
+            },
         }
     }
 
-    fn call_again(&self, facts: &Facts, view: &View<'_>, open: &OpenSend) -> Option<(Call, Moment)> {
+    fn call_again<'a>(
+        &self,
+        facts: &'a Facts,
+        view: &View<'_>,
+        open: &OpenSend,
+    ) -> Option<(&'a Channel, Call, Moment)> {
         let channel = facts.loaded.scope.channels.get(&open.channel)?;
         let address = facts.contact.value.address(channel.kind, &facts.enrollment().contact)?;
         let step = facts.version.step(open.send.step)?;
         let message = render::render(view, step).ok()?;
         let call = self.to_call(facts, channel, address, message, self.trace_of(facts), view.now);
         let call = Call { again: true, ..call };
-        Some((call, self.not_after(view, step)))
+        Some((channel, call, self.not_after(view, step)))
     }
 
     fn to_call(
@@ -264,6 +291,11 @@ impl Live {
         let traced = history.iter().rev().find(|entry| entry.trace != TraceId::default());
         traced.map(|entry| entry.trace).unwrap_or_default()
     }
+}
+
+fn span(time: std::time::Duration) -> Span {
+    // Rounded up: a millisecond early it would rest still.
+    Span(i64::try_from(time.as_millis()).unwrap_or(i64::MAX).saturating_add(1))
 }
 
 /// An intent expects its contact and its scopes: what changed them since stops it.

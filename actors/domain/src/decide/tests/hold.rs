@@ -3,6 +3,7 @@
 use super::{NOON, Sample, refused};
 use crate::calendar::Zone;
 use crate::decide::outcome::Outcome;
+use crate::decide::samples::forgetful;
 use crate::decide::tests::ScopeRef;
 use crate::decide::wake::Look;
 use crate::decision::Decision;
@@ -208,6 +209,7 @@ fn pause_and_resume_in_flight_change_neither_the_call_nor_its_row() {
 #[test]
 fn a_call_that_ends_between_pause_and_resume_leaves_the_whole_next_wait() {
     let mut sample = Sample::enrolled();
+    sample.scope.channels.values_mut().for_each(|channel| channel.transport = forgetful());
     sample.begin();
     sample.pauses();
     // Nobody knows for three hours; the wait of two counts from the intent, but does not run in a pause.

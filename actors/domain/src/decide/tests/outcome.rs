@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::{NOON, Sample, outcomes, refused, rejected};
-use crate::decide::outcome::{Outcome, Receipt};
+use crate::decide::outcome::{Again, Blames, Outcome, Receipt};
+use crate::decide::samples::forgetful;
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, State};
 use crate::limits;
@@ -15,6 +16,13 @@ const RECEIPTS: [Receipt; 3] = [Receipt::Delivered, Receipt::Read, Receipt::Fail
 fn in_flight() -> Sample {
     let mut sample = Sample::enrolled();
     sample.begin();
+    sample
+}
+
+/// The same through a channel that recognises no send id.
+fn in_flight_by_mail() -> Sample {
+    let mut sample = in_flight();
+    sample.scope.channels.values_mut().for_each(|channel| channel.transport = forgetful());
     sample
 }
 
@@ -131,12 +139,163 @@ fn a_withdrawn_call_leaves_its_row_and_does_not_count() {
 
 #[test]
 fn an_uncertain_send_is_not_repeated_and_settled_at_its_intent() {
-    let mut sample = in_flight();
+    let mut sample = in_flight_by_mail();
     sample.pass(Span::minutes(10));
     sample.ends(&Outcome::Uncertain);
     assert_eq!(sample.statuses(), [SendStatus::Uncertain, SendStatus::Pending]);
     assert_eq!(sample.enrollment.settled_at, NOON);
     assert_eq!(sample.row().due_at, NOON + Span::hours(2));
+}
+
+#[test]
+fn an_uncertain_send_whose_id_is_recognised_is_called_again_so_often_and_stays_uncertain() {
+    let mut sample = Sample::enrolled();
+    let send = sample.enrollment.send_id();
+    for attempt in 1..limits::ATTEMPTS {
+        let open = sample.begin();
+        assert_eq!((open.attempt, open.send), (attempt, send), "under the same id");
+        let decisions = sample.ends(&Outcome::Uncertain);
+        assert!(matches!(decisions[..], [Decision::Doubted { .. }]), "{decisions:?}");
+        assert_eq!(sample.row().due_at, sample.now + Again::SOON.pause(attempt).unwrap());
+        assert_eq!(sample.statuses(), [SendStatus::Uncertain]);
+    }
+    sample.begin();
+    assert_eq!(sample.ends(&Outcome::Uncertain)[0], Decision::LeftUncertain);
+    assert_eq!(sample.statuses(), [SendStatus::Uncertain, SendStatus::Pending]);
+    assert_eq!(sample.enrollment.settled_at, NOON, "its first intent");
+}
+
+/// A sample whose first step was called once, and nobody knows.
+fn doubted() -> Sample {
+    let mut sample = in_flight();
+    sample.ends(&Outcome::Uncertain);
+    assert!(sample.enrollment.is_doubted());
+    sample
+}
+
+#[test]
+fn what_may_have_been_sent_is_never_said_to_be_unsent() {
+    let mut refused_at_last = doubted();
+    for _ in 1..limits::ATTEMPTS {
+        refused_at_last.begin();
+        assert!(refused_at_last.enrollment.is_doubted(), "also while it is called again");
+        refused_at_last.ends(&refused());
+    }
+    let mut no_address = doubted();
+    no_address.contact.email = None;
+    no_address.fire();
+    let mut late = Sample::walking(|_, draft| draft.steps[0].useless_after = "10 seconds".into());
+    late.begin();
+    late.ends(&Outcome::Uncertain);
+    late.fire();
+    for sample in [refused_at_last, no_address, late] {
+        assert_eq!(sample.statuses(), [SendStatus::Uncertain, SendStatus::Pending]);
+    }
+    let over = doubted_and(|sample| {
+        sample.begin();
+        sample.exits();
+        sample.ends(&refused());
+    });
+    let withdrawn = doubted_and(|sample| {
+        sample.begin();
+        sample.exits();
+        sample.ends(&Outcome::NotBegun);
+    });
+    let exited = doubted_and(|sample| {
+        sample.exits();
+    });
+    for sample in [over, withdrawn, exited] {
+        assert_eq!(sample.statuses(), [SendStatus::Uncertain]);
+        assert_eq!((sample.enrollment.wake, sample.enrollment.open), (None, None));
+    }
+}
+
+fn doubted_and(happens: impl FnOnce(&mut Sample)) -> Sample {
+    let mut sample = doubted();
+    happens(&mut sample);
+    sample
+}
+
+#[test]
+fn a_provider_that_knows_its_id_has_the_last_word() {
+    let mut sample = doubted();
+    sample.begin();
+    sample.accepted();
+    assert_eq!(sample.statuses(), [SendStatus::Sent, SendStatus::Pending]);
+    let mut sample = doubted();
+    sample.begin();
+    sample.ends(&rejected());
+    assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::Refused));
+    let mut sample = doubted();
+    sample.receives(0, Receipt::Delivered);
+    assert_eq!(
+        sample.statuses(),
+        [SendStatus::Delivered, SendStatus::Pending],
+        "a receipt says it was taken"
+    );
+}
+
+#[test]
+fn a_pause_holds_a_send_that_is_to_be_called_again() {
+    let mut sample = in_flight();
+    sample.pauses();
+    sample.ends(&Outcome::Uncertain);
+    assert_eq!((sample.enrollment.wake, sample.statuses()), (None, vec![SendStatus::Uncertain]));
+    sample.resumes();
+    assert_eq!(sample.begin().attempt, 2);
+}
+
+#[test]
+fn backing_off_uses_no_attempt_however_often_it_happens() {
+    let mut sample = Sample::enrolled();
+    for _ in 0..20 {
+        assert_eq!(sample.begin().attempt, 1);
+        sample.ends(&Outcome::BackedOff { code: "connect".into() });
+        assert_eq!(sample.row().due_at, sample.now + limits::RETRY_AFTER);
+        assert_eq!(sample.statuses(), [SendStatus::Pending]);
+    }
+    sample.begin();
+    sample.exits();
+    assert_eq!(sample.ends(&Outcome::BackedOff { code: "connect".into() }), [Decision::Withdrawn]);
+    assert_eq!(sample.statuses(), [], "nothing of it was sent");
+}
+
+#[test]
+fn a_greylisted_mail_is_tried_for_days_and_a_full_mailbox_three_times() {
+    let pauses = |again| {
+        let outcome = Outcome::Refused { code: "450".into(), again };
+        let mut sample = Sample::enrolled();
+        let mut pauses = Vec::new();
+        loop {
+            sample.begin();
+            if sample.ends(&outcome)[0] == Decision::StepFailed(SendFailure::Attempts) {
+                return pauses;
+            }
+            pauses.push(sample.row().due_at.since(sample.now));
+        }
+    };
+    assert_eq!(pauses(Again::Slowly), limits::RETRY_SLOWLY);
+    let all: i64 = limits::RETRY_SLOWLY.iter().map(|pause| pause.0).sum();
+    assert!((Span::days(4).0..=Span::days(5).0).contains(&all), "RFC 5321, 4.5.4.1");
+    assert_eq!(pauses(Again::NextDay), [Span::days(1); 3]);
+}
+
+#[test]
+fn a_provider_that_asks_for_a_pause_gets_it_up_to_a_day() {
+    let asked = |at_least| Again::Soon { at_least }.pause(1).unwrap();
+    assert_eq!(asked(Span::ZERO), limits::RETRY_AFTER);
+    assert_eq!(asked(Span::minutes(3)), Span::minutes(3));
+    assert_eq!(asked(Span::days(30)), limits::RETRY_AFTER_MOST);
+}
+
+#[test]
+fn an_address_that_is_to_blame_is_named_so() {
+    let mut sample = in_flight();
+    sample.ends(&Outcome::Rejected { code: "550 5.1.1".into(), blames: Blames::Address });
+    assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::BadAddress));
+    let mut sample = in_flight();
+    sample.ends(&Outcome::Rejected { code: "550 5.7.1".into(), blames: Blames::Sender });
+    assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::Refused));
 }
 
 #[test]
@@ -181,7 +340,7 @@ fn after_an_exit_in_flight_each_outcome_is_recorded_and_nothing_follows() {
 #[test]
 fn after_a_pause_in_flight_each_outcome_is_recorded_and_the_rest_waits_for_the_resume() {
     for (outcome, status) in ends() {
-        let mut sample = in_flight();
+        let mut sample = in_flight_by_mail();
         sample.pauses();
         sample.ends(&outcome);
         assert!(matches!(sample.enrollment.state, State::Paused { .. }), "{outcome:?}");
@@ -264,7 +423,7 @@ fn a_receipt_settles_an_uncertain_send() {
         SendStatus::Read,
         SendStatus::Failed(SendFailure::Refused),
     ]) {
-        let mut sample = in_flight();
+        let mut sample = in_flight_by_mail();
         sample.ends(&Outcome::Uncertain);
         let row = sample.row();
         sample.receives(0, receipt);
@@ -316,7 +475,7 @@ proptest! {
     fn receipts_in_every_order_leave_the_same_status(
         order in proptest::collection::vec(0..RECEIPTS.len(), 0..9), uncertain: bool, over: bool,
     ) {
-        let mut sample = in_flight();
+        let mut sample = in_flight_by_mail();
         let outcome = if uncertain { Outcome::Uncertain } else { Outcome::Accepted { at: Moment(NOON.0) } };
         sample.ends(&outcome);
         if over {

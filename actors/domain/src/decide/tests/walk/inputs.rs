@@ -17,7 +17,7 @@ use super::{Sample, channel, channels};
 type Row = (&'static str, usize, fn(&mut Walk<'_>, u8));
 
 /// What ends a walk is rare, or none would come far.
-const INPUTS: [Row; 34] = [
+const INPUTS: [Row; 35] = [
     ("time", 4, |walk, n| {
         walk.sample.pass([Span(1), Span::minutes(7), Span::hours(5)][usize::from(n % 3)]);
     }),
@@ -31,6 +31,7 @@ const INPUTS: [Row; 34] = [
     ("refused", 4, |walk, n| walk.outcome(&refused(), n)),
     ("rejected", 1, |walk, n| walk.outcome(&rejected(), n)),
     ("not begun", 2, |walk, n| walk.outcome(&Outcome::NotBegun, n)),
+    ("backed off", 2, |walk, n| walk.outcome(&Outcome::BackedOff { code: "connect".into() }, n)),
     ("uncertain", 2, |walk, n| walk.outcome(&Outcome::Uncertain, n)),
     ("stray outcome", 1, |walk, _| walk.stray_outcome()),
     ("delivered", 2, |walk, n| walk.receipt(n, Receipt::Delivered)),

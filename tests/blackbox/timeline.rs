@@ -1,62 +1,60 @@
-//! Timelines as the daemon answers them, as far as the oracle asks.
+//! Timelines as the daemon answers them, as far as the oracles ask.
 
-use blackbox::daemon::Daemon;
-use blackbox::time;
 use serde_json::{Value, json};
 
-use crate::TENANT;
-use crate::kill::contacts::Contact;
+use crate::daemon::Daemon;
+use crate::time;
 
 /// Callers that read at once.
 const READERS: usize = 4;
 
 /// One line.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// What happened.
-    pub(crate) kind: String,
+    pub kind: String,
     /// When.
-    pub(crate) at: i64,
+    pub at: i64,
     /// Of which step, where the line says.
-    pub(crate) step: Option<usize>,
+    pub step: Option<usize>,
     /// When that is due, where the line says.
-    pub(crate) due_at: Option<i64>,
+    pub due_at: Option<i64>,
     /// Which send, where the line says.
-    pub(crate) send_id: String,
+    pub send_id: String,
     /// How far it got, where the line says.
-    pub(crate) status: String,
+    pub status: String,
 }
 
 /// One send, from its intent to its outcome.
 #[derive(Clone, Debug)]
-pub(crate) struct Send {
+pub struct Send {
     /// Of which step.
-    pub(crate) step: usize,
+    pub step: usize,
     /// `snd_…`.
-    pub(crate) id: String,
+    pub id: String,
     /// When it was decided.
-    pub(crate) intended_at: i64,
+    pub intended_at: i64,
     /// When its outcome was known, if it is.
-    pub(crate) ended_at: Option<i64>,
+    pub ended_at: Option<i64>,
     /// `sent`, `left_uncertain` or `withdrawn`; empty while it is open.
-    pub(crate) outcome: String,
+    pub outcome: String,
 }
 
 /// An enrollment and its history.
 #[derive(Clone, Debug)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     /// `enr_…`.
-    pub(crate) id: String,
+    pub id: String,
     /// `completed`, `exited`, …
-    pub(crate) state: String,
+    pub state: String,
     /// Why it exited.
-    pub(crate) reason: String,
+    pub reason: String,
     /// When it began.
-    pub(crate) enrolled_at: i64,
+    pub enrolled_at: i64,
     /// The status of each step it came to.
-    pub(crate) statuses: Vec<String>,
+    pub statuses: Vec<String>,
     /// Its history.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
 }
 
 impl Timeline {
@@ -84,12 +82,13 @@ impl Timeline {
     }
 
     /// The lines of one kind.
-    pub(crate) fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Entry> {
+    pub fn of<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| entry.kind == kind)
     }
 
     /// Its sends, each with the outcome that follows its intent.
-    pub(crate) fn sends(&self) -> Vec<Send> {
+    #[must_use]
+    pub fn sends(&self) -> Vec<Send> {
         let mut sends: Vec<Send> = Vec::new();
         for entry in &self.entries {
             match entry.kind.as_str() {
@@ -100,7 +99,7 @@ impl Timeline {
                     ended_at: None,
                     outcome: String::new(),
                 }),
-                "sent" | "left_uncertain" | "withdrawn" | "refused" => {
+                "sent" | "left_uncertain" | "withdrawn" | "refused" | "backed_off" => {
                     if let Some(send) = sends.last_mut().filter(|send| send.ended_at.is_none()) {
                         (send.ended_at, send.outcome) = (Some(entry.at), entry.kind.clone());
                     }
@@ -112,28 +111,39 @@ impl Timeline {
     }
 }
 
-/// The timelines of every contact; one each, if all is well.
-pub(crate) fn read_all(daemon: &Daemon, contacts: &[Contact]) -> Vec<Vec<Timeline>> {
+/// The timelines of each of these contacts.
+///
+/// # Panics
+/// The daemon does not tell them.
+#[must_use]
+pub fn read_all(daemon: &Daemon, tenant: &str, contacts: &[&str]) -> Vec<Vec<Timeline>> {
     let share = contacts.len().div_ceil(READERS);
     std::thread::scope(|scope| {
         let readers: Vec<_> = contacts
             .chunks(share)
-            .map(|chunk| scope.spawn(|| chunk.iter().map(reader(daemon)).collect::<Vec<_>>()))
+            .map(|chunk| scope.spawn(|| chunk.iter().map(reader(daemon, tenant)).collect::<Vec<_>>()))
             .collect();
-        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+        readers.into_iter().flat_map(|reader| reader.join().expect("a reader ends")).collect()
     })
 }
 
-fn reader(daemon: &Daemon) -> impl FnMut(&Contact) -> Vec<Timeline> + use<> {
+fn reader(daemon: &Daemon, tenant: &str) -> impl FnMut(&&str) -> Vec<Timeline> {
     let mut client = daemon.client();
     move |contact| {
-        let asked = json!({ "tenant": TENANT, "contact": contact.id });
+        let asked = json!({ "tenant": tenant, "contact": contact });
         let known = client.must("EnrollmentService/ListByContact", &asked);
         let ids = known["enrollmentIds"].as_array().cloned().unwrap_or_default();
         let mut read = |id: &Value| {
-            let asked = json!({ "tenant": TENANT, "enrollmentId": id });
+            let asked = json!({ "tenant": tenant, "enrollmentId": id });
             Timeline::read(&client.must("EnrollmentService/GetTimeline", &asked))
         };
         ids.iter().map(&mut read).collect()
     }
+}
+
+/// How many sends were on the wire at a moment: begun before it, their outcome known only after it.
+#[must_use]
+pub fn in_flight(timelines: &[Vec<Timeline>], at: i64) -> usize {
+    let sends = timelines.iter().flatten().flat_map(Timeline::sends);
+    sends.filter(|send| send.intended_at < at && send.ended_at.is_none_or(|ended| ended >= at)).count()
 }

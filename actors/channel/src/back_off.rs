@@ -1,6 +1,7 @@
 //! The rest a host gets after it failed: it doubles with each failure, and the first success ends it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,7 +9,7 @@ use crate::limits;
 
 /// How one host did lately.
 #[derive(Debug, Default)]
-pub(super) struct BackOff(Mutex<State>);
+pub(crate) struct BackOff(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -17,13 +18,20 @@ struct State {
 }
 
 impl BackOff {
-    /// Whether it rests now.
-    pub(super) fn rests(&self) -> bool {
-        self.lock().until.is_some_and(|until| Instant::now() < until)
+    /// How long it rests from now on, if it does.
+    pub(crate) fn rests(&self) -> Option<Duration> {
+        let rest = self.lock().until?.saturating_duration_since(Instant::now());
+        (!rest.is_zero()).then_some(rest)
+    }
+
+    /// It asked for a rest of so long itself; no more than [`limits::ASKED_REST_MOST`] of it are taken.
+    pub(crate) fn asked(&self, span: Duration) {
+        let (mut state, until) = (self.lock(), Instant::now() + span.min(limits::ASKED_REST_MOST));
+        state.until = Some(state.until.map_or(until, |known| known.max(until)));
     }
 
     /// It failed. Calls that were under way together count as one failure.
-    pub(super) fn failed(&self) {
+    pub(crate) fn failed(&self) {
         let (mut state, now) = (self.lock(), Instant::now());
         if state.until.is_some_and(|until| now < until) {
             return;
@@ -35,7 +43,7 @@ impl BackOff {
     }
 
     /// It answered as it should.
-    pub(super) fn worked(&self) {
+    pub(crate) fn worked(&self) {
         *self.lock() = State::default();
     }
 
@@ -47,26 +55,25 @@ impl BackOff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn the_rest_doubles_up_to_its_most_and_a_success_ends_it() {
         let host = BackOff::default();
-        assert!(!host.rests());
+        assert!(host.rests().is_none());
         for seconds in [5, 10, 20, 40, 80, 160, 300, 300] {
             host.failed();
             host.failed();
             tokio::time::advance(Duration::from_secs(seconds) - Duration::from_millis(1)).await;
-            assert!(host.rests(), "{seconds} s");
+            assert!(host.rests().is_some(), "{seconds} s");
             tokio::time::advance(Duration::from_millis(1)).await;
-            assert!(!host.rests(), "{seconds} s");
+            assert!(host.rests().is_none(), "{seconds} s");
         }
         host.failed();
         host.worked();
-        assert!(!host.rests());
+        assert!(host.rests().is_none());
         host.failed();
         tokio::time::advance(limits::BACK_OFF_LEAST).await;
-        assert!(!host.rests());
+        assert!(host.rests().is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -77,6 +84,16 @@ mod tests {
             tokio::time::advance(limits::BACK_OFF_MOST).await;
         }
         host.failed();
-        assert!(host.rests());
+        assert!(host.rests().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_asks_for_a_rest_gets_it_up_to_a_bound() {
+        let host = BackOff::default();
+        host.asked(Duration::from_secs(90));
+        host.asked(Duration::from_secs(30));
+        assert_eq!(host.rests(), Some(Duration::from_secs(90)));
+        host.asked(Duration::from_secs(u64::from(u32::MAX)));
+        assert_eq!(host.rests(), Some(limits::ASKED_REST_MOST));
     }
 }

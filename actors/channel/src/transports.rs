@@ -1,0 +1,230 @@
+//! Which way a channel's messages leave: opened from its settings when first needed, and kept while they stay.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use followupd_domain::channel::{self, Channel, SecretAt};
+use followupd_domain::{ChannelNo, TenantNo};
+use tokio::time::Instant;
+
+use crate::problem::Problem;
+use crate::seal::Seal;
+use crate::secret::Secret;
+use crate::smtp::{Login, Security, Smtp, TimeOuts};
+use crate::tls::Trust;
+use crate::webhook::{Network, Resolve, Webhook};
+use crate::{Transport, limits, smtp, webhook};
+
+/// What whoever runs the daemon allows, whatever a tenant sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What this machine calls itself towards mail servers: a full name, or an address in brackets.
+    pub helo: String,
+    /// Whether mail may go without TLS to another machine.
+    pub plain_smtp: bool,
+    /// Whether webhooks may be http.
+    pub plain_http: bool,
+    /// Networks that webhooks may reach besides the open internet.
+    pub networks: Vec<Network>,
+}
+
+/// What opening a way out needs besides a channel's settings.
+pub struct Outside {
+    /// Whose certificates count.
+    pub trust: Trust,
+    /// Where names are looked up.
+    pub resolver: Arc<dyn Resolve>,
+    /// What opens sealed secrets.
+    pub seal: Seal,
+    /// What is allowed.
+    pub rules: Rules,
+}
+
+/// A channel of a tenant.
+type Place = (TenantNo, ChannelNo);
+
+/// The ways out of one process.
+pub struct Transports {
+    outbox: Arc<dyn Transport>,
+    outside: Option<Outside>,
+    opened: Mutex<BTreeMap<Place, Opened>>,
+}
+
+struct Opened {
+    from: channel::Transport,
+    way: Result<Arc<dyn Transport>, Vec<Problem>>,
+    at: Instant,
+}
+
+impl Opened {
+    /// Whether it is still what these settings want; one that could not be opened is tried again after a while.
+    fn serves(&self, settings: &channel::Transport) -> bool {
+        self.from == *settings && (self.way.is_ok() || self.at.elapsed() < limits::REOPEN_AFTER)
+    }
+}
+
+impl Transports {
+    /// The outbox, and what leads outside.
+    #[must_use]
+    pub fn new(outbox: Arc<dyn Transport>, outside: Outside) -> Transports {
+        Transports { outbox, outside: Some(outside), opened: Mutex::default() }
+    }
+
+    /// The outbox alone; whatever leads outside cannot be opened.
+    #[must_use]
+    pub fn only(outbox: Arc<dyn Transport>) -> Transports {
+        Transports { outbox, outside: None, opened: Mutex::default() }
+    }
+
+    /// The way out of a channel.
+    ///
+    /// # Errors
+    /// What is wrong with its settings, or with what they name on this machine.
+    pub fn of(&self, tenant: TenantNo, channel: &Channel) -> Result<Arc<dyn Transport>, Vec<Problem>> {
+        if channel.transport == channel::Transport::Outbox {
+            return Ok(Arc::clone(&self.outbox));
+        }
+        let place = (tenant, channel.no);
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = opened.get(&place).filter(|known| known.serves(&channel.transport)) {
+            return known.way.clone();
+        }
+        let way = self.open(place, &channel.transport);
+        let from = channel.transport.clone();
+        opened.insert(place, Opened { from, way: way.clone(), at: Instant::now() });
+        way
+    }
+
+    /// Whether a channel with these settings has a way out.
+    ///
+    /// # Errors
+    /// Each setting that cannot be, with what would be right.
+    pub fn check(
+        &self,
+        tenant: TenantNo,
+        channel: ChannelNo,
+        settings: &channel::Transport,
+    ) -> Result<(), Vec<Problem>> {
+        self.open((tenant, channel), settings).map(drop)
+    }
+
+    /// A secret, sealed for a channel.
+    ///
+    /// # Errors
+    /// Nothing can be sealed here.
+    pub fn seal(
+        &self,
+        tenant: TenantNo,
+        channel: ChannelNo,
+        value: &Secret,
+    ) -> Result<SecretAt, &'static str> {
+        let seal = &self.outside.as_ref().ok_or(OUTBOX_ONLY)?.seal;
+        let sealed = seal.seal(&name(&(tenant, channel)), value);
+        sealed.map(SecretAt::Sealed).ok_or("this machine has no randomness to give")
+    }
+
+    fn open(&self, place: Place, settings: &channel::Transport) -> Result<Arc<dyn Transport>, Vec<Problem>> {
+        let outside = self.outside.as_ref();
+        let outside =
+            outside.ok_or_else(|| vec![Problem { field: "transport", right: OUTBOX_ONLY.to_owned() }]);
+        match settings {
+            channel::Transport::Outbox => Ok(Arc::clone(&self.outbox)),
+            channel::Transport::Smtp(smtp) => {
+                let outside = outside?;
+                Ok(Arc::new(Smtp::open(outside.mail(&place, smtp)?, &outside.trust)?))
+            }
+            channel::Transport::Http(http) => {
+                let outside = outside?;
+                let settings = outside.post(&place, http)?;
+                Ok(Arc::new(Webhook::open(settings, &outside.trust, Arc::clone(&outside.resolver))?))
+            }
+        }
+    }
+}
+
+const OUTBOX_ONLY: &str = "outbox: nothing here leads outside";
+
+/// What a secret is sealed for.
+fn name((tenant, channel): &Place) -> String {
+    format!("{}/{}", tenant.0, channel.0)
+}
+
+impl Outside {
+    fn mail(&self, place: &Place, smtp: &channel::Smtp) -> Result<smtp::Settings, Vec<Problem>> {
+        let password = smtp.password.as_ref().map(|at| self.secret(place, at, "password")).transpose()?;
+        let login = match (smtp.username.is_empty(), password) {
+            (true, None) => None,
+            (_, password) => Some(Login {
+                username: smtp.username.clone(),
+                password: password.unwrap_or_else(|| Secret::new("")),
+            }),
+        };
+        Ok(smtp::Settings {
+            host: smtp.host.clone(),
+            port: smtp.port,
+            security: match smtp.security {
+                channel::Security::Tls => Security::Tls,
+                channel::Security::StartTls => Security::StartTls,
+                channel::Security::None => Security::None,
+            },
+            login,
+            from: smtp.from.clone(),
+            from_name: smtp.from_name.clone(),
+            helo: self.rules.helo.clone(),
+            time_outs: TimeOuts::default(),
+            connections: usize::from(smtp.connections),
+            plain: self.rules.plain_smtp,
+            unsubscribe: Some(smtp.unsubscribe.clone()).filter(|url| !url.is_empty()),
+        })
+    }
+
+    fn post(&self, place: &Place, http: &channel::Http) -> Result<webhook::Settings, Vec<Problem>> {
+        let secrets = http.secrets.iter().map(|at| self.secret(place, at, "secrets"));
+        Ok(webhook::Settings {
+            secrets: secrets.collect::<Result<_, _>>()?,
+            connections: usize::from(http.connections),
+            plain: self.rules.plain_http,
+            networks: self.rules.networks.clone(),
+            ..webhook::Settings::new(http.url.clone(), Secret::new(""))
+        })
+    }
+
+    fn secret(&self, place: &Place, at: &SecretAt, field: &'static str) -> Result<Secret, Vec<Problem>> {
+        let wrong = |right: String| vec![Problem { field, right }];
+        match at {
+            SecretAt::Env(variable) => std::env::var(variable)
+                .map(Secret::new)
+                .map_err(|_| wrong(format!("a variable {variable} in the daemon's environment, in UTF-8"))),
+            SecretAt::File(path) => {
+                let read = read(path)
+                    .map_err(|error| wrong(format!("a file the daemon can read: {path:?} ({error})")))?;
+                Ok(Secret::new(read.trim_end_matches(['\r', '\n'])))
+            }
+            SecretAt::Sealed(sealed) => self.seal.open(&name(place), sealed).ok_or_else(|| {
+                wrong("sealed under this daemon's key: put that key back, or give the value again".to_owned())
+            }),
+        }
+    }
+}
+
+/// The text of a small file.
+fn read(path: &str) -> std::io::Result<String> {
+    use std::io::{Error, ErrorKind, Read};
+    let mut text = String::new();
+    let file = fs::File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(Error::new(ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    file.take(limits::SECRET_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limits::SECRET_FILE_BYTES {
+        return Err(Error::new(
+            ErrorKind::InvalidData,
+            format!("it has more than {} bytes", limits::SECRET_FILE_BYTES),
+        ));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! How a channel's messages leave, from what is put: its secrets sealed, its way out tried before it is stored.
+
+use followupd_domain::ChannelNo;
+use followupd_domain::channel::{Channel, Http, SecretAt, Security, Smtp, Transport};
+
+use super::{Change, Faults, one_of};
+use crate::api::{ChannelSettings, HttpSettings, SecretGiven, SmtpSettings};
+
+/// Connections a sender has where nobody says: enough for the rates mail and web servers take without asking.
+const CONNECTIONS: u16 = 8;
+
+/// The transport that `settings` describe, for a channel that is perhaps known.
+pub(super) fn of(
+    change: &Change<'_>,
+    no: ChannelNo,
+    known: Option<&Channel>,
+    settings: &ChannelSettings,
+    faults: &mut Faults,
+) -> Transport {
+    let stored: Vec<SecretAt> =
+        known.map(|channel| channel.transport.secrets().cloned().collect()).unwrap_or_default();
+    let stored = stored.into_iter();
+    let mut reading = Reading { change, no, stored, faults };
+    for (given, word) in [(settings.smtp.is_some(), "smtp"), (settings.http.is_some(), "http")] {
+        let wanted = settings.transport == word;
+        let problem = match (given, wanted) {
+            (true, false) => Err(format!("is for `transport: {word}`: leave it out")),
+            (false, true) => Err(format!("is required with `transport: {word}`")),
+            (true, true) | (false, false) => Ok(()),
+        };
+        reading.faults.take(word, problem);
+    }
+    let transport = match (settings.transport.as_str(), &settings.smtp, &settings.http) {
+        ("outbox", ..) => Transport::Outbox,
+        ("smtp", smtp, _) => reading.smtp(smtp.clone().unwrap_or_default()),
+        ("http", _, http) => reading.http(http.clone().unwrap_or_default()),
+        (other, ..) => {
+            reading.faults.take("transport", Err::<(), _>(one_of(other, &Transport::WORDS)));
+            Transport::Outbox
+        }
+    };
+    reading.check(&transport);
+    transport
+}
+
+/// Settings as they are read, with what is wrong so far.
+struct Reading<'a> {
+    change: &'a Change<'a>,
+    no: ChannelNo,
+    /// The secrets of the channel as it is stored: those that are kept are taken in this order.
+    stored: std::vec::IntoIter<SecretAt>,
+    faults: &'a mut Faults,
+}
+
+impl Reading<'_> {
+    fn smtp(&mut self, given: SmtpSettings) -> Transport {
+        let security = match given.security.as_str() {
+            "" => Ok(Some(Security::StartTls)),
+            word => Security::parse(word)
+                .map(Some)
+                .ok_or_else(|| one_of(word, &Security::ALL.map(Security::word))),
+        };
+        let security = self.faults.take("smtp.security", security).unwrap_or(Security::StartTls);
+        let port = match given.port {
+            0 => Ok(security.port()),
+            port => u16::try_from(port).map_err(|_| format!("{port} is no port: at most 65535")),
+        };
+        Transport::Smtp(Box::new(Smtp {
+            host: given.host,
+            port: self.faults.take("smtp.port", port),
+            security,
+            username: given.username,
+            password: given.password.and_then(|secret| self.secret("smtp.password", secret)),
+            from: given.from,
+            from_name: given.from_name,
+            unsubscribe: given.unsubscribe,
+            connections: connections(given.connections),
+        }))
+    }
+
+    fn http(&mut self, given: HttpSettings) -> Transport {
+        let secrets = given.secrets.into_iter().enumerate();
+        let secrets = secrets.filter_map(|(at, secret)| self.secret(&format!("http.secrets[{at}]"), secret));
+        Transport::Http(Box::new(Http {
+            secrets: secrets.collect(),
+            url: given.url,
+            connections: connections(given.connections),
+        }))
+    }
+
+    fn secret(&mut self, field: &str, given: SecretGiven) -> Option<SecretAt> {
+        let change = self.change;
+        let of_all = change.caller.only.is_none();
+        let here = |secret: SecretAt| {
+            of_all.then_some(secret).ok_or(
+                "what lies on the daemon's machine may be named by a key for all tenants only: give a value",
+            )
+        };
+        let secret = match given {
+            SecretGiven::Env(variable) => here(SecretAt::Env(variable)),
+            SecretGiven::File(path) => here(SecretAt::File(path)),
+            SecretGiven::Value(value) => {
+                change.node.transports.seal(change.loaded.scope.tenant.no, self.no, &value)
+            }
+            SecretGiven::Kept => self.stored.next().ok_or("no value is stored here to be kept: give one"),
+        };
+        self.faults.take(field, secret.map(Some))
+    }
+
+    /// Whether it would work here; only asked when all of it could be read.
+    fn check(&mut self, transport: &Transport) {
+        if !self.faults.0.is_empty() {
+            return;
+        }
+        let tenant = self.change.loaded.scope.tenant.no;
+        let problems =
+            self.change.node.transports.check(tenant, self.no, transport).err().unwrap_or_default();
+        for problem in problems {
+            let field = format!("{}.{}", transport.word(), problem.field);
+            self.faults.take(&field, Err::<(), _>(format!("has to be {}", problem.right)));
+        }
+    }
+}
+
+/// As many as there can be, where there are more than any sender may have: the check says how many that is.
+fn connections(given: u32) -> u16 {
+    if given == 0 { CONNECTIONS } else { u16::try_from(given).unwrap_or(u16::MAX) }
+}
