@@ -14,6 +14,7 @@ pub(crate) struct BackOff(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    stumbles: u32,
     until: Option<Instant>,
 }
 
@@ -40,6 +41,17 @@ impl BackOff {
             limits::BACK_OFF_LEAST.saturating_mul(1u32.checked_shl(state.failures).unwrap_or(u32::MAX));
         state.until = Some(now + rest.min(limits::BACK_OFF_MOST));
         state.failures = state.failures.saturating_add(1);
+    }
+
+    /// It did not answer one call: several in a row, and it has failed.
+    pub(crate) fn stumbled(&self) {
+        let mut state = self.lock();
+        state.stumbles = state.stumbles.saturating_add(1);
+        let failed = state.stumbles >= limits::STUMBLES;
+        drop(state);
+        if failed {
+            self.failed();
+        }
     }
 
     /// It answered as it should.
@@ -74,6 +86,18 @@ mod tests {
         host.failed();
         tokio::time::advance(limits::BACK_OFF_LEAST).await;
         assert!(host.rests().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_stumbles_rests_only_after_several_in_a_row() {
+        let host = BackOff::default();
+        for _ in 0..3 {
+            (1..limits::STUMBLES).for_each(|_| host.stumbled());
+            assert!(host.rests().is_none());
+            host.worked();
+        }
+        (0..limits::STUMBLES).for_each(|_| host.stumbled());
+        assert!(host.rests().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,6 +34,9 @@ pub const BACK_OFF_LEAST: Duration = Duration::from_secs(5);
 /// The longest: a host that is back is found within this.
 pub const BACK_OFF_MOST: Duration = Duration::from_secs(5 * 60);
 
+/// Calls in a row that a host may leave without an answer before it rests: one in many says nothing of the next.
+pub const STUMBLES: u32 = 5;
+
 /// The longest rest a host gets because it asked for one (`Retry-After`): a mistaken year must not stop a channel.
 pub const ASKED_REST_MOST: Duration = Duration::from_secs(60 * 60);
 

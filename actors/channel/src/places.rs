@@ -15,6 +15,8 @@ pub(crate) enum Health {
     Works,
     /// It failed.
     Fails,
+    /// It left this call without an answer.
+    Stumbles,
     /// It asked for a rest of so long.
     Asks(Duration),
 }
@@ -50,6 +52,7 @@ impl Places {
         match host {
             Health::Works => self.back_off.worked(),
             Health::Fails => self.back_off.failed(),
+            Health::Stumbles => self.back_off.stumbled(),
             Health::Asks(span) => self.back_off.asked(span),
         }
     }

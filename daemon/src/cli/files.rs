@@ -98,13 +98,42 @@ struct Http {
     connections: u32,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
+#[derive(Deserialize)]
+#[serde(try_from = "SecretKeys")]
 enum Secret {
     Env(String),
     File(String),
     Value(String),
-    Kept(bool),
+    Kept,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SecretKeys {
+    env: Option<String>,
+    file: Option<String>,
+    value: Option<String>,
+    kept: bool,
+}
+
+impl TryFrom<SecretKeys> for Secret {
+    type Error = &'static str;
+
+    fn try_from(given: SecretKeys) -> Result<Secret, &'static str> {
+        match (given.env, given.file, given.value, given.kept) {
+            (Some(variable), None, None, false) => Ok(Secret::Env(variable)),
+            (None, Some(path), None, false) => Ok(Secret::File(path)),
+            (None, None, Some(value), false) => Ok(Secret::Value(value)),
+            (None, None, None, true) => Ok(Secret::Kept),
+            _ => Err("a secret is exactly one of env, file, value and `kept: true`"),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -251,7 +280,7 @@ impl From<Secret> for v1::Secret {
             Secret::Env(variable) => Given::Env(variable),
             Secret::File(path) => Given::File(path),
             Secret::Value(value) => Given::Value(value),
-            Secret::Kept(kept) => Given::Kept(kept),
+            Secret::Kept => Given::Kept(true),
         };
         v1::Secret { secret: Some(secret), ..Default::default() }
     }
@@ -307,6 +336,21 @@ mod tests {
         while let Some(row) = contacts.next().unwrap() {
             assert!(row.says.is_ok(), "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_exactly_one_of_its_forms() {
+        let read = |secret: &str| {
+            parse::<Channel>(&format!("kind: email\nsmtp:\n  password: {secret}\n"), "channel.yaml")
+        };
+        for right in ["{ env: A }", "{ file: /a }", "{ value: b }", "{ kept: true }"] {
+            assert!(read(right).is_ok(), "{right}");
+        }
+        for wrong in ["{}", "{ env: A, value: b }", "{ kept: false }"] {
+            assert!(read(wrong).unwrap_err().says.contains("exactly one"), "{wrong}");
+        }
+        assert!(read("{ vaule: b }").unwrap_err().says.contains("did you mean `value`?"));
+        assert!(!format!("{:?}", read("{ value: hunter2 }")).contains("hunter2"));
     }
 
     #[test]

@@ -16,7 +16,6 @@ use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, StepNo};
 use ring::hmac::{Key, verify};
 
 use super::*;
-use crate::places::Health;
 use crate::secret::Secret;
 use crate::tls::testing;
 use server::{Say, seen, serve, serve_tls, status};
@@ -86,12 +85,6 @@ fn rejected(code: &str, blames: Blames) -> Answer {
     Answer::Rejected { code: code.into(), blames }
 }
 
-/// The rest after a failure is over.
-fn rested(webhook: Webhook) -> Webhook {
-    webhook.places.learn(Health::Works);
-    webhook
-}
-
 #[tokio::test]
 async fn a_message_is_a_signed_request() {
     let (port, served) = serve(vec![vec![status(200, "", "ok")]]).await;
@@ -132,8 +125,6 @@ async fn a_request_called_again_has_the_same_id() {
     let (port, served) = serve(vec![vec![Say::Close], vec![status(200, "", "")]]).await;
     let webhook = webhook(port);
     assert_eq!(called(&webhook, call()).await, Answer::Uncertain);
-    assert_eq!(called(&webhook, call()).await, backed_off("host_rests"));
-    let webhook = rested(webhook);
     let again = Call { again: true, at: Moment(1_800_000_090_000), ..call() };
     assert_eq!(called(&webhook, again).await, Answer::Accepted);
     let seen = seen(served).await;
@@ -214,7 +205,10 @@ async fn what_cannot_be_connected_to_backs_off() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    assert_eq!(called(&webhook(port), call()).await, backed_off("connect"));
+    let webhook = webhook(port);
+    assert_eq!(called(&webhook, call()).await, backed_off("connect"));
+    assert_eq!(called(&webhook, call()).await, backed_off("host_rests"));
+    assert!(webhook.slot().await.is_err());
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub(super) fn verdict(ending: Ending) -> Verdict {
         Ending::NotSent(word) => {
             return Verdict { answer: Answer::BackedOff { code: word.to_owned() }, host: Health::Fails };
         }
-        Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Fails },
+        Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Stumbles },
         Ending::Status(status, wait) => (status, wait),
     };
     let code = status.to_string();
@@ -53,7 +53,8 @@ pub(super) fn verdict(ending: Ending) -> Verdict {
     let host = match (status, wait) {
         (429 | 503, Some(wait)) => Health::Asks(wait),
         // Not 500: one message that a receiver chokes on must not keep the others waiting.
-        (429 | 502..=504, _) => Health::Fails,
+        (429, None) => Health::Fails,
+        (502..=504, _) => Health::Stumbles,
         _ => Health::Works,
     };
     Verdict { answer, host }
@@ -87,7 +88,7 @@ mod tests {
     fn what_never_left_backs_off_and_what_was_not_answered_is_uncertain() {
         let answer = Answer::BackedOff { code: "connect".into() };
         assert_eq!(verdict(Ending::NotSent("connect")), Verdict { answer, host: Health::Fails });
-        let expected = Verdict { answer: Answer::Uncertain, host: Health::Fails };
+        let expected = Verdict { answer: Answer::Uncertain, host: Health::Stumbles };
         assert_eq!(verdict(Ending::Unanswered), expected);
     }
 
@@ -96,8 +97,9 @@ mod tests {
         let wait = Duration::from_secs(7);
         for status in [429, 503] {
             assert_eq!(verdict(Ending::Status(status, Some(wait))).host, Health::Asks(wait));
-            assert_eq!(verdict(Ending::Status(status, None)).host, Health::Fails);
         }
+        assert_eq!(verdict(Ending::Status(429, None)).host, Health::Fails);
+        assert_eq!(verdict(Ending::Status(503, None)).host, Health::Stumbles);
         let again = Again::Soon { at_least: Span::seconds(7) };
         let expected = Answer::Refused { code: "425".into(), again };
         assert_eq!(verdict(Ending::Status(425, Some(wait))).answer, expected);
