@@ -72,8 +72,8 @@ pub(crate) fn control_wake(view: &View<'_>, due_at: Moment, hold: HoldGroup) -> 
 ///
 /// Of a step that may have been sent nobody can say that it was not.
 pub(crate) fn settle(view: &View<'_>, settled: Decision) -> Vec<Decision> {
-    let unsent = matches!(settled, Decision::Skipped(_)) || is_surely_unsent(&settled);
-    let settled = if unsent && view.enrollment.is_doubted() { Decision::LeftUncertain } else { settled };
+    let doubted = view.enrollment.is_doubted();
+    let settled = if doubted && is_unsent(&settled) { Decision::LeftUncertain } else { settled };
     let failed = matches!(settled, Decision::StepFailed(_));
     let after = apply(view.enrollment.clone(), std::slice::from_ref(&settled), view.now);
     let mut decisions = vec![settled];
@@ -81,12 +81,14 @@ pub(crate) fn settle(view: &View<'_>, settled: Decision) -> Vec<Decision> {
     decisions
 }
 
-/// Whether it says that the step failed without the provider's word on this send.
-fn is_surely_unsent(settled: &Decision) -> bool {
-    match settled {
-        Decision::StepFailed(failure) => !matches!(failure, SendFailure::Refused | SendFailure::BadAddress),
-        _ => false,
-    }
+/// Whether it says, without the provider's word, that the step was not sent.
+fn is_unsent(settled: &Decision) -> bool {
+    use SendFailure::{Attempts, MissingVariable, NoAddress, Render, Suppressed};
+    matches!(
+        settled,
+        Decision::Skipped(_)
+            | Decision::StepFailed(NoAddress | Suppressed | MissingVariable | Render | Attempts)
+    )
 }
 
 fn follow(view: &View<'_>, after: &Enrollment, failed: bool) -> Option<Decision> {
