@@ -1,4 +1,4 @@
-//! One port: the RPC (gRPC, gRPC-Web, JSON over HTTP) and what load balancers ask.
+//! One port: the RPC (gRPC, gRPC-Web, JSON over HTTP), CloudEvents, and what load balancers ask.
 
 use std::io;
 use std::sync::Arc;
@@ -23,8 +23,9 @@ pub(crate) fn router(engine: Engine, env: Arc<dyn Env>, stopping: watch::Receive
         .with_max_message_size(limits::MESSAGE_BYTES)
         .with_max_request_body_size(limits::MESSAGE_BYTES);
     let gatekeeper = Gatekeeper(engine.clone());
-    let calls =
-        ConnectRpcService::new(rpc::router(engine, env)).with_limits(bounds).with_interceptor(gatekeeper);
+    let calls = ConnectRpcService::new(rpc::router(engine.clone(), Arc::clone(&env)))
+        .with_limits(bounds)
+        .with_interceptor(gatekeeper);
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route(
@@ -37,6 +38,7 @@ pub(crate) fn router(engine: Engine, env: Arc<dyn Env>, stopping: watch::Receive
                 }
             }),
         )
+        .merge(rpc::cloud_events(engine, env))
         .fallback_service(calls)
 }
 

@@ -15,6 +15,7 @@ use followupd_runtime::{Engine, Env};
 pub(crate) mod access;
 mod asked;
 mod batch;
+mod cloud;
 mod enrollment;
 mod event;
 mod funnel;
@@ -32,6 +33,11 @@ mod timeline;
 pub(crate) struct Service {
     engine: Engine,
     env: Arc<dyn Env>,
+}
+
+/// The events of senders that speak no RPC.
+pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>) -> axum::Router {
+    cloud::router(Service { engine, env })
 }
 
 /// All services.

@@ -110,6 +110,28 @@ impl Client {
         Ok(())
     }
 
+    /// Makes one request that is no call of the RPC, with the key unless it is empty; answers with status and body.
+    ///
+    /// # Errors
+    /// It was not answered.
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<(u16, String)> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: followupd\r\n");
+        let key = format!("Bearer {}", self.key);
+        let key = [("Authorization", key.as_str())].into_iter().filter(|_| !self.key.is_empty());
+        for (name, value) in key.chain(headers.iter().copied()) {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        let (status, body) = self.exchange(&request)?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
     /// Whether the daemon says that it takes calls.
     #[must_use]
     pub fn is_ready(&mut self) -> bool {

@@ -69,7 +69,11 @@ fn needed(path: &str) -> Option<Role> {
 pub(crate) struct Gatekeeper(pub(crate) Engine);
 
 impl Gatekeeper {
-    fn admit(&self, ctx: &mut RequestContext) -> Result<(), ConnectError> {
+    /// Finds who asks; what is done for them reads it in the context.
+    ///
+    /// # Errors
+    /// The refusal of a call without a key, or whose key has not the role.
+    pub(super) fn admit(&self, ctx: &mut RequestContext) -> Result<(), ConnectError> {
         let key = self.key(ctx).map_err(|denied| refusal::denied(denied, asked::trace(ctx)))?;
         ctx.extensions_mut().insert(key);
         Ok(())

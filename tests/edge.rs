@@ -1,0 +1,16 @@
+//! The edge of the daemon as others meet it, over real sockets: CloudEvents, health, metrics, TLS, limits, signals.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use blackbox::daemon::Files;
+
+#[path = "edge/cloud_events.rs"]
+mod cloud_events;
+
+const TENANT: &str = "acme";
+
+const FILES: Files<'_> = Files {
+    tenant: "on: true\ntime_zone: UTC\n",
+    channel: "kind: email\ntransport: outbox\n",
+    sequence: "steps:\n  - wait: 1 hour\n    channel: mail\n    subject: Hello\n    body: Dear friend\n",
+};
