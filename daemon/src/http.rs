@@ -4,42 +4,58 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use connectrpc::{ConnectRpcService, Limits};
-use followupd_runtime::{Engine, Env};
+use connectrpc_reflection::ReflectionError;
+use followupd_runtime::Env;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::http::ready::Readiness;
 use crate::limits;
 use crate::rpc;
 use crate::rpc::access::Gatekeeper;
 
+pub(crate) mod ready;
+
 /// Everything the port answers.
 ///
 /// `/healthz` says that the process lives, `/readyz` that it wants calls; a draining daemon does not.
-pub(crate) fn router(engine: Engine, env: Arc<dyn Env>, stopping: watch::Receiver<bool>) -> Router {
+///
+/// # Errors
+/// The descriptors of the build are not read.
+pub(crate) fn router(readiness: Readiness, env: Arc<dyn Env>) -> Result<Router, ReflectionError> {
     let bounds = Limits::default()
         .with_max_message_size(limits::MESSAGE_BYTES)
         .with_max_request_body_size(limits::MESSAGE_BYTES);
-    let gatekeeper = Gatekeeper(engine.clone());
-    let calls = ConnectRpcService::new(rpc::router(engine.clone(), Arc::clone(&env)))
-        .with_limits(bounds)
-        .with_interceptor(gatekeeper);
-    Router::new()
+    let engine = readiness.engine.clone();
+    let (says, serving) = watch::channel(true);
+    tokio::spawn(readiness.clone().keep(says));
+    let calls = rpc::router(engine.clone(), Arc::clone(&env), serving)?;
+    let calls =
+        ConnectRpcService::new(calls).with_limits(bounds).with_interceptor(Gatekeeper(engine.clone()));
+    let asked = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route(
-            "/readyz",
-            get(move || async move {
-                if *stopping.borrow() {
-                    (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-                } else {
-                    (StatusCode::OK, "ok\n")
-                }
-            }),
-        )
-        .merge(rpc::cloud_events(engine, env))
-        .fallback_service(calls)
+        .route("/readyz", get(readyz))
+        .with_state(readiness);
+    Ok(asked.merge(rpc::cloud_events(engine, env)).fallback_service(calls))
+}
+
+/// Every check and what it found: a line each, or JSON where that is accepted.
+async fn readyz(State(readiness): State<Readiness>, headers: HeaderMap) -> Response {
+    let report = readiness.look();
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let accepts = headers.get(ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
+    match serde_json::to_string(&report) {
+        Ok(json) if accepts.contains("application/json") => {
+            (status, [(CONTENT_TYPE, "application/json")], json).into_response()
+        }
+        Ok(_) | Err(_) => (status, report.text()).into_response(),
+    }
 }
 
 /// Serves until it is told to stop, then finishes the calls it has begun.

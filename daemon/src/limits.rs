@@ -25,6 +25,17 @@ pub(crate) const STREAM_RETRIES: usize = 60;
 /// When a caller may try again after the store did not answer.
 pub(crate) const STORE_RETRY: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether calls are wanted, for whoever watches health.
+pub(crate) const READY_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a lane may be behind with looking at due rows before the daemon is not ready: twice the longest time a
+/// lane rests by itself, so that only one that is stuck counts.
+pub(crate) const BEHIND_MOST: Duration = Duration::from_secs(30);
+
+/// How far the wall clock may be off the time limits are counted in before the daemon is not ready: less is drift or
+/// a correction, more is a wrong clock, by which messages would go out at night.
+pub(crate) const CLOCK_OFF_MOST: Duration = Duration::from_secs(6 * 3_600);
+
 /// Contacts a CSV upload puts in one batch: large enough to fill a commit, small enough to show progress.
 pub(crate) const CSV_BATCH: usize = 500;
 

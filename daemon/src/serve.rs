@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::http;
+use crate::http::ready::Readiness;
 use crate::serve::lock::FolderLock;
 
 pub(crate) mod first_key;
@@ -51,12 +52,15 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
         tokio::task::spawn_blocking(move || Embedded::open(path.join("rows"), Options::default())).await;
     let store = store.map_err(Failure::other)?.map_err(|error| unusable("store", &config.store, &error))?;
     let env: Arc<dyn Env> = Arc::new(WallEnv::new());
+    let store = Arc::new(store);
     let engine =
-        Engine::start(EngineConfig::default(), Arc::new(store), Arc::clone(&env), Arc::new(outbox)).await;
+        Engine::start(EngineConfig::default(), store.clone(), Arc::clone(&env), Arc::new(outbox)).await;
     let engine = engine.map_err(|error| Failure::other(format!("the engine does not start: {error}")))?;
     first_key::make(&engine, &config.store).await?;
     let (stop, stopped) = watch::channel(false);
-    let router = http::router(engine.clone(), env, stopped.clone());
+    let readiness = Readiness { engine: engine.clone(), store, stopping: stopped.clone() };
+    let router = http::router(readiness, env)
+        .map_err(|error| Failure::other(format!("the descriptors of the RPC are not read: {error}")))?;
     let server = tokio::spawn(http::serve(listener, router, stopped));
     Ok(Running { address, engine, stop, server, config, _lock: lock })
 }
