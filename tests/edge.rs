@@ -6,6 +6,8 @@ use blackbox::daemon::Files;
 
 #[path = "edge/cloud_events.rs"]
 mod cloud_events;
+#[path = "edge/metrics.rs"]
+mod metrics;
 #[path = "edge/ready.rs"]
 mod ready;
 

@@ -12,6 +12,7 @@ mod exit;
 mod http;
 mod limits;
 mod log;
+mod metrics;
 pub mod proto;
 mod rpc;
 mod serve;

@@ -14,6 +14,7 @@ use connectrpc_reflection::{ReflectionError, Reflector};
 use followupd_runtime::{Engine, Env};
 use tokio::sync::watch;
 
+use crate::metrics::Edge;
 use crate::proto;
 
 pub(crate) mod access;
@@ -23,6 +24,7 @@ mod cloud;
 mod enrollment;
 mod event;
 mod funnel;
+pub(crate) mod guard;
 mod health;
 mod page;
 mod refusal;
@@ -41,8 +43,8 @@ pub(crate) struct Service {
 }
 
 /// The events of senders that speak no RPC.
-pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>) -> axum::Router {
-    cloud::router(Service { engine, env })
+pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>, edge: Arc<Edge>) -> axum::Router {
+    cloud::router(Service { engine, env }, edge)
 }
 
 /// All services, with reflection and health; `serving` says whether calls are wanted.

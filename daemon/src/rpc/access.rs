@@ -11,6 +11,8 @@ use followupd_domain::access::{AccessKey, Denied, Draw, Role};
 use followupd_runtime::{Audited, Engine, Error, KeyWish};
 use tracing::Instrument;
 
+use axum::http::HeaderMap;
+
 use crate::proto::v1;
 use crate::rpc::asked::{self, Asked};
 use crate::rpc::{Service, page, refusal, show, take};
@@ -92,19 +94,36 @@ impl Gatekeeper {
         Ok(())
     }
 
+    /// Lets in whoever may read the metrics from afar: they are of all tenants together, so a key for one will not do.
+    ///
+    /// # Errors
+    /// The refusal of a caller with another key, or none.
+    pub(crate) fn admit_to_metrics(&self, headers: HeaderMap) -> Result<(), ConnectError> {
+        let ctx = RequestContext::new(headers);
+        let holder = self.holder(&ctx).and_then(|key| {
+            key.may(Role::Reader)?;
+            if key.tenant.is_some() { Err(Denied::Role(Role::Reader)) } else { Ok(()) }
+        });
+        holder.map_err(|denied| refusal::denied(denied, asked::trace(&ctx)))
+    }
+
     fn key(&self, ctx: &RequestContext) -> Result<AccessKey, Denied> {
+        let key = self.holder(ctx)?;
+        let path = ctx.path().unwrap_or_default();
+        if !needs_any_key(path) {
+            key.may(needed(path).unwrap_or(Role::Operator))?;
+        }
+        Ok(key)
+    }
+
+    fn holder(&self, ctx: &RequestContext) -> Result<AccessKey, Denied> {
         let header = ctx.header("authorization").ok_or(Denied::Missing)?;
         let header = header.to_str().map_err(|_| Denied::Unknown)?;
         let (scheme, text) = header.split_once(' ').ok_or(Denied::Unknown)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denied::Missing);
         }
-        let key = self.0.holder(text.trim())?;
-        let path = ctx.path().unwrap_or_default();
-        if !needs_any_key(path) {
-            key.may(needed(path).unwrap_or(Role::Operator))?;
-        }
-        Ok(key)
+        self.0.holder(text.trim())
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Keys, roles, checks, answers and errors are those of `Send` for one event and of `SendBatch` for a batch.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -19,11 +21,12 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use crate::limits;
+use crate::metrics::Edge;
 use crate::proto::v1;
 use crate::rpc::access::Gatekeeper;
 use crate::rpc::asked::Asked;
 use crate::rpc::cloud::envelope::Envelope;
-use crate::rpc::{Service, batch, refusal, take};
+use crate::rpc::{Service, asked, batch, guard, refusal, take};
 
 mod envelope;
 
@@ -36,17 +39,31 @@ const BATCHED: &str = "application/cloudevents-batch+json";
 /// The call this is another form of, for keys and log lines.
 const CALL: &str = "/followupd.v1.EventService/Send";
 
+/// What it is called in metrics.
+const METHOD: &str = "cloud_events";
+
+/// What the route needs.
+#[derive(Clone)]
+struct Way {
+    service: Service,
+    edge: Arc<Edge>,
+}
+
 /// The route.
-pub(super) fn router(service: Service) -> Router {
-    Router::new().route("/v1/tenants/{tenant}/events", post(events)).with_state(service)
+pub(super) fn router(service: Service, edge: Arc<Edge>) -> Router {
+    Router::new().route("/v1/tenants/{tenant}/events", post(events)).with_state(Way { service, edge })
 }
 
 async fn events(
-    State(service): State<Service>,
+    State(way): State<Way>,
     Path(tenant): Path<String>,
     request: Request<Body>,
 ) -> Response<Body> {
-    match answer(&service, &tenant, request).await {
+    let (parts, body) = request.into_parts();
+    let ctx = RequestContext::new(parts.headers.clone()).with_path(CALL);
+    let (trace, mut counted) = (asked::trace(&ctx), way.edge.call(METHOD, true));
+    let answer = answer(&way.service, &tenant, ctx, &parts, body);
+    match guard::caught(trace, &mut counted, answer).await {
         Ok(text) => json(StatusCode::OK, text.into()),
         Err(error) => json(error.http_status(), error.to_json()),
     }
@@ -65,12 +82,16 @@ enum Arrived {
     Many(Vec<Envelope>),
 }
 
-async fn answer(service: &Service, tenant: &str, request: Request<Body>) -> Result<String, ConnectError> {
-    let (parts, body) = request.into_parts();
-    let mut ctx = RequestContext::new(parts.headers.clone()).with_path(CALL);
+async fn answer(
+    service: &Service,
+    tenant: &str,
+    mut ctx: RequestContext,
+    parts: &Parts,
+    body: Body,
+) -> Result<String, ConnectError> {
     Gatekeeper(service.engine.clone()).admit(&mut ctx)?;
     let Asked { caller, span } = Asked::of(&ctx)?;
-    let arrived = arrived(&parts, read(body).await?);
+    let arrived = arrived(parts, read(body).await?);
     let arrived = arrived.map_err(|refused| refused.into_error(&caller))?;
     let answered = match arrived {
         Arrived::One(event) => service.one(&caller, tenant, *event).instrument(span).await,
