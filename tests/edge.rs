@@ -1,15 +1,19 @@
 //! The edge of the daemon as others meet it, over real sockets: CloudEvents, health, metrics, TLS, limits, signals.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use blackbox::daemon::Files;
 
 #[path = "edge/cloud_events.rs"]
 mod cloud_events;
+#[path = "edge/limits.rs"]
+mod limits;
 #[path = "edge/metrics.rs"]
 mod metrics;
 #[path = "edge/ready.rs"]
 mod ready;
+#[path = "edge/tls.rs"]
+mod tls;
 
 const TENANT: &str = "acme";
 

@@ -62,7 +62,7 @@ pub(crate) async fn run(options: Options, json: bool) -> Result<(), Failure> {
     eprint!("{}", report::opening(daemon.address, &folder));
     let key = first_key::path(&folder.join("store"));
     let key = fs::read_to_string(&key).map_err(|error| unusable(&key, &error))?;
-    let server = Server::at(&format!("http://{}", daemon.address), &key)?;
+    let server = Server::at(&format!("http://{}", daemon.address), &key, None)?;
     let played = tokio::select! {
         played = story(&server, &folder, began) => played,
         () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped before it was finished")),

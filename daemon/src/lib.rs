@@ -18,6 +18,7 @@ mod rpc;
 mod serve;
 mod strict;
 mod table;
+mod tls;
 
 /// Reads the command line, does what it says, and answers with the exit code that [`exit::Code`] documents.
 #[must_use]

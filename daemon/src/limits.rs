@@ -25,6 +25,15 @@ pub(crate) const STREAM_RETRIES: usize = 60;
 /// When a caller may try again after the store did not answer.
 pub(crate) const STORE_RETRY: Duration = Duration::from_secs(1);
 
+/// How often the files of TLS are looked at: a renewal is in use soon after.
+pub(crate) const TLS_EVERY: Duration = Duration::from_secs(5);
+
+/// Pause after a connection could not be accepted for a reason that is not its own.
+pub(crate) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Access keys whose pace is kept before those that have not called lately are forgotten.
+pub(crate) const PACED_KEYS: usize = 10_000;
+
 /// How often it is looked whether calls are wanted, for whoever watches health.
 pub(crate) const READY_EVERY: Duration = Duration::from_secs(1);
 
@@ -47,6 +56,9 @@ pub(crate) const CLI_CALL: Duration = Duration::from_secs(60);
 
 /// Longest wait for a connection to the daemon.
 pub(crate) const CLI_CONNECT: Duration = Duration::from_secs(5);
+
+/// Calls of the command line that may wait for its one connection over TLS.
+pub(crate) const CLI_CALLS_WAITING: usize = 1_024;
 
 /// After so long the demo ends, whatever is left.
 pub(crate) const DEMO_MOST: Duration = Duration::from_secs(55);

@@ -39,7 +39,9 @@ pub(crate) struct Edge {
     calls: Family<Labels<2>, Counter>,
     seconds: Family<Labels<1>, Histogram>,
     /// Connections that are open.
-    pub(crate) connections: Gauge,
+    connections: Gauge,
+    /// Connections that were over the bound, and closed.
+    pub(crate) connections_refused: Counter,
     /// Log lines that were over the budget.
     pub(crate) lines_dropped: Counter,
 }
@@ -50,6 +52,7 @@ impl Default for Edge {
             calls: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             connections: Gauge::default(),
+            connections_refused: Counter::default(),
             lines_dropped: Counter::default(),
         }
     }
@@ -71,6 +74,8 @@ impl Metrics {
         let help = "How long unary calls took, by method";
         registry.register("call_seconds", help, edge.seconds.clone());
         registry.register("connections", "Connections that are open", edge.connections.clone());
+        let help = "Connections that were over the bound, and closed";
+        registry.register("connections_refused", help, edge.connections_refused.clone());
         let help = "Log lines that were over the budget of their place";
         registry.register("log_lines_dropped", help, edge.lines_dropped.clone());
         registry.register_collector(Box::new(tree));
@@ -87,9 +92,25 @@ impl Metrics {
 }
 
 impl Edge {
+    /// A connection was opened.
+    pub(crate) fn connection(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+
     /// A call has begun; it is counted when the value is dropped.
     pub(crate) fn call(self: &Arc<Self>, method: &'static str, unary: bool) -> Counted {
         Counted { edge: Arc::clone(self), method, unary, began: Instant::now(), code: GONE }
+    }
+}
+
+/// An open connection: it counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -14,18 +14,19 @@ use connectrpc_reflection::{ReflectionError, Reflector};
 use followupd_runtime::{Engine, Env};
 use tokio::sync::watch;
 
-use crate::metrics::Edge;
 use crate::proto;
+use crate::rpc::cloud::Way;
 
 pub(crate) mod access;
 mod asked;
 mod batch;
-mod cloud;
+pub(crate) mod cloud;
 mod enrollment;
 mod event;
 mod funnel;
 pub(crate) mod guard;
 mod health;
+mod pace;
 mod page;
 mod refusal;
 mod sequence;
@@ -43,8 +44,8 @@ pub(crate) struct Service {
 }
 
 /// The events of senders that speak no RPC.
-pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>, edge: Arc<Edge>) -> axum::Router {
-    cloud::router(Service { engine, env }, edge)
+pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>, way: Way) -> axum::Router {
+    cloud::router(Service { engine, env }, way)
 }
 
 /// All services, with reflection and health; `serving` says whether calls are wanted.

@@ -17,11 +17,16 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::http;
+use crate::http::listen::Port;
 use crate::http::ready::Readiness;
+use crate::metrics::Edge;
 use crate::serve::lock::FolderLock;
+use crate::serve::reload::Reload;
+use crate::tls::Tls;
 
 pub(crate) mod first_key;
 mod lock;
+mod reload;
 pub(crate) mod stop;
 
 /// A daemon that takes calls.
@@ -31,6 +36,7 @@ pub(crate) struct Running {
     engine: Engine,
     stop: watch::Sender<bool>,
     server: JoinHandle<io::Result<()>>,
+    reload: JoinHandle<()>,
     config: Config,
     _lock: FolderLock,
 }
@@ -42,6 +48,7 @@ pub(crate) struct Running {
 /// # Errors
 /// The address is taken, a folder is in use or cannot be written, or the store cannot be opened.
 pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
+    let tls = config.tls.clone().map(Tls::open).transpose().map_err(Failure::input)?.map(Arc::new);
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::other)?;
     let lock = FolderLock::take(&config.store)?;
@@ -59,10 +66,13 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
     first_key::make(&engine, &config.store).await?;
     let (stop, stopped) = watch::channel(false);
     let readiness = Readiness { engine: engine.clone(), store, stopping: stopped.clone() };
-    let router = http::router(readiness, env)
+    let edge = Arc::new(Edge::default());
+    let router = http::router(readiness, env, Arc::clone(&edge), config.bounds)
         .map_err(|error| Failure::other(format!("the descriptors of the RPC are not read: {error}")))?;
-    let server = tokio::spawn(http::serve(listener, router, stopped));
-    Ok(Running { address, engine, stop, server, config, _lock: lock })
+    let reload = Reload { tls: tls.clone() }.start();
+    let port = Port { router, bounds: config.bounds, tls, edge };
+    let server = tokio::spawn(port.serve(listener, stopped));
+    Ok(Running { address, engine, stop, server, reload, config, _lock: lock })
 }
 
 impl Running {
@@ -73,6 +83,7 @@ impl Running {
     /// then is cut, which is no error.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         tracing::info!("drains");
+        self.reload.abort();
         // Readiness goes first, so that whoever routes calls sends them elsewhere.
         self.stop.send_replace(true);
         let within = self.config.drain_within;
@@ -116,13 +127,14 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
 
 /// What a person reads when it runs: where everything is, and what to do next.
 fn banner(address: SocketAddr, config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let server = match address.port() {
-        DEFAULT_PORT => String::new(),
-        _ => format!("--server http://{address} "),
+        DEFAULT_PORT if config.tls.is_none() => String::new(),
+        _ => format!("--server {scheme}://{address} "),
     };
     format!(
         "followupd {version}\n\
-         \x20 listening  http://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
+         \x20 listening  {scheme}://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
          \x20 store      {store}\n\
          \x20 outbox     {outbox}\n\
          \x20 key        {key}  (the operator's, for all tenants)\n\
@@ -174,10 +186,13 @@ fn make_private(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Overrides, load};
 
     fn config(folder: &Path) -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            bounds: load(None, &Overrides::default()).unwrap().bounds,
             store: folder.join("store"),
             outbox: folder.join("outbox"),
             log_level: "info".into(),

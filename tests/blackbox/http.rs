@@ -15,6 +15,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// Pause before a call that was not answered is made again.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// A connection that rested longer is not used again: the daemon closes it soon.
+const KEPT: Duration = Duration::from_secs(10);
+
 /// Why a call has no answer.
 #[derive(Debug)]
 pub enum Failed {
@@ -44,13 +47,14 @@ pub struct Client {
     address: SocketAddr,
     key: String,
     stream: Option<BufReader<TcpStream>>,
+    used: Instant,
 }
 
 impl Client {
     /// A client that comes in by this door. It connects with its first call.
     #[must_use]
     pub fn new(door: &Door) -> Client {
-        Client { address: door.address, key: door.key.clone(), stream: None }
+        Client { address: door.address, key: door.key.clone(), stream: None, used: Instant::now() }
     }
 
     /// The local port of the connection, once there is one.
@@ -149,7 +153,9 @@ impl Client {
     }
 
     fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
-        let mut stream = match self.stream.take() {
+        let kept = self.stream.take().filter(|_| self.used.elapsed() < KEPT);
+        self.used = Instant::now();
+        let mut stream = match kept {
             Some(stream) => stream,
             None => {
                 let stream = TcpStream::connect(self.address)?;

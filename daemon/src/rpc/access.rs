@@ -2,6 +2,10 @@
 //!
 //! Which tenants a key finds is the engine's business; the caller it is told of says so.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
 use connectrpc::interceptor::{
     Interceptor, Next, NextStream, PayloadStream, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse,
 };
@@ -11,10 +15,9 @@ use followupd_domain::access::{AccessKey, Denied, Draw, Role};
 use followupd_runtime::{Audited, Engine, Error, KeyWish};
 use tracing::Instrument;
 
-use axum::http::HeaderMap;
-
 use crate::proto::v1;
 use crate::rpc::asked::{self, Asked};
+use crate::rpc::pace::Pace;
 use crate::rpc::{Service, page, refusal, show, take};
 
 /// What each call needs. One that is not here is for operators only, until somebody has thought of it.
@@ -77,19 +80,29 @@ fn needs_any_key(path: &str) -> bool {
     path.starts_with("/grpc.reflection.")
 }
 
-/// Lets in whoever has a key and the role.
-pub(crate) struct Gatekeeper(pub(crate) Engine);
+/// Lets in whoever has a key and the role, and does not call too often.
+#[derive(Clone)]
+pub(crate) struct Gatekeeper {
+    engine: Engine,
+    pace: Arc<Pace>,
+}
 
 impl Gatekeeper {
+    /// Lets each key call so often a second.
+    pub(crate) fn new(engine: Engine, calls_a_key: NonZeroU32) -> Gatekeeper {
+        Gatekeeper { engine, pace: Arc::new(Pace::new(calls_a_key)) }
+    }
+
     /// Finds who asks; what is done for them reads it in the context.
     ///
     /// # Errors
-    /// The refusal of a call without a key, or whose key has not the role.
+    /// The refusal of a call without a key, or whose key has not the role or has called too often.
     pub(super) fn admit(&self, ctx: &mut RequestContext) -> Result<(), ConnectError> {
         if is_open(ctx.path().unwrap_or_default()) {
             return Ok(());
         }
         let key = self.key(ctx).map_err(|denied| refusal::denied(denied, asked::trace(ctx)))?;
+        self.pace.take(&key.name).map_err(|after| refusal::too_often(after, asked::trace(ctx)))?;
         ctx.extensions_mut().insert(key);
         Ok(())
     }
@@ -123,7 +136,7 @@ impl Gatekeeper {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denied::Missing);
         }
-        self.0.holder(text.trim())
+        self.engine.holder(text.trim())
     }
 }
 

@@ -4,6 +4,7 @@
 //! Keys, roles, checks, answers and errors are those of `Send` for one event and of `SendBatch` for a batch.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -42,27 +43,35 @@ const CALL: &str = "/followupd.v1.EventService/Send";
 /// What it is called in metrics.
 const METHOD: &str = "cloud_events";
 
-/// What the route needs.
+/// What stands in the way of every request.
 #[derive(Clone)]
-struct Way {
-    service: Service,
-    edge: Arc<Edge>,
+pub(crate) struct Way {
+    /// Who lets in.
+    pub(crate) gatekeeper: Gatekeeper,
+    /// What counts.
+    pub(crate) edge: Arc<Edge>,
+    /// How long one may take, its body included.
+    pub(crate) within: Duration,
 }
 
 /// The route.
-pub(super) fn router(service: Service, edge: Arc<Edge>) -> Router {
-    Router::new().route("/v1/tenants/{tenant}/events", post(events)).with_state(Way { service, edge })
+pub(super) fn router(service: Service, way: Way) -> Router {
+    Router::new().route("/v1/tenants/{tenant}/events", post(events)).with_state((service, way))
 }
 
 async fn events(
-    State(way): State<Way>,
+    State((service, way)): State<(Service, Way)>,
     Path(tenant): Path<String>,
     request: Request<Body>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let ctx = RequestContext::new(parts.headers.clone()).with_path(CALL);
     let (trace, mut counted) = (asked::trace(&ctx), way.edge.call(METHOD, true));
-    let answer = answer(&way.service, &tenant, ctx, &parts, body);
+    let answer = answer(&service, &way.gatekeeper, &tenant, ctx, &parts, body);
+    let answer = async {
+        let late = |_| ConnectError::deadline_exceeded(format!("not done within {} s", way.within.as_secs()));
+        tokio::time::timeout(way.within, answer).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+    };
     match guard::caught(trace, &mut counted, answer).await {
         Ok(text) => json(StatusCode::OK, text.into()),
         Err(error) => json(error.http_status(), error.to_json()),
@@ -84,12 +93,13 @@ enum Arrived {
 
 async fn answer(
     service: &Service,
+    gatekeeper: &Gatekeeper,
     tenant: &str,
     mut ctx: RequestContext,
     parts: &Parts,
     body: Body,
 ) -> Result<String, ConnectError> {
-    Gatekeeper(service.engine.clone()).admit(&mut ctx)?;
+    gatekeeper.admit(&mut ctx)?;
     let Asked { caller, span } = Asked::of(&ctx)?;
     let arrived = arrived(parts, read(body).await?);
     let arrived = arrived.map_err(|refused| refused.into_error(&caller))?;

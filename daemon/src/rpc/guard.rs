@@ -74,7 +74,66 @@ fn watched(body: PayloadStream, mut counted: Counted, trace: TraceId) -> Payload
 #[cfg(test)]
 mod tests {
     use super::*;
-    use connectrpc::ErrorCode;
+    use std::io;
+
+    use axum::Router;
+    use connectrpc::{ConnectRpcService, ErrorCode};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::watch;
+
+    use crate::config::{self, Overrides};
+    use crate::http::listen::Port;
+
+    /// Breaks the calls that name a service to break.
+    struct Breaks;
+
+    #[async_trait]
+    impl Interceptor for Breaks {
+        async fn intercept_unary(
+            &self,
+            request: UnaryRequest,
+            next: Next<'_>,
+        ) -> Result<UnaryResponse, ConnectError> {
+            assert!(request.ctx.header("x-break").is_none(), "a bug");
+            next.run(request).await
+        }
+    }
+
+    /// Asks for health, with another header, on a connection that is kept.
+    async fn check(stream: &mut TcpStream, header: &str) -> io::Result<String> {
+        let request = format!(
+            "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{header}\
+             Content-Length: 2\r\n\r\n{{}}"
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let mut said = String::new();
+        // Both answers come in chunks, of which the last is empty.
+        while !said.ends_with("\r\n0\r\n\r\n") {
+            said.push(char::from(stream.read_u8().await?));
+        }
+        Ok(said)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_leaves_its_connection_and_the_others_alone() {
+        let (calls, _health) = connectrpc_health::install_static(connectrpc::Router::new(), ["a.B"]);
+        let edge = Arc::new(Edge::default());
+        let calls = ConnectRpcService::new(calls).with_interceptor(Guard(Arc::clone(&edge)));
+        let router = Router::new().fallback_service(calls.with_interceptor(Breaks));
+        let bounds = config::load(None, &Overrides::default()).unwrap().bounds;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(Port { router, bounds, tls: None, edge }.serve(listener, stopping));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let trace = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nx-break: 1\r\n";
+        let broken = check(&mut stream, trace).await.unwrap();
+        assert!(broken.starts_with("HTTP/1.1 500") && broken.contains("internal"), "{broken}");
+        assert!(broken.contains("4bf92f3577b34da6a3ce929d0e0e4736") && !broken.contains("a bug"), "{broken}");
+        let next = check(&mut stream, "").await.unwrap();
+        assert!(next.starts_with("HTTP/1.1 200") && next.contains("SERVING"), "{next}");
+    }
 
     #[tokio::test]
     async fn a_panic_is_the_failure_of_its_call() {
