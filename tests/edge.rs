@@ -12,6 +12,10 @@ mod limits;
 mod metrics;
 #[path = "edge/ready.rs"]
 mod ready;
+#[path = "edge/reload.rs"]
+mod reload;
+#[path = "edge/service.rs"]
+mod service;
 #[path = "edge/tls.rs"]
 mod tls;
 

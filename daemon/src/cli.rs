@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::Server;
-use crate::config::{self, Overrides};
+use crate::config::{Overrides, Source};
 use crate::exit::{self, Code, Failure};
 use crate::limits;
 use crate::{demo, log, serve};
@@ -169,9 +169,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 outbox: options.outbox,
                 log_level: options.log,
             };
-            let config = config::load(options.config.as_deref(), &overrides)?;
-            log::to_stderr(&config.log_level, config.log_format);
-            serve::run(config).await
+            let source = Source { path: options.config, overrides };
+            let config = source.read()?;
+            let log = log::to_stderr(&config.log_level, config.log_format);
+            serve::run(config, source, log).await
         }
         Command::Demo(options) => demo::run(options, shared.json).await,
         Command::Example { what } => print(what.text()),

@@ -110,6 +110,25 @@ struct Drain {
     within_seconds: Option<u64>,
 }
 
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    /// The file, if there is one.
+    pub(crate) path: Option<PathBuf>,
+    /// What goes before it.
+    pub(crate) overrides: Overrides,
+}
+
+impl Source {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub(crate) fn read(&self) -> Result<Config, Failure> {
+        load(self.path.as_deref(), &self.overrides)
+    }
+}
+
 /// Reads the settings: the file's, else the defaults, and over both what the command line says.
 ///
 /// # Errors

@@ -56,8 +56,8 @@ pub(crate) async fn run(options: Options, json: bool) -> Result<(), Failure> {
     let folder = folder(options.keep_folder)?;
     let config = settings(&folder)?;
     let file = fs::File::create(folder.join("daemon.log")).map_err(|error| unusable(&folder, &error))?;
-    log::to_file("info", file);
-    let daemon = serve::start(config).await?;
+    let log = log::to_file("info", file);
+    let daemon = serve::start(config, None, log).await?;
     tracing::info!(address = %daemon.address, "takes calls");
     eprint!("{}", report::opening(daemon.address, &folder));
     let key = first_key::path(&folder.join("store"));

@@ -1,5 +1,6 @@
 //! The bounds of the process edge, each with its reason.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Bytes of one RPC message: a batch of 1,000 contacts with generous attributes, far below what hurts.
@@ -24,6 +25,9 @@ pub(crate) const STREAM_RETRIES: usize = 60;
 
 /// When a caller may try again after the store did not answer.
 pub(crate) const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// Log lines one place in the code writes a second: more than anyone reads, and in an hour far less than a disk.
+pub(crate) const LOG_LINES_A_PLACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
 
 /// How often the files of TLS are looked at: a renewal is in use soon after.
 pub(crate) const TLS_EVERY: Duration = Duration::from_secs(5);

@@ -14,11 +14,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::exit::{Code, Failure};
 use crate::http;
 use crate::http::listen::Port;
 use crate::http::ready::Readiness;
+use crate::log::Log;
 use crate::metrics::Edge;
 use crate::serve::lock::FolderLock;
 use crate::serve::reload::Reload;
@@ -26,6 +27,7 @@ use crate::tls::Tls;
 
 pub(crate) mod first_key;
 mod lock;
+mod notify;
 mod reload;
 pub(crate) mod stop;
 
@@ -43,11 +45,13 @@ pub(crate) struct Running {
 
 /// Starts the daemon. When this answers, it takes calls.
 ///
+/// `source` is where settings are read again at SIGHUP, `log` whose level then may change.
+///
 /// The port comes first: it is the cheapest to find taken, and a second daemon must not touch the first one's store.
 ///
 /// # Errors
 /// The address is taken, a folder is in use or cannot be written, or the store cannot be opened.
-pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
+pub(crate) async fn start(config: Config, source: Option<Source>, log: Log) -> Result<Running, Failure> {
     let tls = config.tls.clone().map(Tls::open).transpose().map_err(Failure::input)?.map(Arc::new);
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::other)?;
@@ -69,7 +73,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
     let edge = Arc::new(Edge::default());
     let router = http::router(readiness, env, Arc::clone(&edge), config.bounds)
         .map_err(|error| Failure::other(format!("the descriptors of the RPC are not read: {error}")))?;
-    let reload = Reload { tls: tls.clone() }.start();
+    let reload =
+        Reload { tls: tls.clone(), config: config.clone(), source, log, edge: Arc::clone(&edge) }.start();
     let port = Port { router, bounds: config.bounds, tls, edge };
     let server = tokio::spawn(port.serve(listener, stopped));
     Ok(Running { address, engine, stop, server, reload, config, _lock: lock })
@@ -114,11 +119,17 @@ impl Running {
 ///
 /// # Errors
 /// Those of [`start`] and [`Running::stop`].
-pub(crate) async fn run(config: Config) -> Result<(), Failure> {
-    let running = start(config).await?;
+pub(crate) async fn run(config: Config, source: Source, log: Log) -> Result<(), Failure> {
+    let running = start(config, Some(source), log).await?;
     eprint!("{}", banner(running.address, &running.config));
     tracing::info!(address = %running.address, "takes calls");
-    stop::asked().await;
+    // Signals are heard before anybody is told that it runs: whoever stops it then gets a drain.
+    let mut asked = std::pin::pin!(stop::asked());
+    if futures::poll!(&mut asked).is_pending() {
+        notify::tell(notify::READY);
+        asked.await;
+    }
+    notify::tell(notify::STOPPING);
     tokio::select! {
         stopped = running.stop() => stopped,
         () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped at once, at the second signal")),
@@ -214,7 +225,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
         let _held = FolderLock::take(&config.store).unwrap();
-        let failure = start(config).await.err().unwrap();
+        let failure = start(config, None, Log::default()).await.err().unwrap();
         assert_eq!(failure.code, Code::Folder);
         assert!(failure.says.contains("another process") && !failure.says.contains('\n'), "{failure}");
     }
