@@ -145,6 +145,36 @@ fn no_call_passes_without_the_key_the_role_and_the_tenant_for_it() {
 }
 
 #[test]
+fn health_needs_no_key_and_reflection_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    let asks = r#"{"listServices":""}"#;
+    // A stream of Connect: each message is led by a byte of flags and four of its length.
+    let asks = format!("\0\0\0\0{}{asks}", char::from(u8::try_from(asks.len()).unwrap()));
+    let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let health = |service: &str| json!({ "service": service }).to_string();
+    let (json, stream) = ("application/json", "application/connect+json");
+    let check = "/grpc.health.v1.Health/Check";
+    let (none, reviewer) = (|| with(&daemon, ""), || key(&daemon, "reviewer", "", "reviewer"));
+    let table = [
+        ("none", none(), check, json, health(""), 200, "SERVING"),
+        ("none", none(), check, json, health("followupd.v1.EventService"), 200, "SERVING"),
+        ("none", none(), check, json, health("followupd.v1.Other"), 404, "there are followupd.v1."),
+        ("none", none(), reflection, stream, asks.clone(), 200, "unauthenticated"),
+        ("reviewer", reviewer(), reflection, stream, asks, 200, "followupd.v1.EventService"),
+    ];
+    let mut rows = Vec::new();
+    for (who, mut client, path, kind, body, status, says) in table {
+        let headers = [("Content-Type", kind), ("Connect-Protocol-Version", "1")];
+        let (answered, body) = client.request("POST", path, &headers, &body).unwrap();
+        assert_eq!(answered, status, "{path} with key: {who}: {body}");
+        assert!(body.contains(says), "{path} with key: {who}: {body}");
+        rows.push(row![path, who, answered, says]);
+    }
+    table::print("health and reflection", &rows);
+}
+
+#[test]
 fn a_person_makes_lists_and_revokes_keys() {
     let folder = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start(folder.path());

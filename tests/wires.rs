@@ -37,8 +37,7 @@ fn a_killed_daemon_keeps_its_word_over_smtp_and_webhooks() {
     let folder = tempfile::tempdir().unwrap();
     let server = MailServer::start(&folder.path().join("mails"));
     let sink = Sink::start(UNKIND, seed.fork());
-    fs::write(folder.path().join("config.toml"), CONFIG).unwrap();
-    let mut daemon = Daemon::start(folder.path());
+    let mut daemon = Daemon::start_with(folder.path(), CONFIG);
     set_up(&daemon, folder.path(), &server, &sink);
     enroll(&daemon, folder.path());
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::client::Server;
-use crate::config::{self, Overrides};
+use crate::config::{Overrides, Source};
 use crate::exit::{self, Code, Failure};
 use crate::limits;
 use crate::{demo, log, serve};
@@ -20,6 +20,7 @@ pub(crate) mod funnel;
 mod key;
 mod put;
 mod time;
+mod transport;
 pub(crate) mod upload;
 
 /// A re-engagement cadence engine: each enrolled contact walks a sequence of messages at its own pace, and leaves the
@@ -48,6 +49,9 @@ pub(crate) struct Shared {
     /// The access key, `fup_…`; the variable is the better place, as others can see command lines.
     #[arg(long, global = true, env = "FOLLOWUPD_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
+    /// For https: a file with the certificate of the authority to trust, instead of those of this machine.
+    #[arg(long, global = true, env = "FOLLOWUPD_CA", value_name = "FILE")]
+    ca: Option<std::path::PathBuf>,
     /// The tenant it is about.
     #[arg(long, short, global = true, env = "FOLLOWUPD_TENANT", value_name = "NAME")]
     tenant: Option<String>,
@@ -165,9 +169,10 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 outbox: options.outbox,
                 log_level: options.log,
             };
-            let config = config::load(options.config.as_deref(), &overrides)?;
-            log::to_stderr(&config.log_level, config.log_format);
-            serve::run(config).await
+            let source = Source { path: options.config, overrides };
+            let config = source.read()?;
+            let log = log::to_stderr(&config.log_level, config.log_format);
+            serve::run(config, source, log).await
         }
         Command::Demo(options) => demo::run(options, shared.json).await,
         Command::Example { what } => print(what.text()),
@@ -194,7 +199,7 @@ impl Shared {
                  daemon's store, which `followupd serve` names when it starts",
             )
         })?;
-        Server::at(&self.server, key)
+        Server::at(&self.server, key, self.ca.as_deref())
     }
 
     /// The tenant it is about.

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::exit::Failure;
-use crate::{log, strict};
+use crate::{log, strict, tls};
+
+mod bounds;
+
+pub(crate) use bounds::Bounds;
 
 mod outside;
 
@@ -24,6 +28,10 @@ pub(crate) const DEFAULTS: &str = include_str!("../../config.toml");
 pub(crate) struct Config {
     /// Where the RPC listens; port 0: a free one.
     pub(crate) listen: SocketAddr,
+    /// The certificate of that address; without one it speaks in the clear.
+    pub(crate) tls: Option<tls::Files>,
+    /// What a connection and a key may take.
+    pub(crate) bounds: Bounds,
     /// Where the store lies.
     pub(crate) store: PathBuf,
     /// Where the outbox lies.
@@ -73,6 +81,7 @@ struct File {
     secrets: outside::Secrets,
     smtp: outside::Smtp,
     http: outside::Http,
+    limits: bounds::Limits,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -80,6 +89,15 @@ struct File {
 struct Listen {
     address: Option<String>,
     insecure: Option<bool>,
+    tls: Certificate,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Certificate {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +117,25 @@ struct Log {
 #[serde(deny_unknown_fields, default)]
 struct Drain {
     within_seconds: Option<u64>,
+}
+
+/// Where settings come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    /// The file, if there is one.
+    pub(crate) path: Option<PathBuf>,
+    /// What goes before it.
+    pub(crate) overrides: Overrides,
+}
+
+impl Source {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub(crate) fn read(&self) -> Result<Config, Failure> {
+        load(self.path.as_deref(), &self.overrides)
+    }
 }
 
 /// Reads the settings: the file's, else the defaults, and over both what the command line says.
@@ -130,7 +167,9 @@ fn parse(text: &str, from: &str) -> Result<File, Failure> {
 
 /// Checks each setting, then those that bear on each other.
 fn check(given: File, defaults: File) -> Result<Config, Failure> {
-    let listen = address(&given.listen, &defaults.listen)?;
+    let tls = certificate(given.listen.tls.clone(), defaults.listen.tls.clone())?;
+    let listen = address(&given.listen, &defaults.listen, tls.is_some())?;
+    let bounds = bounds::check(&given.limits, &defaults.limits)?;
     let store = folder("store.folder", given.store, defaults.store)?;
     let outbox = folder("outbox.folder", given.outbox, defaults.outbox)?;
     if outbox.starts_with(&store) || store.starts_with(&outbox) {
@@ -154,6 +193,8 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
     }
     Ok(Config {
         listen,
+        tls,
+        bounds,
         store,
         outbox,
         log_level,
@@ -163,7 +204,7 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
     })
 }
 
-fn or<T>(given: Option<T>, default: Option<T>, key: &str) -> Result<T, Failure> {
+pub(crate) fn or<T>(given: Option<T>, default: Option<T>, key: &str) -> Result<T, Failure> {
     given.or(default).ok_or_else(|| Failure::input(format!("{key} is missing")))
 }
 
@@ -176,7 +217,32 @@ fn folder(key: &str, given: Folder, default: Folder) -> Result<PathBuf, Failure>
     std::path::absolute(&path).map_err(|error| Failure::input(format!("{key}: {}: {error}", path.display())))
 }
 
-fn address(given: &Listen, defaults: &Listen) -> Result<SocketAddr, Failure> {
+/// The files of TLS; an empty name is none.
+fn certificate(given: Certificate, defaults: Certificate) -> Result<Option<tls::Files>, Failure> {
+    let file = |key: &str, given: Option<PathBuf>, default: Option<PathBuf>| {
+        let path = or(given, default, key)?;
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let absolute = std::path::absolute(&path);
+        absolute.map(Some).map_err(|error| Failure::input(format!("{key}: {}: {error}", path.display())))
+    };
+    let chain = file("listen.tls.certificate", given.certificate, defaults.certificate)?;
+    let key = file("listen.tls.key", given.key, defaults.key)?;
+    let client_ca = file("listen.tls.client_ca", given.client_ca, defaults.client_ca)?;
+    match (chain, key) {
+        (Some(certificate), Some(key)) => Ok(Some(tls::Files { certificate, key, client_ca })),
+        (None, None) if client_ca.is_none() => Ok(None),
+        (None, _) => Err(Failure::input(
+            "listen.tls.certificate is missing beside the rest of listen.tls: name its file, or leave all of it out",
+        )),
+        (Some(_), None) => {
+            Err(Failure::input("listen.tls.key is missing: name the file of the certificate's key"))
+        }
+    }
+}
+
+fn address(given: &Listen, defaults: &Listen, encrypted: bool) -> Result<SocketAddr, Failure> {
     let text = or(given.address.clone(), defaults.address.clone(), "listen.address")?;
     let address: SocketAddr = text.parse().map_err(|_| {
         Failure::input(format!(
@@ -184,11 +250,11 @@ fn address(given: &Listen, defaults: &Listen) -> Result<SocketAddr, Failure> {
         ))
     })?;
     let insecure = or(given.insecure, defaults.insecure, "listen.insecure")?;
-    if !address.ip().is_loopback() && !insecure {
+    if !address.ip().is_loopback() && !encrypted && !insecure {
         return Err(Failure::input(format!(
-            "listen.address: {address} can be reached from other machines, and this version has no TLS: keys would \
-             pass in the clear. Listen on 127.0.0.1 behind something that has it, or set listen.insecure = true on a \
-             network you trust"
+            "listen.address: {address} can be reached from other machines, and without TLS keys would pass in the \
+             clear. Give listen.tls a certificate and its key, listen on 127.0.0.1 behind something that has one, or \
+             set listen.insecure = true on a network you trust"
         )));
     }
     Ok(address)
@@ -236,6 +302,27 @@ mod tests {
         assert!(read("[listen]\naddress = \"0.0.0.0:7400\"\ninsecure = true\n").is_ok());
         assert!(read("[listen]\naddress = \"[::1]:7400\"\n").is_ok());
         assert!(read("[listen]\naddress = \"localhost\"\n").unwrap_err().contains("127.0.0.1:7400"));
+    }
+
+    #[test]
+    fn a_certificate_makes_an_address_safe_and_is_never_half_there() {
+        let tls = "[listen.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        let all = format!("[listen]\naddress = \"0.0.0.0:7400\"\n{tls}");
+        let files = read(&all).unwrap().tls.unwrap();
+        assert!(files.certificate.is_absolute() && files.client_ca.is_none());
+        for half in ["certificate = \"c.pem\"\n", "key = \"k.pem\"\n", "client_ca = \"a.pem\"\n"] {
+            let said = read(&format!("[listen.tls]\n{half}")).unwrap_err();
+            assert!(said.contains("is missing"), "{half}: {said}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_checked_alone_and_beside_each_other() {
+        assert!(
+            read("[limits]\nconnections = 0\n").unwrap_err().contains("limits.connections is 0: write 1 to")
+        );
+        let said = read("[limits]\ncall_seconds = 400\n").unwrap_err();
+        assert!(said.contains("limits.call_seconds_most"), "{said}");
     }
 
     #[test]

@@ -56,13 +56,13 @@ pub(crate) async fn run(options: Options, json: bool) -> Result<(), Failure> {
     let folder = folder(options.keep_folder)?;
     let config = settings(&folder)?;
     let file = fs::File::create(folder.join("daemon.log")).map_err(|error| unusable(&folder, &error))?;
-    log::to_file("info", file);
-    let daemon = serve::start(config).await?;
+    let log = log::to_file("info", file);
+    let daemon = serve::start(config, None, log).await?;
     tracing::info!(address = %daemon.address, "takes calls");
     eprint!("{}", report::opening(daemon.address, &folder));
     let key = first_key::path(&folder.join("store"));
     let key = fs::read_to_string(&key).map_err(|error| unusable(&key, &error))?;
-    let server = Server::at(&format!("http://{}", daemon.address), &key)?;
+    let server = Server::at(&format!("http://{}", daemon.address), &key, None)?;
     let played = tokio::select! {
         played = story(&server, &folder, began) => played,
         () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped before it was finished")),

@@ -12,11 +12,13 @@ mod exit;
 mod http;
 mod limits;
 mod log;
+mod metrics;
 pub mod proto;
 mod rpc;
 mod serve;
 mod strict;
 mod table;
+mod tls;
 
 /// Reads the command line, does what it says, and answers with the exit code that [`exit::Code`] documents.
 #[must_use]

@@ -1,5 +1,6 @@
 //! The bounds of the process edge, each with its reason.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Bytes of one RPC message: a batch of 1,000 contacts with generous attributes, far below what hurts.
@@ -25,6 +26,29 @@ pub(crate) const STREAM_RETRIES: usize = 60;
 /// When a caller may try again after the store did not answer.
 pub(crate) const STORE_RETRY: Duration = Duration::from_secs(1);
 
+/// Log lines one place in the code writes a second: more than anyone reads, and in an hour far less than a disk.
+pub(crate) const LOG_LINES_A_PLACE: NonZeroU32 = NonZeroU32::MIN.saturating_add(49);
+
+/// How often the files of TLS are looked at: a renewal is in use soon after.
+pub(crate) const TLS_EVERY: Duration = Duration::from_secs(5);
+
+/// Pause after a connection could not be accepted for a reason that is not its own.
+pub(crate) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Access keys whose pace is kept before those that have not called lately are forgotten.
+pub(crate) const PACED_KEYS: usize = 10_000;
+
+/// How often it is looked whether calls are wanted, for whoever watches health.
+pub(crate) const READY_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a lane may be behind with looking at due rows before the daemon is not ready: twice the longest time a
+/// lane rests by itself, so that only one that is stuck counts.
+pub(crate) const BEHIND_MOST: Duration = Duration::from_secs(30);
+
+/// How far the wall clock may be off the time limits are counted in before the daemon is not ready: less is drift or
+/// a correction, more is a wrong clock, by which messages would go out at night.
+pub(crate) const CLOCK_OFF_MOST: Duration = Duration::from_secs(6 * 3_600);
+
 /// Contacts a CSV upload puts in one batch: large enough to fill a commit, small enough to show progress.
 pub(crate) const CSV_BATCH: usize = 500;
 
@@ -36,6 +60,9 @@ pub(crate) const CLI_CALL: Duration = Duration::from_secs(60);
 
 /// Longest wait for a connection to the daemon.
 pub(crate) const CLI_CONNECT: Duration = Duration::from_secs(5);
+
+/// Calls of the command line that may wait for its one connection over TLS.
+pub(crate) const CLI_CALLS_WAITING: usize = 1_024;
 
 /// After so long the demo ends, whatever is left.
 pub(crate) const DEMO_MOST: Duration = Duration::from_secs(55);

@@ -13,3 +13,6 @@ mod generated {
 
 pub use generated::followupd::v1;
 pub use generated::google::rpc;
+
+/// All of `proto/` as descriptors, with its comments: what reflection answers from.
+pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/followupd.binpb"));

@@ -10,14 +10,23 @@
 use std::sync::Arc;
 
 use connectrpc::Router;
+use connectrpc_reflection::{ReflectionError, Reflector};
 use followupd_runtime::{Engine, Env};
+use tokio::sync::watch;
+
+use crate::proto;
+use crate::rpc::cloud::Way;
 
 pub(crate) mod access;
 mod asked;
 mod batch;
+pub(crate) mod cloud;
 mod enrollment;
 mod event;
 mod funnel;
+pub(crate) mod guard;
+mod health;
+mod pace;
 mod page;
 mod refusal;
 mod sequence;
@@ -34,13 +43,28 @@ pub(crate) struct Service {
     env: Arc<dyn Env>,
 }
 
-/// All services.
-pub(crate) fn router(engine: Engine, env: Arc<dyn Env>) -> Router {
+/// The events of senders that speak no RPC.
+pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>, way: Way) -> axum::Router {
+    cloud::router(Service { engine, env }, way)
+}
+
+/// All services, with reflection and health; `serving` says whether calls are wanted.
+///
+/// # Errors
+/// The descriptors of the build are not read.
+pub(crate) fn router(
+    engine: Engine,
+    env: Arc<dyn Env>,
+    serving: watch::Receiver<bool>,
+) -> Result<Router, ReflectionError> {
     let service = Service { engine, env };
-    Router::new()
+    let router = Router::new()
         .add_service(Arc::new(access::Keys(service.clone())))
         .add_service(Arc::new(tenant::Tenants(service.clone())))
         .add_service(Arc::new(sequence::Sequences(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))
-        .add_service(Arc::new(event::Events(service)))
+        .add_service(Arc::new(event::Events(service)));
+    let reflector = Reflector::from_descriptor_set_bytes(proto::DESCRIPTORS)?;
+    let router = health::install(router, reflector.service_names(), serving);
+    Ok(connectrpc_reflection::install(router, reflector))
 }

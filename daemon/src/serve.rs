@@ -17,13 +17,21 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Source};
 use crate::exit::{Code, Failure};
 use crate::http;
+use crate::http::listen::Port;
+use crate::http::ready::Readiness;
+use crate::log::Log;
+use crate::metrics::Edge;
 use crate::serve::lock::FolderLock;
+use crate::serve::reload::Reload;
+use crate::tls::Tls;
 
 pub(crate) mod first_key;
 mod lock;
+mod notify;
+mod reload;
 mod seal_key;
 pub(crate) mod stop;
 
@@ -34,17 +42,21 @@ pub(crate) struct Running {
     engine: Engine,
     stop: watch::Sender<bool>,
     server: JoinHandle<io::Result<()>>,
+    reload: JoinHandle<()>,
     config: Config,
     _lock: FolderLock,
 }
 
 /// Starts the daemon. When this answers, it takes calls.
 ///
+/// `source` is where settings are read again at SIGHUP, `log` whose level then may change.
+///
 /// The port comes first: it is the cheapest to find taken, and a second daemon must not touch the first one's store.
 ///
 /// # Errors
 /// The address is taken, a folder is in use or cannot be written, or the store cannot be opened.
-pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
+pub(crate) async fn start(config: Config, source: Option<Source>, log: Log) -> Result<Running, Failure> {
+    let tls = config.tls.clone().map(Tls::open).transpose().map_err(Failure::input)?.map(Arc::new);
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::other)?;
     let lock = FolderLock::take(&config.store)?;
@@ -55,14 +67,21 @@ pub(crate) async fn start(config: Config) -> Result<Running, Failure> {
         tokio::task::spawn_blocking(move || Embedded::open(path.join("rows"), Options::default())).await;
     let store = store.map_err(Failure::other)?.map_err(|error| unusable("store", &config.store, &error))?;
     let env: Arc<dyn Env> = Arc::new(WallEnv::new());
+    let store = Arc::new(store);
     let transports = transports(outbox, &config.outside)?;
-    let engine = Engine::start(EngineConfig::default(), Arc::new(store), Arc::clone(&env), transports).await;
+    let engine = Engine::start(EngineConfig::default(), store.clone(), Arc::clone(&env), transports).await;
     let engine = engine.map_err(|error| Failure::other(format!("the engine does not start: {error}")))?;
     first_key::make(&engine, &config.store).await?;
     let (stop, stopped) = watch::channel(false);
-    let router = http::router(engine.clone(), env, stopped.clone());
-    let server = tokio::spawn(http::serve(listener, router, stopped));
-    Ok(Running { address, engine, stop, server, config, _lock: lock })
+    let readiness = Readiness { engine: engine.clone(), store, stopping: stopped.clone() };
+    let edge = Arc::new(Edge::default());
+    let router = http::router(readiness, env, Arc::clone(&edge), config.bounds)
+        .map_err(|error| Failure::other(format!("the descriptors of the RPC are not read: {error}")))?;
+    let reload =
+        Reload { tls: tls.clone(), config: config.clone(), source, log, edge: Arc::clone(&edge) }.start();
+    let port = Port { router, bounds: config.bounds, tls, edge };
+    let server = tokio::spawn(port.serve(listener, stopped));
+    Ok(Running { address, engine, stop, server, reload, config, _lock: lock })
 }
 
 /// The ways out: the outbox, and what channels open to the outside.
@@ -80,6 +99,7 @@ impl Running {
     /// then is cut, which is no error.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         tracing::info!("drains");
+        self.reload.abort();
         // Readiness goes first, so that whoever routes calls sends them elsewhere.
         self.stop.send_replace(true);
         let within = self.config.drain_within;
@@ -110,11 +130,17 @@ impl Running {
 ///
 /// # Errors
 /// Those of [`start`] and [`Running::stop`].
-pub(crate) async fn run(config: Config) -> Result<(), Failure> {
-    let running = start(config).await?;
+pub(crate) async fn run(config: Config, source: Source, log: Log) -> Result<(), Failure> {
+    let running = start(config, Some(source), log).await?;
     eprint!("{}", banner(running.address, &running.config));
     tracing::info!(address = %running.address, "takes calls");
-    stop::asked().await;
+    // Signals are heard before anybody is told that it runs: whoever stops it then gets a drain.
+    let mut asked = std::pin::pin!(stop::asked());
+    if futures::poll!(&mut asked).is_pending() {
+        notify::tell(notify::READY);
+        asked.await;
+    }
+    notify::tell(notify::STOPPING);
     tokio::select! {
         stopped = running.stop() => stopped,
         () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped at once, at the second signal")),
@@ -123,13 +149,14 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
 
 /// What a person reads when it runs: where everything is, and what to do next.
 fn banner(address: SocketAddr, config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let server = match address.port() {
-        DEFAULT_PORT => String::new(),
-        _ => format!("--server http://{address} "),
+        DEFAULT_PORT if config.tls.is_none() => String::new(),
+        _ => format!("--server {scheme}://{address} "),
     };
     format!(
         "followupd {version}\n\
-         \x20 listening  http://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
+         \x20 listening  {scheme}://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
          \x20 store      {store}\n\
          \x20 outbox     {outbox}\n\
          \x20 key        {key}  (the operator's, for all tenants)\n\
@@ -181,14 +208,17 @@ fn make_private(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Overrides, load};
 
     fn config(folder: &Path) -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            bounds: load(None, &Overrides::default()).unwrap().bounds,
             store: folder.join("store"),
             outbox: folder.join("outbox"),
             log_level: "info".into(),
-            log_format: crate::config::LogFormat::Text,
+            log_format: config::LogFormat::Text,
             drain_within: std::time::Duration::from_secs(5),
             outside: config::Outside {
                 seal_key: folder.join("seal.key"),
@@ -210,7 +240,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
         let _held = FolderLock::take(&config.store).unwrap();
-        let failure = start(config).await.err().unwrap();
+        let failure = start(config, None, Log::default()).await.err().unwrap();
         assert_eq!(failure.code, Code::Folder);
         assert!(failure.says.contains("another process") && !failure.says.contains('\n'), "{failure}");
     }

@@ -27,8 +27,8 @@ const TEXT: &str = "{{ contact.id }}, this is what a short message looks like.";
 /// Something is lost, or came again that the sink knows.
 pub(crate) fn measure(folder: &Path, contacts: usize, kill: bool) -> io::Result<Figures> {
     let sink = Sink::start()?;
-    fs::write(folder.join("config.toml"), "[http]\nallow_plain = true\nnetworks = [\"127.0.0.0/8\"]\n")?;
-    let mut daemon = Daemon::start(folder);
+    let settings = "[http]\nallow_plain = true\nnetworks = [\"127.0.0.0/8\"]\n";
+    let mut daemon = Daemon::start_with(folder, settings);
     let due = next_minute(contacts);
     set_up(&daemon, folder, &sink, due)?;
     enroll(&daemon, folder, contacts)?;

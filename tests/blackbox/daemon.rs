@@ -27,9 +27,14 @@ pub fn binary() -> PathBuf {
 #[must_use]
 pub fn command() -> Command {
     let mut command = Command::new(binary());
-    for variable in
-        ["FOLLOWUPD_SERVER", "FOLLOWUPD_TENANT", "FOLLOWUPD_CONFIG", "FOLLOWUPD_LOG", "FOLLOWUPD_KEY"]
-    {
+    for variable in [
+        "FOLLOWUPD_SERVER",
+        "FOLLOWUPD_TENANT",
+        "FOLLOWUPD_CONFIG",
+        "FOLLOWUPD_LOG",
+        "FOLLOWUPD_KEY",
+        "FOLLOWUPD_CA",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -52,11 +57,12 @@ pub struct Daemon {
     folder: PathBuf,
     address: SocketAddr,
     wrapper: Wrapper,
+    settings: Option<PathBuf>,
     child: Child,
 }
 
 impl Daemon {
-    /// Starts one on a folder that holds its store, outbox and log, and perhaps a `config.toml`.
+    /// Starts one on a folder that holds its store, outbox and log.
     #[must_use]
     pub fn start(folder: &Path) -> Daemon {
         Daemon::start_under(Vec::new(), folder)
@@ -69,10 +75,53 @@ impl Daemon {
     #[must_use]
     pub fn start_under(wrapper: Wrapper, folder: &Path) -> Daemon {
         let address = free_address();
-        let child = spawn(&wrapper, folder, address);
-        let mut daemon = Daemon { folder: folder.to_path_buf(), address, wrapper, child };
+        let child = spawn(&wrapper, folder, address, None);
+        let mut daemon = Daemon { folder: folder.to_path_buf(), address, wrapper, settings: None, child };
         daemon.wait_until_ready();
         daemon
+    }
+
+    /// Starts one with a settings file; it is ready when its log says so, whatever its port speaks.
+    ///
+    /// # Panics
+    /// It does not take calls.
+    #[must_use]
+    pub fn start_with(folder: &Path, settings: &str) -> Daemon {
+        let path = folder.join("config.toml");
+        fs::write(&path, settings).expect("the folder can be written");
+        let address = free_address();
+        let child = spawn(&Vec::new(), folder, address, Some(&path));
+        let (folder, settings) = (folder.to_path_buf(), Some(path));
+        let mut daemon = Daemon { folder, address, wrapper: Vec::new(), settings, child };
+        daemon.wait_until_logged("takes calls", 1);
+        daemon
+    }
+
+    /// Waits until a line with these words was written to the log so many times.
+    ///
+    /// # Panics
+    /// The daemon dies, or it never is.
+    pub fn wait_until_logged(&mut self, words: &str, times: usize) {
+        let began = Instant::now();
+        loop {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            if log.matches(words).count() >= times {
+                return;
+            }
+            let dead = self.child.try_wait().expect("the daemon can be asked for");
+            assert!(dead.is_none(), "the daemon has died: {dead:?}\n{log}");
+            assert!(began.elapsed() < READY, "{words:?} is not logged {times} times\n{log}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
     }
 
     /// Kills it as a power cut would, but for the page cache: SIGKILL.
@@ -91,7 +140,7 @@ impl Daemon {
     /// # Panics
     /// It does not take calls.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.wrapper, &self.folder, self.address);
+        self.child = spawn(&self.wrapper, &self.folder, self.address, self.settings.as_deref());
         self.wait_until_ready();
     }
 
@@ -240,7 +289,7 @@ pub struct Files<'a> {
     pub sequence: &'a str,
 }
 
-fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr) -> Child {
+fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr, settings: Option<&Path>) -> Child {
     fs::create_dir_all(folder).expect("the folder can be made");
     let log = File::options().create(true).append(true).open(folder.join("daemon.log"));
     let mut command = match wrapper.split_first() {
@@ -252,9 +301,8 @@ fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr) -> Child {
         }
     };
     command.args(["serve", "--listen", &address.to_string()]);
-    let config = folder.join("config.toml");
-    if config.is_file() {
-        command.arg("--config").arg(config);
+    if let Some(settings) = settings {
+        command.arg("--config").arg(settings);
     }
     command.arg("--store").arg(folder.join("store")).arg("--outbox").arg(folder.join("outbox"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("the log can be written"));

@@ -15,6 +15,9 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// Pause before a call that was not answered is made again.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// A connection that rested longer is not used again: the daemon closes it soon.
+const KEPT: Duration = Duration::from_secs(10);
+
 /// Why a call has no answer.
 #[derive(Debug)]
 pub enum Failed {
@@ -44,13 +47,14 @@ pub struct Client {
     address: SocketAddr,
     key: String,
     stream: Option<BufReader<TcpStream>>,
+    used: Instant,
 }
 
 impl Client {
     /// A client that comes in by this door. It connects with its first call.
     #[must_use]
     pub fn new(door: &Door) -> Client {
-        Client { address: door.address, key: door.key.clone(), stream: None }
+        Client { address: door.address, key: door.key.clone(), stream: None, used: Instant::now() }
     }
 
     /// The local port of the connection, once there is one.
@@ -110,6 +114,28 @@ impl Client {
         Ok(())
     }
 
+    /// Makes one request that is no call of the RPC, with the key unless it is empty; answers with status and body.
+    ///
+    /// # Errors
+    /// It was not answered.
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<(u16, String)> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: followupd\r\n");
+        let key = format!("Bearer {}", self.key);
+        let key = [("Authorization", key.as_str())].into_iter().filter(|_| !self.key.is_empty());
+        for (name, value) in key.chain(headers.iter().copied()) {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+        let (status, body) = self.exchange(&request)?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
     /// Whether the daemon says that it takes calls.
     #[must_use]
     pub fn is_ready(&mut self) -> bool {
@@ -127,7 +153,9 @@ impl Client {
     }
 
     fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
-        let mut stream = match self.stream.take() {
+        let kept = self.stream.take().filter(|_| self.used.elapsed() < KEPT);
+        self.used = Instant::now();
+        let mut stream = match kept {
             Some(stream) => stream,
             None => {
                 let stream = TcpStream::connect(self.address)?;

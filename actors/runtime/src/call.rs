@@ -49,7 +49,7 @@ pub(crate) fn begin(
 ) -> Began {
     let Ready { in_doubt, transport, slot, under_way } = ready;
     let (node, began) = (Arc::clone(node), Began::default());
-    let (send, trace, noted) = (call.send, call.trace, Arc::clone(&began));
+    let (send, kind, trace, noted) = (call.send, call.kind, call.trace, Arc::clone(&began));
     tokio::spawn(async move {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
@@ -60,6 +60,7 @@ pub(crate) fn begin(
             let call = transport.call(Call { at: now, ..call }, slot);
             (made(&node, call).await, Some(began_at))
         };
+        node.stats.sent(kind, &outcome);
         let ended = CallEnded { tenant, send, outcome, began_at, trace, in_doubt, _under_way: under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });

@@ -35,6 +35,7 @@ use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
 pub(crate) mod opening;
+mod seen;
 
 use opening::own_row;
 
@@ -220,7 +221,8 @@ impl Engine {
         let (node, caller, sequence) = (Arc::clone(&self.node), caller.clone(), sequence.to_owned());
         to_its_end(async move {
             let _room = room;
-            enroll::enroll(&node, &tenant, &caller, &sequence, &requests).await
+            let answers = enroll::enroll(&node, &tenant, &caller, &sequence, &requests).await;
+            answers.inspect(|answers| node.stats.enrolled(answers))
         })
         .await
     }

@@ -12,10 +12,12 @@ use tokio::sync::Notify;
 
 use crate::access::Access;
 use crate::admission::Admission;
+use crate::awaited::Awaited;
 use crate::env::{EngineClock, Env};
 use crate::loaded::TenantHandle;
 use crate::plant::Planted;
 use crate::shard::ShardMsg;
+use crate::stats::Counters;
 
 /// The surroundings of every actor.
 pub(crate) struct Node {
@@ -27,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) planted: Planted,
     pub(crate) admission: Admission,
     pub(crate) access: Access,
+    pub(crate) stats: Counters,
+    pub(crate) awaited: Awaited,
     /// Set when the node drains: pacers stop pulling.
     pub(crate) draining: AtomicBool,
     tenants: Mutex<BTreeMap<String, TenantHandle>>,
@@ -56,6 +60,8 @@ impl Node {
             planted,
             admission: Admission::default(),
             access,
+            stats: Counters::default(),
+            awaited: Awaited::default(),
             draining: AtomicBool::new(false),
             tenants: Mutex::default(),
             shards: Mutex::default(),

@@ -14,11 +14,13 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
 use crate::api::Error;
+use crate::awaited::Looker;
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::plant::Bug;
 use crate::shard::ShardMsg;
+use crate::stats::Living;
 
 mod doubt;
 mod permits;
@@ -84,6 +86,9 @@ pub(crate) struct Pacer {
     /// Nothing is pulled before that moment of engine time.
     rests_until: Moment,
     timer: Option<(Moment, JoinHandle<()>)>,
+    /// When it is to look, as its timer has it.
+    looker: Looker,
+    _counted: Living,
     looked_for_queues_at: Moment,
     heard: u64,
 }
@@ -106,6 +111,8 @@ impl Actor for PacerActor {
             paused: BTreeMap::new(),
             rests_until: Moment(0),
             timer: None,
+            looker: opening.node.awaited.looker(),
+            _counted: opening.node.stats.lane(),
             looked_for_queues_at: opening.node.now(),
             heard: 0,
             opening,
@@ -127,6 +134,9 @@ impl Actor for PacerActor {
     ) -> Result<(), ActorProcessingErr> {
         pacer.hear(message);
         pacer.pull(&myself).await?;
+        if pacer.timer.is_none() {
+            pacer.looker.not();
+        }
         Ok(())
     }
 }
@@ -232,6 +242,7 @@ impl Pacer {
                 }
                 Permit::WhenSettled => return Ok(()),
             }
+            node.stats.pulled(now.since(row.due_at));
             self.queues.take(&row);
             self.rouse(row, myself);
         }
@@ -272,7 +283,9 @@ impl Pacer {
         }
         let now = self.opening.node.now();
         // A whole millisecond at least: engine time and the wall are both counted in them.
-        let pause = std::time::Duration::from_millis(at.since(now).0.max(1).unsigned_abs());
+        let pause = at.since(now).max(Span(1));
+        self.looker.by(self.opening.node.env.steady() + pause);
+        let pause = std::time::Duration::from_millis(pause.0.unsigned_abs());
         let myself = myself.clone();
         let timer = tokio::spawn(async move {
             tokio::time::sleep(pause).await;

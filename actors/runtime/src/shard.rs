@@ -15,12 +15,14 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, Supervi
 use tokio::task::JoinHandle;
 
 use crate::api::{Changed, Error};
+use crate::awaited::Looker;
 use crate::call::CallEnded;
 use crate::enrollment::{Activation, Ask, EnrollmentActor, EnrollmentMsg};
 use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
 use crate::pacer::{Opening, PacerActor, PacerMsg};
+use crate::stats::Living;
 
 /// What a shard can be told.
 pub(crate) enum ShardMsg {
@@ -64,6 +66,7 @@ struct LiveEnrollment {
     sent: u64,
     /// The lane whose row it has.
     lane: Option<Lane>,
+    _counted: Living,
 }
 
 #[derive(Default)]
@@ -97,6 +100,8 @@ pub(crate) struct ShardState {
     /// Failures in a row.
     failures: BTreeMap<EnrollmentId, u8>,
     timer: Option<(Moment, JoinHandle<()>)>,
+    /// When it is to start lanes.
+    looker: Looker,
     own_id: ActorId,
 }
 
@@ -111,6 +116,7 @@ impl Actor for ShardActor {
         arguments: ShardArguments,
     ) -> Result<ShardState, ActorProcessingErr> {
         Ok(ShardState {
+            looker: arguments.node.awaited.looker(),
             node: arguments.node,
             shard: arguments.shard,
             tenants: BTreeMap::new(),
@@ -154,6 +160,9 @@ impl Actor for ShardActor {
             ShardMsg::Look => state.timer = None,
         }
         state.start_lanes(&myself).await;
+        if state.timer.is_none() {
+            state.looker.not();
+        }
         Ok(())
     }
 
@@ -211,7 +220,9 @@ impl ShardState {
         match Actor::spawn_linked(None, EnrollmentActor, activation, myself.get_cell()).await {
             Ok((actor, _)) => {
                 self.by_actor.insert(actor.get_id(), id);
-                self.live.insert(id, LiveEnrollment { actor, tenant: no, sent: 0, lane: None });
+                let counted = self.node.stats.activated();
+                let live = LiveEnrollment { actor, tenant: no, sent: 0, lane: None, _counted: counted };
+                self.live.insert(id, live);
                 true
             }
             Err(error) => {
@@ -320,6 +331,7 @@ impl ShardState {
         }
         // The wall clock can jump ahead of a long pause: it is asked again now and then.
         let pause = at.since(self.node.now()).max(Span(1)).min(limits::LONGEST_SLEEP).0.unsigned_abs();
+        self.looker.by(self.node.env.steady() + Span(pause.cast_signed()));
         let myself = myself.clone();
         let timer = tokio::spawn(async move {
             tokio::time::sleep(std::time::Duration::from_millis(pause)).await;

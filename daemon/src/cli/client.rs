@@ -1,8 +1,11 @@
 //! The way to a daemon: typed clients over one connection, and what their errors mean for who asked.
 
-use connectrpc::client::{ClientConfig, HttpClient};
+use std::path::Path;
+
+use connectrpc::client::ClientConfig;
 use connectrpc::{ConnectError, ErrorCode, Protocol};
 
+use crate::cli::transport::Transport;
 use crate::exit::{Code, Failure};
 use crate::limits;
 use crate::proto::v1;
@@ -11,25 +14,21 @@ use crate::proto::v1;
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     url: String,
-    http: HttpClient,
+    transport: Transport,
     config: ClientConfig,
 }
 
 impl Server {
-    /// The daemon at `url`, asked with this access key. Nothing is connected yet.
+    /// The daemon at `url`, asked with this access key; over TLS it has to show a certificate of the authorities in
+    /// `ca`, or of one that this machine trusts. Nothing is connected yet.
     ///
     /// # Errors
-    /// The address or the key makes no sense.
-    pub(crate) fn at(url: &str, key: &str) -> Result<Server, Failure> {
+    /// The address, the key or the file makes no sense.
+    pub(crate) fn at(url: &str, key: &str, ca: Option<&Path>) -> Result<Server, Failure> {
         let wrong =
             || Failure::input(format!("{url:?} is no address of a daemon: write http://127.0.0.1:7400"));
         let uri: http::Uri = url.parse().map_err(|_| wrong())?;
-        if uri.scheme_str() == Some("https") {
-            return Err(Failure::input(
-                "this version speaks no TLS: write http://, from the daemon's own machine",
-            ));
-        }
-        if uri.scheme_str() != Some("http") || uri.authority().is_none() {
+        if uri.authority().is_none() {
             return Err(wrong());
         }
         let key = key.trim();
@@ -37,13 +36,21 @@ impl Server {
             return Err(Failure::input("the access key is written like none: it begins with fup_"));
         }
         let authorization = format!("Bearer {key}");
+        let transport = match (uri.scheme_str(), ca) {
+            (Some("https"), ca) => Transport::tls(&uri, ca)?,
+            (Some("http"), None) => Transport::plain(),
+            (Some("http"), Some(_)) => {
+                return Err(Failure::input(
+                    "--ca is about TLS: write https:// for the server, or leave it out",
+                ));
+            }
+            (Some(_) | None, _) => return Err(wrong()),
+        };
         let config = ClientConfig::new(uri)
             .with_protocol(Protocol::Grpc)
             .with_default_max_message_size(limits::MESSAGE_BYTES)
             .with_default_header("authorization", authorization);
-        // Streams in both directions need HTTP/2.
-        let http = HttpClient::builder().tcp_connect_timeout(limits::CLI_CONNECT).plaintext_http2_only();
-        Ok(Server { url: url.to_owned(), http, config })
+        Ok(Server { url: url.to_owned(), transport, config })
     }
 
     fn single(&self) -> ClientConfig {
@@ -51,33 +58,33 @@ impl Server {
     }
 
     /// Tenants, channels and holds.
-    pub(crate) fn tenants(&self) -> v1::TenantServiceClient<HttpClient> {
-        v1::TenantServiceClient::new(self.http.clone(), self.single())
+    pub(crate) fn tenants(&self) -> v1::TenantServiceClient<Transport> {
+        v1::TenantServiceClient::new(self.transport.clone(), self.single())
     }
 
     /// Access keys.
-    pub(crate) fn access(&self) -> v1::AccessServiceClient<HttpClient> {
-        v1::AccessServiceClient::new(self.http.clone(), self.single())
+    pub(crate) fn access(&self) -> v1::AccessServiceClient<Transport> {
+        v1::AccessServiceClient::new(self.transport.clone(), self.single())
     }
 
     /// Sequences.
-    pub(crate) fn sequences(&self) -> v1::SequenceServiceClient<HttpClient> {
-        v1::SequenceServiceClient::new(self.http.clone(), self.single())
+    pub(crate) fn sequences(&self) -> v1::SequenceServiceClient<Transport> {
+        v1::SequenceServiceClient::new(self.transport.clone(), self.single())
     }
 
     /// Enrollments.
-    pub(crate) fn enrollments(&self) -> v1::EnrollmentServiceClient<HttpClient> {
-        v1::EnrollmentServiceClient::new(self.http.clone(), self.single())
+    pub(crate) fn enrollments(&self) -> v1::EnrollmentServiceClient<Transport> {
+        v1::EnrollmentServiceClient::new(self.transport.clone(), self.single())
     }
 
     /// Enrollments, for streams that last as long as they last.
-    pub(crate) fn enrollment_streams(&self) -> v1::EnrollmentServiceClient<HttpClient> {
-        v1::EnrollmentServiceClient::new(self.http.clone(), self.config.clone())
+    pub(crate) fn enrollment_streams(&self) -> v1::EnrollmentServiceClient<Transport> {
+        v1::EnrollmentServiceClient::new(self.transport.clone(), self.config.clone())
     }
 
     /// Events.
-    pub(crate) fn events(&self) -> v1::EventServiceClient<HttpClient> {
-        v1::EventServiceClient::new(self.http.clone(), self.single())
+    pub(crate) fn events(&self) -> v1::EventServiceClient<Transport> {
+        v1::EventServiceClient::new(self.transport.clone(), self.single())
     }
 
     /// What an error of a call means: the daemon's own errors say why (`ErrorInfo`), others are the connection's.
@@ -103,17 +110,22 @@ mod tests {
     #[test]
     fn an_address_that_makes_no_sense_says_what_would() {
         for bad in ["", "127.0.0.1:7400", "localhost", "ftp://x", "http://"] {
-            let failure = Server::at(bad, "fup_0").unwrap_err();
+            let failure = Server::at(bad, "fup_0", None).unwrap_err();
             assert_eq!(failure.code, Code::Input);
             assert!(failure.says.contains("http://127.0.0.1:7400"), "{failure}");
         }
-        assert!(Server::at("https://x", "fup_0").unwrap_err().says.contains("TLS"));
+        let missing = Server::at("https://x", "fup_0", Some(Path::new("not-there.pem"))).unwrap_err();
+        assert!(missing.says.contains("--ca: not-there.pem"), "{missing}");
+        assert!(
+            Server::at("http://x", "fup_0", Some(Path::new("ca.pem"))).is_err(),
+            "a file that means nothing"
+        );
     }
 
     #[tokio::test]
     async fn a_daemon_that_is_not_there_is_unreachable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Server::at(&format!("http://127.0.0.1:{port}"), "fup_0").unwrap();
+        let server = Server::at(&format!("http://127.0.0.1:{port}"), "fup_0", None).unwrap();
         let error = server.tenants().release(v1::ReleaseRequest::default()).await.err().unwrap();
         assert_eq!(server.failure(&error).code, Code::Unreachable);
     }

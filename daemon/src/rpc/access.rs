@@ -2,6 +2,10 @@
 //!
 //! Which tenants a key finds is the engine's business; the caller it is told of says so.
 
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
 use connectrpc::interceptor::{
     Interceptor, Next, NextStream, PayloadStream, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse,
 };
@@ -13,6 +17,7 @@ use tracing::Instrument;
 
 use crate::proto::v1;
 use crate::rpc::asked::{self, Asked};
+use crate::rpc::pace::Pace;
 use crate::rpc::{Service, page, refusal, show, take};
 
 /// What each call needs. One that is not here is for operators only, until somebody has thought of it.
@@ -65,26 +70,73 @@ fn needed(path: &str) -> Option<Role> {
     NEEDS.iter().find(|(_, calls)| calls.contains(&call)).map(|(role, _)| *role)
 }
 
-/// Lets in whoever has a key and the role.
-pub(crate) struct Gatekeeper(pub(crate) Engine);
+/// Whether anybody may make a call: what balances load asks for health, and has no key.
+fn is_open(path: &str) -> bool {
+    path.starts_with("/grpc.health.v1.Health/")
+}
+
+/// Whether any key will do: what calls there are is no secret, and nobody's data.
+fn needs_any_key(path: &str) -> bool {
+    path.starts_with("/grpc.reflection.")
+}
+
+/// Lets in whoever has a key and the role, and does not call too often.
+#[derive(Clone)]
+pub(crate) struct Gatekeeper {
+    engine: Engine,
+    pace: Arc<Pace>,
+}
 
 impl Gatekeeper {
-    fn admit(&self, ctx: &mut RequestContext) -> Result<(), ConnectError> {
+    /// Lets each key call so often a second.
+    pub(crate) fn new(engine: Engine, calls_a_key: NonZeroU32) -> Gatekeeper {
+        Gatekeeper { engine, pace: Arc::new(Pace::new(calls_a_key)) }
+    }
+
+    /// Finds who asks; what is done for them reads it in the context.
+    ///
+    /// # Errors
+    /// The refusal of a call without a key, or whose key has not the role or has called too often.
+    pub(super) fn admit(&self, ctx: &mut RequestContext) -> Result<(), ConnectError> {
+        if is_open(ctx.path().unwrap_or_default()) {
+            return Ok(());
+        }
         let key = self.key(ctx).map_err(|denied| refusal::denied(denied, asked::trace(ctx)))?;
+        self.pace.take(&key.name).map_err(|after| refusal::too_often(after, asked::trace(ctx)))?;
         ctx.extensions_mut().insert(key);
         Ok(())
     }
 
+    /// Lets in whoever may read the metrics from afar: they are of all tenants together, so a key for one will not do.
+    ///
+    /// # Errors
+    /// The refusal of a caller with another key, or none.
+    pub(crate) fn admit_to_metrics(&self, headers: HeaderMap) -> Result<(), ConnectError> {
+        let ctx = RequestContext::new(headers);
+        let holder = self.holder(&ctx).and_then(|key| {
+            key.may(Role::Reader)?;
+            if key.tenant.is_some() { Err(Denied::Role(Role::Reader)) } else { Ok(()) }
+        });
+        holder.map_err(|denied| refusal::denied(denied, asked::trace(&ctx)))
+    }
+
     fn key(&self, ctx: &RequestContext) -> Result<AccessKey, Denied> {
+        let key = self.holder(ctx)?;
+        let path = ctx.path().unwrap_or_default();
+        if !needs_any_key(path) {
+            key.may(needed(path).unwrap_or(Role::Operator))?;
+        }
+        Ok(key)
+    }
+
+    fn holder(&self, ctx: &RequestContext) -> Result<AccessKey, Denied> {
         let header = ctx.header("authorization").ok_or(Denied::Missing)?;
         let header = header.to_str().map_err(|_| Denied::Unknown)?;
         let (scheme, text) = header.split_once(' ').ok_or(Denied::Unknown)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denied::Missing);
         }
-        let key = self.0.holder(text.trim())?;
-        key.may(needed(ctx.path().unwrap_or_default()).unwrap_or(Role::Operator))?;
-        Ok(key)
+        self.engine.holder(text.trim())
     }
 }
 

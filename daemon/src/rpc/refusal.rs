@@ -61,6 +61,27 @@ pub(super) fn denied(denied: Denied, trace: TraceId) -> ConnectError {
     ConnectError::new(code, denied.to_string()).with_detail(detail("ErrorInfo", &info))
 }
 
+/// The error of a call that its key makes too early.
+pub(super) fn too_often(after: Duration, trace: TraceId) -> ConnectError {
+    let mut info =
+        ErrorInfo { reason: "TOO_OFTEN".to_owned(), domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
+    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    let delay = MessageField::some(after.into());
+    let says = "this access key calls more often than limits.calls_per_second_per_key: send batches, or wait";
+    ConnectError::new(ErrorCode::ResourceExhausted, says)
+        .with_detail(detail("ErrorInfo", &info))
+        .with_detail(detail("RetryInfo", &RetryInfo { retry_delay: delay, ..RetryInfo::default() }))
+}
+
+/// The error of a call that broke by a fault of ours; the log says more under the same trace.
+pub(super) fn internal(trace: TraceId) -> ConnectError {
+    let mut info =
+        ErrorInfo { reason: "INTERNAL".to_owned(), domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
+    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    let says = format!("this call broke; the server's log says more under trace {}", asked::hex(trace));
+    ConnectError::new(ErrorCode::Internal, says).with_detail(detail("ErrorInfo", &info))
+}
+
 fn detail(name: &str, message: &impl buffa::Message) -> ErrorDetail {
     ErrorDetail::from_message(format!("google.rpc.{name}"), message)
 }

@@ -1,0 +1,147 @@
+//! TLS on the port: who is believed, what is spoken, and certificates that change while the daemon runs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use blackbox::daemon::{Daemon, command};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+/// An authority with a certificate for this machine, in files of a folder.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    ca: PathBuf,
+}
+
+impl Authority {
+    fn new(folder: &Path, name: &str) -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let ca = folder.join(format!("{name}.pem"));
+        fs::write(&ca, issuer.pem()).unwrap();
+        Authority { issuer, ca }
+    }
+
+    /// Writes a certificate of this authority and its key.
+    fn issue(&self, certificate: &Path, key: &Path) {
+        let pair = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let signed = params.signed_by(&pair, &self.issuer).unwrap();
+        fs::write(certificate, signed.pem()).unwrap();
+        fs::write(key, pair.serialize_pem()).unwrap();
+    }
+}
+
+fn settings(folder: &Path, more: &str) -> String {
+    let file = |name: &str| folder.join(name).display().to_string();
+    format!("[listen.tls]\ncertificate = {:?}\nkey = {:?}\n{more}", file("cert.pem"), file("key.pem"))
+}
+
+fn start(folder: &Path, authority: &Authority, more: &str) -> Daemon {
+    authority.issue(&folder.join("cert.pem"), &folder.join("key.pem"));
+    Daemon::start_with(folder, &settings(folder, more))
+}
+
+/// `followupd key list` against the daemon.
+fn key_list(daemon: &Daemon, scheme: &str, ca: Option<&Path>) -> Output {
+    let door = daemon.door();
+    let mut command = command();
+    command.args(["--server", &format!("{scheme}://{}", door.address)]).env("FOLLOWUPD_KEY", &door.key);
+    if let Some(ca) = ca {
+        command.arg("--ca").arg(ca);
+    }
+    command.args(["key", "list"]).output().unwrap()
+}
+
+/// What curl answers: its exit code, and status and HTTP version.
+fn curl(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, String) {
+    let url = format!("https://{}/healthz", daemon.door().address);
+    let asked = Command::new("curl")
+        .args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code} %{http_version}"])
+        .args(arguments)
+        .arg(url)
+        .output()
+        .unwrap();
+    (asked.status.code(), String::from_utf8_lossy(&asked.stdout).into_owned())
+}
+
+#[test]
+fn callers_check_the_certificate_and_speak_either_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let (trusted, other) = (Authority::new(folder.path(), "trusted"), Authority::new(folder.path(), "other"));
+    let daemon = start(folder.path(), &trusted, "");
+    let listed = key_list(&daemon, "https", Some(&trusted.ca));
+    assert!(listed.status.success(), "{listed:?}");
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("operator"), "{listed:?}");
+    for (scheme, ca) in [("https", Some(other.ca.as_path())), ("http", None)] {
+        let refused = key_list(&daemon, scheme, ca);
+        assert_eq!(refused.status.code(), Some(3), "{scheme}: {refused:?}");
+    }
+    let ca = trusted.ca.display().to_string();
+    assert_eq!(curl(&daemon, &["--cacert", &ca]), (Some(0), "200 2".into()));
+    assert_eq!(curl(&daemon, &["--cacert", &ca, "--http1.1"]), (Some(0), "200 1.1".into()));
+}
+
+#[test]
+fn with_mutual_tls_a_caller_shows_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (own, theirs) = (Authority::new(folder.path(), "own"), Authority::new(folder.path(), "theirs"));
+    let daemon = start(folder.path(), &own, &format!("client_ca = {:?}\n", theirs.ca.display().to_string()));
+    theirs.issue(&at("client.pem"), &at("client.key"));
+    own.issue(&at("wrong.pem"), &at("wrong.key"));
+    let ca = own.ca.display().to_string();
+    let with = |name: &str| {
+        let (cert, key) = (at(&format!("{name}.pem")), at(&format!("{name}.key")));
+        let (cert, key) = (cert.display().to_string(), key.display().to_string());
+        curl(&daemon, &["--cacert", &ca, "--cert", &cert, "--key", &key])
+    };
+    assert_eq!(with("client"), (Some(0), "200 2".into()));
+    assert_ne!(with("wrong").0, Some(0));
+    assert_ne!(curl(&daemon, &["--cacert", &ca]).0, Some(0));
+}
+
+#[test]
+fn a_new_certificate_is_shown_and_one_that_makes_no_sense_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (Authority::new(folder.path(), "old"), Authority::new(folder.path(), "new"));
+    let mut daemon = start(folder.path(), &old, "");
+    new.issue(&folder.path().join("cert.pem"), &folder.path().join("key.pem"));
+    daemon.signal("HUP");
+    daemon.wait_until_logged("the certificate was read anew", 1);
+    assert!(key_list(&daemon, "https", Some(&new.ca)).status.success());
+    assert!(!key_list(&daemon, "https", Some(&old.ca)).status.success());
+    // A key of another certificate, found without a signal.
+    old.issue(&folder.path().join("not-used.pem"), &folder.path().join("key.pem"));
+    daemon.wait_until_logged("the new files make no sense", 1);
+    assert!(key_list(&daemon, "https", Some(&new.ca)).status.success());
+    daemon.stop();
+}
+
+#[test]
+fn files_that_make_no_sense_end_the_start_with_their_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path(), "any");
+    let at = |name: &str| folder.path().join(name);
+    let config = at("config.toml");
+    fs::write(&config, settings(folder.path(), "")).unwrap();
+    let serve = || {
+        let output = command().args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&config).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, says) = serve();
+    assert!(
+        code == Some(2) && says.contains("listen.tls.certificate") && says.contains("cert.pem"),
+        "{says}"
+    );
+    authority.issue(&at("cert.pem"), &at("key.pem"));
+    authority.issue(&at("not-used.pem"), &at("key.pem"));
+    let (code, says) = serve();
+    assert!(code == Some(2) && says.contains("listen.tls.key does not fit"), "{says}");
+    fs::write(at("key.pem"), "nothing").unwrap();
+    let (code, says) = serve();
+    assert!(code == Some(2) && says.contains("listen.tls.key") && says.contains("PEM"), "{says}");
+}
