@@ -16,6 +16,7 @@ use crate::env::{EngineClock, Env};
 use crate::loaded::TenantHandle;
 use crate::plant::Planted;
 use crate::shard::ShardMsg;
+use crate::stop::Gate;
 
 /// The surroundings of every actor.
 pub(crate) struct Node {
@@ -27,6 +28,7 @@ pub(crate) struct Node {
     pub(crate) planted: Planted,
     pub(crate) admission: Admission,
     pub(crate) access: Access,
+    pub(crate) stop: Gate,
     /// Set when the node drains: pacers stop pulling.
     pub(crate) draining: AtomicBool,
     tenants: Mutex<BTreeMap<String, TenantHandle>>,
@@ -43,6 +45,7 @@ impl Node {
         transport: Arc<dyn Transport>,
         key: IdKey,
         access: Access,
+        stop: Gate,
         planted: Planted,
     ) -> Node {
         let clock = EngineClock::new(&*env);
@@ -56,6 +59,7 @@ impl Node {
             planted,
             admission: Admission::default(),
             access,
+            stop,
             draining: AtomicBool::new(false),
             tenants: Mutex::default(),
             shards: Mutex::default(),
@@ -102,12 +106,12 @@ impl Node {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// A send begins, before its intent; the guard ends it. `None` when the node drains.
+    /// A send begins, before its intent; the guard ends it. `None` when the node drains, or all sending is stopped.
     pub(crate) fn send_begins(self: &Arc<Self>) -> Option<SendUnderWay> {
         self.sends.fetch_add(1, Ordering::SeqCst);
         let under_way = SendUnderWay(Arc::clone(self));
         // Counted before it is looked, so that a drain either sees this send or stops it.
-        (!self.is_draining()).then_some(under_way)
+        (!self.is_draining() && !self.stop.is_closed()).then_some(under_way)
     }
 
     /// Stops pulling wakes; returns when no send is under way.
