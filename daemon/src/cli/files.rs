@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use clap::ValueEnum;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 use crate::proto::v1;
 use crate::{config, limits, strict};
+
+mod shown;
 
 /// A file to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -40,19 +42,24 @@ impl Example {
 }
 
 /// Settings of a tenant.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tenant {
     on: bool,
     time_zone: String,
+    #[serde(skip_serializing_if = "is_default")]
     contact_time_zone: bool,
+    #[serde(skip_serializing_if = "is_default")]
     quiet_hours: Vec<QuietHours>,
+    #[serde(skip_serializing_if = "is_default")]
     business_days: String,
+    #[serde(skip_serializing_if = "is_default")]
     holidays: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     stop_words: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct QuietHours {
     days: String,
@@ -61,54 +68,88 @@ struct QuietHours {
 }
 
 /// Settings of a channel.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Channel {
+    #[serde(skip_serializing_if = "is_default")]
     kind: String,
+    #[serde(skip_serializing_if = "is_default")]
     transport: String,
+    #[serde(skip_serializing_if = "is_default")]
     rate: Option<Rate>,
+    #[serde(skip_serializing_if = "is_default")]
     gap: String,
+    #[serde(skip_serializing_if = "is_default")]
     per_minute: u32,
+    #[serde(skip_serializing_if = "is_default")]
     per_hour: u32,
+    #[serde(skip_serializing_if = "is_default")]
     per_day: u32,
+    #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Rate {
+    #[serde(skip_serializing_if = "is_default")]
     count: u32,
+    #[serde(skip_serializing_if = "is_default")]
     per: String,
+    #[serde(skip_serializing_if = "is_default")]
     burst: u32,
 }
 
 /// A sequence.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Sequence {
+    #[serde(skip_serializing_if = "is_default")]
     target: String,
+    #[serde(skip_serializing_if = "is_default")]
     class: String,
+    #[serde(skip_serializing_if = "is_default")]
     unique_per: String,
+    #[serde(skip_serializing_if = "is_default")]
     reentry: String,
+    #[serde(skip_serializing_if = "is_default")]
     exit_on_reply: String,
+    #[serde(skip_serializing_if = "is_default")]
     stay_on_resolved: bool,
+    #[serde(skip_serializing_if = "is_default")]
     stay_on_goal: bool,
+    #[serde(skip_serializing_if = "is_default")]
     max_lifetime: String,
+    #[serde(skip_serializing_if = "is_default")]
     steps: Vec<Step>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Step {
+    #[serde(skip_serializing_if = "is_default")]
     wait: String,
+    #[serde(skip_serializing_if = "is_default")]
     at: String,
+    #[serde(skip_serializing_if = "is_default")]
     channel: String,
+    #[serde(skip_serializing_if = "is_default")]
     subject: String,
+    #[serde(skip_serializing_if = "is_default")]
     body: String,
+    #[serde(skip_serializing_if = "is_default")]
     useless_after: String,
+    #[serde(skip_serializing_if = "is_default")]
     late: String,
+    #[serde(skip_serializing_if = "is_default")]
     on_failure: String,
+    #[serde(skip_serializing_if = "is_default")]
     business_days_only: bool,
+}
+
+/// What is left out of a file, as it says nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Reads a settings file.
