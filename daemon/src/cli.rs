@@ -19,6 +19,9 @@ pub(crate) mod files;
 pub(crate) mod funnel;
 mod key;
 mod put;
+pub(crate) mod scope;
+mod sequence;
+mod stop;
 mod time;
 mod transport;
 pub(crate) mod upload;
@@ -71,13 +74,13 @@ enum Command {
         /// What for.
         what: files::Example,
     },
-    /// Tenants: `put`.
+    /// Tenants: `put`, `get`, `list`.
     #[command(subcommand)]
     Tenant(put::TenantCommand),
-    /// Channels: `put`.
+    /// Channels: `put`, `get`, `list`.
     #[command(subcommand)]
     Channel(put::ChannelCommand),
-    /// Sequences: `put`, `publish`.
+    /// Sequences: `put`, `publish`, `get`, `list`, `validate`, `preview`, `pause`, `resume`, `archive`.
     #[command(subcommand)]
     Sequence(put::SequenceCommand),
     /// Enroll one contact, or a file of any size.
@@ -109,6 +112,24 @@ enum Command {
         /// Why, for whoever finds it held.
         #[arg(long, default_value = "")]
         reason: String,
+    },
+    /// What is held, since when, by whom and why.
+    Holds,
+    /// Stop sending at once: everything, or what is named. Survives restarts; exits and opt-outs still act.
+    StopSending {
+        #[command(flatten)]
+        scope: stop::StopOption,
+        /// Why, for whoever finds it stopped.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Show what would go out if sending went on; with --yes let it go on.
+    ResumeSending {
+        #[command(flatten)]
+        scope: stop::StopOption,
+        /// Let it go on.
+        #[arg(long)]
+        yes: bool,
     },
     /// Release what was held.
     Release {
@@ -186,6 +207,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Key(command) => key::run(shared, command).await,
         Command::Funnel { sequence } => funnel::run(shared, sequence).await,
         Command::Hold { scope, reason } => put::hold(shared, scope, reason).await,
+        Command::StopSending { scope, reason } => stop::stop(shared, scope, reason).await,
+        Command::ResumeSending { scope, yes } => stop::resume(shared, scope, yes).await,
+        Command::Holds => scope::holds(shared).await,
         Command::Release { scope } => put::release(shared, scope).await,
     }
 }

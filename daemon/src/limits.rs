@@ -14,6 +14,9 @@ pub(crate) const BLOCKING_THREADS: usize = 2 * followupd_store::limits::READERS;
 /// Batches of one enroll stream the engine works on at once: one is decided while the one before is synced.
 pub(crate) const ENROLL_BATCHES_AHEAD: usize = 4;
 
+/// Bytes of a `request-id`: a UUID and what a caller may put around it.
+pub(crate) const REQUEST_ID_BYTES: usize = 128;
+
 /// Bytes of the name in `on-behalf-of`: it stands on every timeline entry of what the caller does.
 pub(crate) const BEHALF_BYTES: usize = 128;
 

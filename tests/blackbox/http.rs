@@ -46,6 +46,8 @@ pub struct Door {
 pub struct Client {
     address: SocketAddr,
     key: String,
+    /// Lines of further headers.
+    headers: String,
     stream: Option<BufReader<TcpStream>>,
     used: Instant,
 }
@@ -54,7 +56,25 @@ impl Client {
     /// A client that comes in by this door. It connects with its first call.
     #[must_use]
     pub fn new(door: &Door) -> Client {
-        Client { address: door.address, key: door.key.clone(), stream: None, used: Instant::now() }
+        Client {
+            address: door.address,
+            key: door.key.clone(),
+            headers: String::new(),
+            stream: None,
+            used: Instant::now(),
+        }
+    }
+
+    /// A client like this one, on a connection of its own, whose calls carry this header too.
+    #[must_use]
+    pub fn with_header(&self, name: &str, value: &str) -> Client {
+        let headers = format!(
+            "{}{name}: {value}
+",
+            self.headers
+        );
+        let (address, key) = (self.address, self.key.clone());
+        Client { address, key, headers, stream: None, used: Instant::now() }
     }
 
     /// The local port of the connection, once there is one.
@@ -144,10 +164,10 @@ impl Client {
     }
 
     fn post(&self, method: &str, request: &Value) -> String {
-        let (key, body) = (&self.key, request.to_string());
+        let (key, headers, body) = (&self.key, &self.headers, request.to_string());
         format!(
             "POST /followupd.v1.{method} HTTP/1.1\r\nHost: followupd\r\nContent-Type: application/json\r\n\
-             Authorization: Bearer {key}\r\nConnect-Protocol-Version: 1\r\nContent-Length: {}\r\n\r\n{body}",
+             Authorization: Bearer {key}\r\nConnect-Protocol-Version: 1\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
     }

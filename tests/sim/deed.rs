@@ -210,7 +210,7 @@ async fn attempt_at(
     deed: &Deed,
 ) -> Result<String, Error> {
     let trace = followupd_domain::decision::TraceId(number as u128 + 1);
-    let caller = Caller { by: "sim".into(), trace, only: None };
+    let caller = Caller { by: "sim".into(), trace, ..Caller::default() };
     let name = |tenant: usize| world.plan.tenants[tenant].name;
     match deed {
         Deed::Enroll { tenant, sequence, contact } => {

@@ -163,7 +163,7 @@ async fn set_up(world: &World, engine: &Engine) {
         }
         for (place, sequence) in SEQUENCES.iter().enumerate() {
             engine.put_sequence(&caller, tenant.name, sequence, draft(place, 1)).await.unwrap();
-            engine.publish(&caller, tenant.name, sequence).await.unwrap();
+            engine.publish(&caller, tenant.name, *sequence).await.unwrap();
         }
     }
 }

@@ -64,9 +64,24 @@ pub fn text(draw: &Draw) -> String {
     format!("{PREFIX}{}{}", base32::encode(&draw[..ID]), base32::encode(&draw[ID..]))
 }
 
+/// What stands for a call and all it says: SHA-256 of its path and its message.
+#[must_use]
+pub fn call_digest(path: &str, message: &[u8]) -> [u8; 32] {
+    // A path holds no zero byte, so the two cannot run into each other.
+    Sha256::new().chain_update(path).chain_update([0]).chain_update(message).finalize().into()
+}
+
 /// Finds a key; says nothing of its secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyId([u8; ID]);
+
+impl KeyId {
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; ID] {
+        &self.0
+    }
+}
 
 impl fmt::Debug for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

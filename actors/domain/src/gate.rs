@@ -60,7 +60,7 @@ pub enum Binding {
     Channel,
     /// The target's terminal facts.
     Target,
-    /// The longest life of an enrollment.
+    /// The longest life of an enrollment, and that of its sequence.
     Lifetime,
     /// Suppression of the contact.
     Suppression,
@@ -191,7 +191,17 @@ fn target(view: &View<'_>, _step: &Step) -> Verdict {
 }
 
 fn lifetime(view: &View<'_>, _step: &Step) -> Verdict {
-    if view.now >= view.enrollment.expires_at { Verdict::Exit(ExitReason::Expired) } else { Verdict::Open }
+    outlived(view).map_or(Verdict::Open, Verdict::Exit)
+}
+
+/// Why an enrollment has lived too long, if it has: its time is over, or its sequence is archived.
+pub(crate) fn outlived(view: &View<'_>) -> Option<ExitReason> {
+    let sequence = view.scope.sequences.get(&view.enrollment.sequence);
+    if sequence.is_some_and(|sequence| sequence.archived_at.is_some()) {
+        Some(ExitReason::Archived)
+    } else {
+        (view.now >= view.enrollment.expires_at).then_some(ExitReason::Expired)
+    }
 }
 
 fn channel(view: &View<'_>, step: &Step) -> Verdict {

@@ -22,6 +22,7 @@ pub mod lane;
 pub mod ledger;
 pub mod limits;
 pub mod name;
+pub mod preview;
 pub mod render;
 pub mod scope;
 pub mod sequence;

@@ -30,6 +30,9 @@ const ROOTS: [(&str, Option<&[&str]>); 4] = [
     ("attributes", None),
 ];
 
+/// What every rendering has.
+const ALWAYS: [&str; 4] = ["contact.id", "tenant.name", "target.id", "target.kind"];
+
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -65,6 +68,29 @@ fn check_variable(variable: &str) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// The values a template cannot do without, such as `contact.name`: where one is missing, the step fails. What there
+/// always is, is not among them.
+#[must_use]
+pub fn needed(template: &str) -> Vec<String> {
+    let environment = environment();
+    let Ok(parsed) = environment.template_from_str(template) else { return Vec::new() };
+    let mut used: Vec<String> = parsed.undeclared_variables(true).into_iter().collect();
+    used.sort();
+    let fails_without = |missing: &&String| {
+        let mut roots: BTreeMap<&str, BTreeMap<&str, &str>> =
+            ROOTS.iter().map(|(root, _)| (*root, BTreeMap::new())).collect();
+        for variable in used.iter().filter(|variable| variable != missing) {
+            if let Some((root, field)) = variable.split_once('.') {
+                roots.entry(root).or_default().insert(field, "x");
+            }
+        }
+        let rendered = parsed.render(Value::from_pairs(roots));
+        rendered.is_err_and(|error| error.kind() == ErrorKind::UndefinedError)
+    };
+    let optional = used.iter().filter(|variable| !ALWAYS.contains(&variable.as_str()));
+    optional.filter(fails_without).cloned().collect()
 }
 
 fn near(word: &str, known: &[&str]) -> String {
@@ -166,6 +192,14 @@ mod tests {
         assert!(fault.contains("did you mean \"email\"?"), "{fault}");
         assert!(check("{{ contcat.email }}").unwrap_err().contains("\"contact\""));
         assert!(check("{{ contact.name").is_err());
+    }
+
+    #[test]
+    fn what_a_template_cannot_do_without_is_known() {
+        let text = "{{ contact.name }} {{ attributes.plan | default('free') }} {{ target.id }} \
+                    {% if attributes.vip is defined %}!{% endif %} {{ target.amount }}";
+        assert_eq!(needed(text), ["contact.name", "target.amount"]);
+        assert!(needed("{{ contact.name").is_empty());
     }
 
     #[test]

@@ -61,6 +61,23 @@ impl Scope {
         named.or_else(|| self.channels.values().find(|channel| channel.kind == kind))
     }
 
+    /// Whether a step that names only this channel's kind means this channel.
+    #[must_use]
+    pub fn is_default(&self, channel: &Channel) -> bool {
+        self.default_channel(channel.kind).is_some_and(|default| default.no == channel.no)
+    }
+
+    /// This scope as if nothing were held or off: what would be sent if it were not.
+    #[must_use]
+    pub fn released(&self) -> Scope {
+        let mut scope = self.clone();
+        (scope.tenant.on, scope.tenant.off_since) = (true, None);
+        scope.tenant.holds.current = None;
+        scope.channels.values_mut().for_each(|channel| channel.holds.current = None);
+        scope.sequences.values_mut().for_each(|sequence| sequence.holds.current = None);
+        scope
+    }
+
     /// The widest scope that holds sends of `sequence` through `channel`.
     #[must_use]
     pub fn held_by(&self, sequence: SequenceNo, channel: ChannelNo) -> Option<HeldBy> {

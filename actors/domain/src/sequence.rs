@@ -12,9 +12,11 @@ use crate::ids::{SequenceNo, StepNo, VersionNo};
 use crate::lane::PriorityClass;
 use crate::name::Name;
 use crate::target::TargetKind;
-use crate::time::Span;
+use crate::time::{Moment, Span};
 
+pub mod advice;
 pub mod draft;
+mod written;
 
 pub use draft::{Draft, DraftStep, FieldError};
 
@@ -58,17 +60,55 @@ pub struct Sequence {
     pub latest: Option<VersionNo>,
     /// Whether it is paused, and when it was before: a hold of the sequence.
     pub holds: Holds,
+    /// Since when it is archived, for good: nobody is enrolled any more, and whoever was exits.
+    pub archived_at: Option<Moment>,
 }
 
 impl Sequence {
-    /// Where it stands in its life, as a word.
+    /// Where it stands in its life.
     #[must_use]
-    pub fn status(&self) -> &'static str {
-        match (&self.latest, &self.holds.current) {
-            (None, _) => "unpublished",
-            (Some(_), Some(_)) => "paused",
-            (Some(_), None) => "active",
+    pub fn status(&self) -> Status {
+        match (&self.archived_at, &self.latest, &self.holds.current) {
+            (Some(_), _, _) => Status::Archived,
+            (None, None, _) => Status::Unpublished,
+            (None, Some(_), Some(_)) => Status::Paused,
+            (None, Some(_), None) => Status::Active,
         }
+    }
+}
+
+/// Where a sequence stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// It has no version yet.
+    Unpublished,
+    /// Contacts can be enrolled.
+    Active,
+    /// It is held.
+    Paused,
+    /// It is over, for good.
+    Archived,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Status; 4] = [Status::Unpublished, Status::Active, Status::Paused, Status::Archived];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Unpublished => "unpublished",
+            Status::Active => "active",
+            Status::Paused => "paused",
+            Status::Archived => "archived",
+        }
+    }
+
+    /// The status of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Status> {
+        Status::ALL.into_iter().find(|status| status.word() == word)
     }
 }
 

@@ -114,6 +114,7 @@ pub(crate) async fn make(
         }
         other @ (Error::NotFound { .. }
         | Error::Invalid(_)
+        | Error::Mismatch { .. }
         | Error::Overloaded { .. }
         | Error::Unavailable(_)) => other,
     })?;

@@ -10,6 +10,9 @@ use followupd_domain::name::Name;
 use followupd_domain::sequence::FieldError;
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, SendId, SequenceNo, Span, VersionNo};
 
+use crate::once::Once;
+use crate::scopes::{Expected, mismatch};
+
 /// Who asks, and under which trace.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
@@ -19,6 +22,8 @@ pub struct Caller {
     pub trace: TraceId,
     /// The one tenant that is there for it; `None`: all of them.
     pub only: Option<Name>,
+    /// What makes a change happen once, however often it is sent; `None`: each call counts.
+    pub once: Option<Once>,
 }
 
 /// Why the engine did not do what it was asked.
@@ -35,6 +40,14 @@ pub enum Error {
     /// What was given cannot be.
     #[error("{}", list(.0))]
     Invalid(Vec<FieldError>),
+    /// What is to be replaced is not what the caller saw.
+    #[error("{}", mismatch(*.expected, *.found))]
+    Mismatch {
+        /// What the caller expected.
+        expected: Expected,
+        /// Its revision now; `None`: it is not there.
+        found: Option<u64>,
+    },
     /// The state of things does not allow it; the text says what would.
     #[error("{problem}")]
     Refused {
@@ -242,6 +255,18 @@ pub enum ScopeName {
     Channel(Name),
     /// One sequence.
     Sequence(Name),
+}
+
+impl ScopeName {
+    /// How the audit log names it.
+    #[must_use]
+    pub fn told(&self, tenant: &Name) -> String {
+        match self {
+            ScopeName::Tenant => format!("tenant {tenant}"),
+            ScopeName::Channel(name) => format!("channel {name}"),
+            ScopeName::Sequence(name) => format!("sequence {name}"),
+        }
+    }
 }
 
 /// An enrollment and everything that happened to it.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Caller, Error};
 use crate::loaded::decode;
 use crate::node::Node;
-use crate::record;
+use crate::{limits, record};
 
 /// What can be done that is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub enum Act {
     CreateKey,
     /// An access key was taken away.
     RevokeKey,
+    /// A sequence was archived.
+    Archive,
 }
 
 impl Act {
@@ -47,6 +49,7 @@ impl Act {
             Act::Release => "release",
             Act::CreateKey => "create_key",
             Act::RevokeKey => "revoke_key",
+            Act::Archive => "archive",
         }
     }
 }
@@ -89,6 +92,29 @@ pub(crate) fn add(
     // Lines of one millisecond are told apart as ids are.
     let unique = node.new_enrollment_id(commit.shard);
     record::put(commit, Key::audit(commit.shard, tenant, at, unique), Format::Audit, &entry)
+}
+
+/// Who held `what` at that moment; empty where the log does not say.
+pub(crate) async fn held_by(
+    node: &Node,
+    shard: Shard,
+    tenant: TenantNo,
+    what: &str,
+    since: Moment,
+) -> Result<String, Error> {
+    // The line is written by the commit of the hold, within moments; a hold of what is held comes later.
+    let (from, to) = (since + limits::HOLD_TOLD, Key::audits_from(shard, tenant, since).after_prefix());
+    let from = Key::audits_from(shard, tenant, from);
+    let rows = node.store.scan(Scan { from, to, limit: limits::HOLD_LINES }).await?;
+    for (_, row) in rows.iter().rev() {
+        let line: Audited = decode(Format::Audit, &row.body)?;
+        let about =
+            line.what.strip_prefix(what).is_some_and(|rest| rest.is_empty() || rest.starts_with(": "));
+        if line.act == Act::Hold && about {
+            return Ok(line.by);
+        }
+    }
+    Ok(String::new())
 }
 
 /// Reads a page, from where the one before it ended.

@@ -53,7 +53,7 @@ pub(crate) fn begin(
     tokio::spawn(async move {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
-        let (outcome, began_at) = if now > not_after {
+        let (outcome, began_at) = if now > not_after || node.stop.is_closed() {
             (Outcome::NotBegun, None)
         } else {
             noted.get_or_init(|| began_at);

@@ -5,13 +5,11 @@ use std::sync::atomic::Ordering;
 
 use followupd_channel::transports::Transports;
 use followupd_domain::access::{AccessKey, Denied, Draw};
-use followupd_domain::channel::Channel;
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::name::Name;
-use followupd_domain::sequence::{Draft, FieldError, Sequence};
-use followupd_domain::tenant::Tenant;
-use followupd_domain::{EnrollmentId, SendId, TenantNo, VersionNo, limits as domain_limits};
+use followupd_domain::sequence::{Draft, FieldError};
+use followupd_domain::{EnrollmentId, SendId, TenantNo, limits as domain_limits};
 use followupd_store::Store;
 use followupd_store::keys::SYSTEM;
 use ractor::rpc::CallResult;
@@ -30,12 +28,17 @@ use crate::loaded::TenantHandle;
 use crate::node::Node;
 use crate::plant::Planted;
 use crate::root::{RootActor, RootMsg};
-use crate::settings::{self, Put, PutAnswer};
+use crate::scopes::{At, ChannelPut, Expected, Published, SequencePut, TenantPut};
+use crate::settings::{self, Put, PutAnswer, Written};
+use crate::stop::Gate;
 use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
+pub(crate) mod forecast;
 pub(crate) mod opening;
+mod scopes;
 mod seen;
+mod trials;
 
 use opening::own_row;
 
@@ -67,8 +70,8 @@ impl Engine {
         transports: Transports,
     ) -> Result<Engine, Error> {
         let key = own_row(&*store, &*env).await?.key;
-        let access = Access::load(&*store).await?;
-        let node = Arc::new(Node::new(store, env, transports, key, access, config.planted));
+        let (access, stop) = (Access::load(&*store).await?, Gate::load(&*store).await?);
+        let node = Arc::new(Node::new(store, env, transports, key, access, stop, config.planted));
         let (root, _) = Actor::spawn(None, RootActor, Arc::clone(&node)).await.map_err(unstarted)?;
         let engine = Engine { node, root, opening: Arc::default() };
         match engine.open_tenants().await {
@@ -93,33 +96,36 @@ impl Engine {
     /// Puts a tenant's settings; a tenant that is not there begins.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every fault of the settings.
+    /// [`Error::Invalid`] with every fault of the settings; [`Error::Mismatch`] when it is not as expected.
     pub async fn put_tenant(
         &self,
         caller: &Caller,
         name: &str,
-        settings: TenantSettings,
-    ) -> Result<Tenant, Error> {
-        let parsed = named("name", name)?;
+        settings: impl Into<At<TenantSettings>>,
+    ) -> Result<TenantPut, Error> {
+        let (parsed, settings) = (named("name", name)?, settings.into());
         let handle = match self.tenant(caller, name) {
             Ok(handle) => handle,
             // One that is there for all keys is made by a key for all.
             Err(error) if caller.only.is_some() => return Err(error),
             Err(_) => {
                 // Its settings are checked before it takes a number.
+                if let expected @ Expected::Revision(_) = settings.expected {
+                    return Err(Error::Mismatch { expected, found: None });
+                }
                 let tenant = settings::new_tenant(TenantNo(0), parsed.clone());
-                settings::to_tenant(&settings, tenant, self.node.now())?;
-                let engine = self.clone();
+                settings::to_tenant(&settings.value, tenant, self.node.now())?;
+                let (engine, parsed) = (self.clone(), parsed.clone());
                 to_its_end(async move { engine.begin_tenant(parsed).await }).await?
             }
         };
-        let PutAnswer::Tenant(tenant) = self.put(caller, &handle, Put::Tenant(settings)).await? else {
-            return Err(unexpected());
-        };
-        Ok(tenant)
+        let put = At { value: Put::Tenant(settings.value), expected: settings.expected };
+        let Written { answer, revision } = self.put(caller, &handle, put).await?;
+        let PutAnswer::Tenant { on, zone } = answer else { return Err(unexpected()) };
+        Ok(TenantPut { name: parsed, on, zone, revision })
     }
 
-    async fn put(&self, caller: &Caller, tenant: &TenantHandle, put: Put) -> Result<PutAnswer, Error> {
+    async fn put(&self, caller: &Caller, tenant: &TenantHandle, put: At<Put>) -> Result<Written, Error> {
         let room = self.node.admission.admit(&tenant.waiting, 1)?;
         let (actor, caller) = (tenant.actor.clone(), caller.clone());
         to_its_end(async move {
@@ -141,13 +147,13 @@ impl Engine {
         caller: &Caller,
         tenant: &str,
         name: &str,
-        settings: ChannelSettings,
-    ) -> Result<Channel, Error> {
-        let put = Put::Channel(named("name", name)?, settings);
-        let PutAnswer::Channel(channel) = self.put(caller, &self.tenant(caller, tenant)?, put).await? else {
-            return Err(unexpected());
-        };
-        Ok(channel)
+        settings: impl Into<At<ChannelSettings>>,
+    ) -> Result<ChannelPut, Error> {
+        let (name, settings) = (named("name", name)?, settings.into());
+        let put = At { value: Put::Channel(name.clone(), settings.value), expected: settings.expected };
+        let Written { answer, revision } = self.put(caller, &self.tenant(caller, tenant)?, put).await?;
+        let PutAnswer::Channel { kind } = answer else { return Err(unexpected()) };
+        Ok(ChannelPut { name, kind, revision })
     }
 
     /// Puts the draft of a sequence.
@@ -159,26 +165,30 @@ impl Engine {
         caller: &Caller,
         tenant: &str,
         name: &str,
-        draft: Draft,
-    ) -> Result<Sequence, Error> {
-        let put = Put::Sequence(named("name", name)?, draft);
-        let PutAnswer::Sequence(sequence) = self.put(caller, &self.tenant(caller, tenant)?, put).await?
-        else {
-            return Err(unexpected());
-        };
-        Ok(sequence)
+        draft: impl Into<At<Draft>>,
+    ) -> Result<SequencePut, Error> {
+        let (name, draft) = (named("name", name)?, draft.into());
+        let put = At { value: Put::Sequence(name.clone(), draft.value), expected: draft.expected };
+        let Written { answer, revision } = self.put(caller, &self.tenant(caller, tenant)?, put).await?;
+        let PutAnswer::Sequence { status, latest } = answer else { return Err(unexpected()) };
+        Ok(SequencePut { name, status, latest, revision })
     }
 
     /// Publishes the draft of a sequence as its next version.
     ///
     /// # Errors
     /// [`Error::Refused`] when there is no draft.
-    pub async fn publish(&self, caller: &Caller, tenant: &str, sequence: &str) -> Result<VersionNo, Error> {
-        let put = Put::Publish(named("sequence", sequence)?);
-        let PutAnswer::Version(version) = self.put(caller, &self.tenant(caller, tenant)?, put).await? else {
-            return Err(unexpected());
-        };
-        Ok(version)
+    pub async fn publish<'a>(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        sequence: impl Into<At<&'a str>>,
+    ) -> Result<Published, Error> {
+        let At { value: sequence, expected } = sequence.into();
+        let put = At { value: Put::Publish(named("sequence", sequence)?), expected };
+        let Written { answer, revision } = self.put(caller, &self.tenant(caller, tenant)?, put).await?;
+        let PutAnswer::Version(version) = answer else { return Err(unexpected()) };
+        Ok(Published { version, revision })
     }
 
     /// Holds a scope: nothing under it is sent until it is released; exits still act.
@@ -193,7 +203,7 @@ impl Engine {
         reason: &str,
     ) -> Result<(), Error> {
         let put = Put::Hold(scope, reason.to_owned());
-        self.put(caller, &self.tenant(caller, tenant)?, put).await.map(drop)
+        self.put(caller, &self.tenant(caller, tenant)?, put.into()).await.map(drop)
     }
 
     /// Releases a scope; one that is not held stays as it is.
@@ -201,7 +211,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] when there is no such scope.
     pub async fn release(&self, caller: &Caller, tenant: &str, scope: ScopeName) -> Result<(), Error> {
-        self.put(caller, &self.tenant(caller, tenant)?, Put::Release(scope)).await.map(drop)
+        self.put(caller, &self.tenant(caller, tenant)?, Put::Release(scope).into()).await.map(drop)
     }
 
     /// Enrolls a batch of at most [`domain_limits::BATCH_ITEMS`]; the answers stand in the order of the requests.

@@ -356,7 +356,7 @@ async fn consume(node: &Arc<Node>, tenant: &TenantHandle, fan_out: FanOut) -> Re
 async fn forget(node: &Node, tenant: &TenantHandle, key: &Key) -> Result<(), Error> {
     let mut commit = Commit::new(Class::Event, tenant.no, tenant.shard);
     commit.deletes.push(key.clone());
-    crate::settings::submit(node, commit).await
+    crate::settings::submit(node, commit).await.map(drop)
 }
 
 /// Has an event consumed that was accepted and is not yet consumed by everyone, if it is so.

@@ -23,8 +23,8 @@ use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
 use followupd_domain::ledger::{Charge, DayContext, Limits, Rate};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{
-    ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Step, UniquePer,
-    Version,
+    ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Status, Step,
+    UniquePer, Version,
 };
 use followupd_domain::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
 use followupd_domain::tenant::Tenant;
@@ -37,7 +37,11 @@ use followupd_store::codec::golden::check;
 use crate::audit::{Act, Audited};
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
+use crate::old::Sequence1;
+use crate::once::Done;
 use crate::record::Record;
+use crate::settings::PutAnswer;
+use crate::stop::Stop;
 
 const AT: Moment = Moment(1_795_435_200_000);
 
@@ -247,8 +251,10 @@ fn the_scopes_have_the_recorded_bytes() {
         draft: Some(draft),
         latest: Some(VersionNo(2)),
         holds: holds(),
+        archived_at: Some(AT),
     };
-    check("sequence_1", Format::Sequence, &sequence);
+    check("sequence_2", Format::Sequence2, &sequence);
+    check("sequence_1", Format::Sequence, &Sequence1::from(sequence));
 }
 
 #[test]
@@ -308,5 +314,9 @@ fn keys_and_the_audit_log_have_the_recorded_bytes() {
     let (key, _) = AccessKey::make(&[7; 42], name, Some(tenant), Role::ALL.into(), AT, Some(AT));
     check("access_1", Format::Access, &key);
     let (by, what) = ("operator for ana".to_owned(), "sequence welcome".to_owned());
+    let answer = PutAnswer::Sequence { status: Status::Paused, latest: Some(VersionNo(2)) };
+    check("once_1", Format::Once, &Done { at: AT, digest: [7; 32], answer });
+    let stop = Stop { since: AT, reason: "wrong list".into(), by: "zoe".into() };
+    check("stop_1", Format::Stop, &stop);
     check("audit_1", Format::Audit, &Audited { at: AT, by, trace: TraceId(7), act: Act::Publish, what });
 }

@@ -21,14 +21,18 @@ pub mod inspect;
 mod limits;
 mod loaded;
 mod node;
+mod old;
+mod once;
 mod pacer;
 pub mod plant;
 mod read;
 mod record;
 mod root;
+mod scopes;
 mod settings;
 mod shard;
 pub mod stats;
+mod stop;
 mod sweep;
 mod tenant;
 mod waves;
@@ -39,5 +43,12 @@ pub use api::{
     HttpSettings, Names, ScopeName, SecretGiven, SmtpSettings, TenantSettings, Timeline,
 };
 pub use audit::{Act, AuditPage, Audited};
+pub use engine::forecast::LaneForecast;
 pub use engine::{Config, Engine};
 pub use env::{EngineClock, Env, WallEnv};
+pub use once::Once;
+pub use scopes::{
+    At, ChannelPut, ChannelShown, Expected, Held, HeldScope, Published, SequencePut, SequenceShown,
+    TenantPut, TenantShown, Trial, TrialOf,
+};
+pub use stop::Stop;

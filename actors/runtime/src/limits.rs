@@ -39,6 +39,18 @@ pub(crate) const RETRY_FAILED: Span = Span::seconds(1);
 /// Access keys of a store: all of them are kept in memory.
 pub(crate) const KEYS: usize = 10_000;
 
+/// How long after the moment of a hold its line in the audit log can be dated: one commit is decided in between.
+pub(crate) const HOLD_TOLD: Span = Span::seconds(1);
+
+/// Lines of the audit log that are searched for who held something: more than are written in that time.
+pub(crate) const HOLD_LINES: usize = 1_000;
+
+/// Rows of a lane that a forecast counts: more are said to be more.
+pub(crate) const FORECAST_ROWS: usize = 100_000;
+
+/// Rows of a lane that a forecast looks at one by one: each costs a few reads.
+pub(crate) const FORECAST_LOOKS: usize = 500;
+
 /// Pause before a lane or a shard that failed starts anew.
 pub(crate) const RETRY_LANE: Span = Span::seconds(1);
 
@@ -72,6 +84,9 @@ pub(crate) const SWEEP: usize = 2_048;
 
 /// Pause between two steps of a sweep: what is swept never crowds out what is sent.
 pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
+
+/// Enrollments that a sweep ends at once: enough to fill a group of the committer, few beside those of callers.
+pub(crate) const EXPIRE_TOGETHER: usize = 64;
 
 /// Pause between two rounds of a sweep.
 pub(crate) const SWEEP_ROUND: Span = Span::hours(1);

@@ -19,6 +19,7 @@ use ractor::ActorRef;
 
 use crate::admission::Waiting;
 use crate::api::Error;
+use crate::old;
 use crate::tenant::TenantMsg;
 
 /// A tenant as the engine finds it by name.
@@ -76,6 +77,11 @@ impl Loaded {
         Expect { key, version }
     }
 
+    /// The revision of a scope row.
+    pub(crate) fn revision(&self, key: &Key) -> u64 {
+        self.versions.get(key).map_or(0, |version| version.0)
+    }
+
     /// The sequence of this name.
     pub(crate) fn sequence(&self, name: &str) -> Result<&Sequence, Error> {
         let found = self.scope.sequences.values().find(|sequence| sequence.name.as_str() == name);
@@ -110,7 +116,7 @@ pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> R
                 channels.insert(channel.no, channel);
             }
             Some(b's') => {
-                let sequence: Sequence = decode(Format::Sequence, &row.body)?;
+                let sequence = old::sequence(&row.body)?;
                 sequences.insert(sequence.no, sequence);
             }
             _ => {}

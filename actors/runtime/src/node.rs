@@ -18,6 +18,7 @@ use crate::loaded::TenantHandle;
 use crate::plant::Planted;
 use crate::shard::ShardMsg;
 use crate::stats::Counters;
+use crate::stop::Gate;
 
 /// The surroundings of every actor.
 pub(crate) struct Node {
@@ -31,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) access: Access,
     pub(crate) stats: Counters,
     pub(crate) awaited: Awaited,
+    pub(crate) stop: Gate,
     /// Set when the node drains: pacers stop pulling.
     pub(crate) draining: AtomicBool,
     tenants: Mutex<BTreeMap<String, TenantHandle>>,
@@ -47,6 +49,7 @@ impl Node {
         transports: Transports,
         key: IdKey,
         access: Access,
+        stop: Gate,
         planted: Planted,
     ) -> Node {
         let clock = EngineClock::new(&*env);
@@ -62,6 +65,7 @@ impl Node {
             access,
             stats: Counters::default(),
             awaited: Awaited::default(),
+            stop,
             draining: AtomicBool::new(false),
             tenants: Mutex::default(),
             shards: Mutex::default(),
@@ -108,12 +112,12 @@ impl Node {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// A send begins, before its intent; the guard ends it. `None` when the node drains.
+    /// A send begins, before its intent; the guard ends it. `None` when the node drains, or all sending is stopped.
     pub(crate) fn send_begins(self: &Arc<Self>) -> Option<SendUnderWay> {
         self.sends.fetch_add(1, Ordering::SeqCst);
         let under_way = SendUnderWay(Arc::clone(self));
         // Counted before it is looked, so that a drain either sees this send or stops it.
-        (!self.is_draining()).then_some(under_way)
+        (!self.is_draining() && !self.stop.is_closed()).then_some(under_way)
     }
 
     /// Stops pulling wakes; returns when no send is under way.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use followupd_domain::lane::{self, Lane, Queue, WakeRow};
-use followupd_domain::{EnrollmentId, Moment, Span};
+use followupd_domain::{ChannelNo, EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
@@ -207,7 +207,9 @@ impl Pacer {
     /// Pulls as many wakes as are due, open and permitted; then sleeps until something may have changed.
     async fn pull(&mut self, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
         let node = Arc::clone(&self.opening.node);
-        if node.is_draining() {
+        // What stops all sending tells every lane when it is over.
+        let stopped = node.stop.is_closed() && self.opening.lane.channel != ChannelNo::CONTROL;
+        if node.is_draining() || stopped {
             return Ok(());
         }
         let loaded = self.opening.tenant.loaded();

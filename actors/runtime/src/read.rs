@@ -1,11 +1,11 @@
 //! Reading: enrollments with their timelines, funnels, and what is quarantined.
 
 use followupd_domain::decision::Entry;
-use followupd_domain::funnel::Metric;
+use followupd_domain::funnel::{Metric, Standing};
 use followupd_domain::lane::{HoldGroup, Lane};
-use followupd_domain::{ChannelNo, EnrollmentId, VersionNo};
-use followupd_store::Key;
+use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
 use followupd_store::codec::Format;
+use followupd_store::{Key, Store};
 
 use crate::api::{Error, Funnel, Timeline};
 use crate::loaded::{TenantHandle, decode, scan_all};
@@ -63,9 +63,33 @@ pub(crate) async fn quarantined(node: &Node, tenant: &TenantHandle) -> Result<Ve
 /// The funnel of a sequence, by version.
 pub(crate) async fn funnel(node: &Node, tenant: &TenantHandle, sequence: &str) -> Result<Vec<Funnel>, Error> {
     let sequence = tenant.loaded().sequence(sequence)?.no;
-    let prefix = Key::counts(tenant.shard, tenant.no, sequence);
+    counts(&*node.store, tenant.shard, tenant.no, sequence).await
+}
+
+/// How many enrollments of a sequence are on their way or paused.
+pub(crate) async fn under_way(
+    store: &dyn Store,
+    shard: Shard,
+    tenant: TenantNo,
+    sequence: SequenceNo,
+) -> Result<u64, Error> {
+    let open = |metric: &Metric| {
+        matches!(metric, Metric::Standing(Standing::Active) | Metric::Standing(Standing::Paused))
+    };
+    let funnels = counts(store, shard, tenant, sequence).await?;
+    let counts = funnels.iter().flat_map(|funnel| &funnel.counts).filter(|(metric, _)| open(metric));
+    Ok(counts.map(|(_, count)| u64::try_from(*count).unwrap_or_default()).sum())
+}
+
+async fn counts(
+    store: &dyn Store,
+    shard: Shard,
+    tenant: TenantNo,
+    sequence: SequenceNo,
+) -> Result<Vec<Funnel>, Error> {
+    let prefix = Key::counts(shard, tenant, sequence);
     let mut funnels: Vec<Funnel> = Vec::new();
-    for (key, row) in scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await? {
+    for (key, row) in scan_all(store, prefix.clone(), prefix.after_prefix()).await? {
         let Some((version, metric)) = metric(&prefix, &key) else { continue };
         let body: [u8; 8] =
             row.body.as_ref().try_into().map_err(|_| Error::Unavailable("a counter is damaged".into()))?;

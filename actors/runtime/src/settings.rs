@@ -10,20 +10,22 @@ use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::{self, Name};
-use followupd_domain::sequence::{Draft, FieldError, Sequence, draft};
+use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::api::{Caller, ChannelSettings, Error, ScopeName, TenantSettings};
 use crate::audit::{self, Act};
 use crate::loaded::Loaded;
 use crate::node::Node;
+use crate::once;
 use crate::record;
+use crate::scopes::{At, Expected};
 
-mod transport;
+pub(crate) mod transport;
 
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
@@ -33,15 +35,23 @@ pub(crate) enum Put {
     Publish(Name),
     Hold(ScopeName, String),
     Release(ScopeName),
+    Archive(Name),
 }
 
-/// What was written.
+/// What came of a put, as far as it is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum PutAnswer {
-    Tenant(Tenant),
-    Channel(Channel),
-    Sequence(Sequence),
+    Tenant { on: bool, zone: Zone },
+    Channel { kind: Kind },
+    Sequence { status: Status, latest: Option<VersionNo> },
     Version(VersionNo),
     Done,
+}
+
+/// What came of a put, and the revision it gave to what it wrote.
+pub(crate) struct Written {
+    pub(crate) answer: PutAnswer,
+    pub(crate) revision: u64,
 }
 
 /// One change under way: of which scope, and who makes it.
@@ -53,25 +63,30 @@ struct Change<'a> {
     what: String,
 }
 
-/// Writes one thing on the scope as it is.
+/// Writes one thing on the scope as it is, if it is as `expected`; a repeat is told what came of it before.
 pub(crate) async fn put(
     node: &Node,
     loaded: &Arc<Loaded>,
     caller: &Caller,
-    put: Put,
-) -> Result<PutAnswer, Error> {
+    At { value: put, expected }: At<Put>,
+) -> Result<Written, Error> {
+    if let Some(done) = once::done(node, loaded, caller).await? {
+        return Ok(done);
+    }
+    check(&put, expected, loaded)?;
     let (act, what) = told(&put, &loaded.scope.tenant.name);
     let change = Change { node, loaded, caller, act, what };
     match put {
         Put::Tenant(settings) => {
             let tenant = to_tenant(&settings, loaded.scope.tenant.clone(), node.now())?;
             let key = Key::tenant(loaded.shard, tenant.no);
-            change.write(key, Format::Tenant, &tenant, Class::Event).await?;
-            Ok(PutAnswer::Tenant(tenant))
+            let answer = PutAnswer::Tenant { on: tenant.on, zone: tenant.calendar.zone };
+            change.write(key, Format::Tenant, &tenant, Class::Event, answer).await
         }
         Put::Channel(name, settings) => put_channel(&change, name, &settings).await,
         Put::Sequence(name, draft) => put_sequence(&change, name, draft).await,
         Put::Publish(name) => publish(&change, &name).await,
+        Put::Archive(name) => archive(&change, &name).await,
         Put::Hold(scope, reason) => hold(&change, &scope, |holds, now| holds.hold(now, &reason)).await,
         Put::Release(scope) => {
             hold(&change, &scope, |holds, now| {
@@ -82,13 +97,31 @@ pub(crate) async fn put(
     }
 }
 
+/// Checks what the caller expects of what is there.
+fn check(put: &Put, expected: Expected, loaded: &Loaded) -> Result<(), Error> {
+    let (shard, tenant) = (loaded.shard, loaded.scope.tenant.no);
+    let sequence =
+        |name: &Name| loaded.sequence(name.as_str()).ok().map(|known| Key::sequence(shard, tenant, known.no));
+    let key = match put {
+        // One that has only its number is not there for those who put it.
+        Put::Tenant(_) if loaded.scope.tenant == new_tenant(tenant, loaded.scope.tenant.name.clone()) => None,
+        Put::Tenant(_) => Some(Key::tenant(shard, tenant)),
+        Put::Channel(name, _) => loaded.channel(name).ok().map(|known| Key::channel(shard, tenant, known.no)),
+        Put::Sequence(name, _) | Put::Publish(name) | Put::Archive(name) => sequence(name),
+        Put::Hold(..) | Put::Release(_) => return Ok(()),
+    };
+    let found = key.map(|key| loaded.revision(&key));
+    match expected {
+        Expected::Any => Ok(()),
+        Expected::Absent if found.is_none() => Ok(()),
+        Expected::Revision(revision) if found == Some(revision) => Ok(()),
+        Expected::Absent | Expected::Revision(_) => Err(Error::Mismatch { expected, found }),
+    }
+}
+
 /// What the audit log says of a put.
 fn told(put: &Put, tenant: &Name) -> (Act, String) {
-    let scope = |scope: &ScopeName| match scope {
-        ScopeName::Tenant => format!("tenant {tenant}"),
-        ScopeName::Channel(name) => format!("channel {name}"),
-        ScopeName::Sequence(name) => format!("sequence {name}"),
-    };
+    let scope = |scope: &ScopeName| scope.told(tenant);
     match put {
         Put::Tenant(_) => (Act::PutTenant, format!("tenant {tenant}")),
         Put::Channel(name, _) => (Act::PutChannel, format!("channel {name}")),
@@ -97,6 +130,7 @@ fn told(put: &Put, tenant: &Name) -> (Act, String) {
         Put::Hold(held, reason) if reason.is_empty() => (Act::Hold, scope(held)),
         Put::Hold(held, reason) => (Act::Hold, format!("{}: {reason}", scope(held))),
         Put::Release(held) => (Act::Release, scope(held)),
+        Put::Archive(name) => (Act::Archive, format!("sequence {name}")),
     }
 }
 
@@ -107,25 +141,29 @@ impl Change<'_> {
         format: Format,
         value: &T,
         class: Class,
-    ) -> Result<(), Error> {
+        answer: PutAnswer,
+    ) -> Result<Written, Error> {
         let mut commit = Commit::new(class, self.loaded.scope.tenant.no, self.loaded.shard);
         commit.expects.push(self.loaded.expectation(key.clone()));
         record::put(&mut commit, key, format, value)?;
-        self.submit(commit).await
+        self.submit(commit, answer).await
     }
 
-    /// Commits the change, with its line in the audit log.
-    async fn submit(&self, mut commit: Commit) -> Result<(), Error> {
+    /// Commits the change, with its line in the audit log, and its answer for those who ask again.
+    async fn submit(&self, mut commit: Commit, answer: PutAnswer) -> Result<Written, Error> {
         let tenant = self.loaded.scope.tenant.no;
         audit::add(&mut commit, self.node, tenant, self.caller, self.act, &self.what)?;
-        submit(self.node, commit).await
+        once::add(&mut commit, self.node, self.loaded, self.caller, &answer)?;
+        let revision = submit(self.node, commit).await?;
+        Ok(Written { answer, revision })
     }
 }
 
-/// Commits a setting; one that somebody else changed at the same time is refused, to be read and put again.
-pub(crate) async fn submit(node: &Node, commit: Commit) -> Result<(), Error> {
+/// Commits a setting, and tells its revision; one that somebody else changed at the same time is refused, to be read
+/// and put again.
+pub(crate) async fn submit(node: &Node, commit: Commit) -> Result<u64, Error> {
     match node.store.commit(commit).await {
-        Ok(_) => Ok(()),
+        Ok(applied) => Ok(applied.version.0),
         Err(Refused::Stale(_)) => Err(Error::Refused {
             reason: "changed_meanwhile",
             problem: "it was changed at the same time: read it and put it again".to_owned(),
@@ -205,11 +243,7 @@ pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Mome
     faults.none().map(|()| tenant)
 }
 
-async fn put_channel(
-    change: &Change<'_>,
-    name: Name,
-    settings: &ChannelSettings,
-) -> Result<PutAnswer, Error> {
+async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings) -> Result<Written, Error> {
     let loaded = change.loaded;
     let known = loaded.scope.channels.values().find(|channel| channel.name == name);
     let next = loaded.scope.channels.keys().next_back().map_or(1, |last| last.0 + 1);
@@ -235,8 +269,7 @@ async fn put_channel(
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
     };
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, no);
-    change.write(key, Format::Channel, &channel, Class::Event).await?;
-    Ok(PutAnswer::Channel(channel))
+    change.write(key, Format::Channel, &channel, Class::Event, PutAnswer::Channel { kind }).await
 }
 
 fn one_of(given: &str, known: &[&str]) -> String {
@@ -272,24 +305,46 @@ fn span(text: &str) -> Result<Option<Span>, String> {
     }
 }
 
-async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<PutAnswer, Error> {
+async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<Written, Error> {
     let loaded = change.loaded;
     // A draft is checked when it is put, so that publishing it holds no surprise.
     let known = loaded.scope.sequences.values().find(|sequence| sequence.name == name);
     compile(&draft, VersionNo(1), loaded)?;
     let next = loaded.scope.sequences.keys().next_back().map_or(1, |last| last.0 + 1);
     let sequence = match known {
-        Some(known) => Sequence { draft: Some(draft), ..known.clone() },
-        None => {
-            Sequence { no: SequenceNo(next), name, draft: Some(draft), latest: None, holds: Holds::default() }
-        }
+        Some(known) => Sequence { draft: Some(draft), ..not_archived(known)?.clone() },
+        None => Sequence {
+            no: SequenceNo(next),
+            name,
+            draft: Some(draft),
+            latest: None,
+            holds: Holds::default(),
+            archived_at: None,
+        },
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    change.write(key, Format::Sequence, &sequence, Class::Event).await?;
-    Ok(PutAnswer::Sequence(sequence))
+    let answer = PutAnswer::Sequence { status: sequence.status(), latest: sequence.latest };
+    change.write(key, Format::Sequence2, &sequence, Class::Event, answer).await
 }
 
-fn compile(
+fn not_archived(sequence: &Sequence) -> Result<&Sequence, Error> {
+    if sequence.archived_at.is_none() {
+        return Ok(sequence);
+    }
+    let problem = format!("the sequence {} is archived, for good: put it under another name", sequence.name);
+    Err(Error::Refused { reason: "sequence_archived", problem })
+}
+
+/// Ends a sequence: whoever is enrolled exits, at once or with the next sweep, and no send begins meanwhile.
+async fn archive(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
+    let loaded = change.loaded;
+    let mut sequence = loaded.sequence(name.as_str())?.clone();
+    sequence.archived_at.get_or_insert(change.node.now());
+    let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
+    change.write(key, Format::Sequence2, &sequence, Class::Exit, PutAnswer::Done).await
+}
+
+pub(crate) fn compile(
     draft: &Draft,
     no: VersionNo,
     loaded: &Loaded,
@@ -307,9 +362,9 @@ fn compile(
     faults.none().map(|()| version)
 }
 
-async fn publish(change: &Change<'_>, name: &Name) -> Result<PutAnswer, Error> {
+async fn publish(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let loaded = change.loaded;
-    let known = loaded.sequence(name.as_str())?;
+    let known = not_archived(loaded.sequence(name.as_str())?)?;
     let Some(draft) = &known.draft else {
         let problem = "there is no draft to publish: put one first".to_owned();
         return Err(Error::Refused { reason: "no_draft", problem });
@@ -321,37 +376,35 @@ async fn publish(change: &Change<'_>, name: &Name) -> Result<PutAnswer, Error> {
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
     commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, Format::Sequence, &sequence)?;
+    record::put(&mut commit, key, Format::Sequence2, &sequence)?;
     record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
-    change.submit(commit).await?;
-    Ok(PutAnswer::Version(no))
+    change.submit(commit, PutAnswer::Version(no)).await
 }
 
 async fn hold(
     change: &Change<'_>,
     scope: &ScopeName,
     turn: impl FnOnce(&mut Holds, Moment),
-) -> Result<PutAnswer, Error> {
+) -> Result<Written, Error> {
     let (loaded, now) = (change.loaded, change.node.now());
     let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
             turn(&mut tenant.holds, now);
-            change.write(Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit).await?;
+            change.write(Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
             turn(&mut channel.holds, now);
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel, &channel, Class::Exit).await?;
+            change.write(key, Format::Channel, &channel, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
             turn(&mut sequence.holds, now);
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence, &sequence, Class::Exit).await?;
+            change.write(key, Format::Sequence2, &sequence, Class::Exit, PutAnswer::Done).await
         }
     }
-    Ok(PutAnswer::Done)
 }

@@ -1,8 +1,9 @@
 //! Sweeping: what a tenant has kept long enough is removed, a little at a time.
 //!
-//! Ids of accepted events stand until no repeat of theirs could be accepted; what is known of a target nobody is
+//! What came of calls that are made once stands for a day. Ids of accepted events stand until no repeat of theirs could be accepted; what is known of a target nobody is
 //! enrolled about stands while its terminal facts may still answer an enroll. Enrollments that nothing rouses, being
-//! paused, held or quarantined, are found here when they have lived too long. The place reached is kept in memory
+//! paused, held or quarantined, are found here when they have lived too long, and all of a sequence that was archived:
+//! its funnel counts those that are left, so that a restart knows whether there are any. The place reached is kept in memory
 //! only: a restart begins again, which costs reads and changes nothing.
 
 use std::collections::BTreeMap;
@@ -17,11 +18,13 @@ use followupd_store::{Class, Commit, Expect, Key, Row, Scan, Store};
 use crate::api::Error;
 use crate::limits;
 use crate::loaded::decode;
+use crate::once;
 use crate::settings::refused;
 
 /// What is swept, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    Onces,
     Events,
     Targets,
     Contacts,
@@ -45,7 +48,12 @@ pub(crate) struct Swept {
 
 impl Sweep {
     pub(crate) fn new() -> Sweep {
-        Sweep { stage: Stage::Events, from: None }
+        Sweep { stage: Stage::Onces, from: None }
+    }
+
+    /// Begins with those who may have lived too long.
+    pub(crate) fn of_contacts() -> Sweep {
+        Sweep { stage: Stage::Contacts, from: None }
     }
 
     /// Sweeps the next few rows.
@@ -58,6 +66,7 @@ impl Sweep {
     ) -> Result<Swept, Error> {
         let tenant = scope.tenant.no;
         let prefix = match self.stage {
+            Stage::Onces => Key::onces(shard, tenant),
             Stage::Events => Key::events(shard, tenant),
             Stage::Targets => Key::targets(shard, tenant),
             Stage::Contacts => Key::contacts(shard, tenant),
@@ -70,6 +79,7 @@ impl Sweep {
         let mut old = Vec::new();
         for (key, row) in rows {
             let over = match self.stage {
+                Stage::Onces => once::is_over(&row, now)?,
                 Stage::Events => is_old_event(&row, now)?,
                 Stage::Targets => is_unused_target(&row, now)?,
                 Stage::Contacts => {
@@ -94,9 +104,10 @@ impl Sweep {
         }
         let done = self.stage == Stage::Contacts;
         self.stage = match self.stage {
+            Stage::Onces => Stage::Events,
             Stage::Events => Stage::Targets,
             Stage::Targets => Stage::Contacts,
-            Stage::Contacts => Stage::Events,
+            Stage::Contacts => Stage::Onces,
         };
         Ok(Swept { done, old })
     }
@@ -114,7 +125,7 @@ fn is_unused_target(row: &Row, now: Moment) -> Result<bool, Error> {
     Ok(target.enrollments.is_empty() && target.terminal.is_none_or(|fact| forgotten(fact.occurred_at)))
 }
 
-/// The contact's open enrollments that are older than the shortest life their sequence gives.
+/// The contact's open enrollments that are older than the shortest life their sequence gives, or outlived it.
 fn old_enrollments(row: &Row, scope: &Scope, now: Moment) -> Result<Vec<EnrollmentId>, Error> {
     let contact: Contact = decode(Format::Contact, &row.body)?;
     let mut lives: BTreeMap<SequenceNo, Span> = BTreeMap::new();
@@ -122,8 +133,10 @@ fn old_enrollments(row: &Row, scope: &Scope, now: Moment) -> Result<Vec<Enrollme
         let life = lives.entry(*sequence).or_insert(version.max_lifetime);
         *life = version.max_lifetime.min(*life);
     }
+    let archived = |no| scope.sequences.get(no).is_some_and(|sequence| sequence.archived_at.is_some());
     let old = contact.open_enrollments().filter(|known| {
-        lives.get(&known.sequence).is_some_and(|life| known.enrollment.made_at() + *life < now)
+        archived(&known.sequence)
+            || lives.get(&known.sequence).is_some_and(|life| known.enrollment.made_at() + *life < now)
     });
     Ok(old.map(|known| known.enrollment).collect())
 }
@@ -161,7 +174,7 @@ mod tests {
         while !sweep.go_on(&store, shard, &scope, now).await.unwrap().done {
             steps += 1;
         }
-        assert_eq!(steps, 4, "two chunks of events, one of no targets, one of no contacts");
+        assert_eq!(steps, 5, "no calls, two chunks of events, one of no targets, one of no contacts");
         assert_eq!(store.dump().len(), limits::SWEEP / 2 + 5);
     }
 }

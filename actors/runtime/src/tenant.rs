@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use followupd_domain::{EnrollmentId, Shard, Span, TenantNo};
 use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::task::JoinHandle;
 
 use crate::api::{Caller, Error};
 use crate::command;
@@ -14,14 +15,16 @@ use crate::enrollment::Ask;
 use crate::limits;
 use crate::loaded::{self, Loaded, TenantHandle};
 use crate::node::Node;
-use crate::settings::{self, Put, PutAnswer};
+use crate::read;
+use crate::scopes::At;
+use crate::settings::{self, Put, Written};
 use crate::shard::ShardMsg;
 use crate::sweep::{Sweep, Swept};
 
 /// What a tenant can be told.
 pub(crate) enum TenantMsg {
     /// Write this, for this caller.
-    Put(Caller, Box<Put>, RpcReplyPort<Result<PutAnswer, Error>>),
+    Put(Caller, Box<At<Put>>, RpcReplyPort<Result<Written, Error>>),
     /// Somebody found this scope to be old: read it again.
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
     /// Sweep on.
@@ -49,8 +52,13 @@ impl Actor for TenantActor {
         myself: ActorRef<Self::Msg>,
         arguments: TenantArguments,
     ) -> Result<TenantState, ActorProcessingErr> {
-        sweep_after(&myself, limits::SWEEP_ROUND);
-        Ok(TenantState { arguments, sweep: Sweep::new() })
+        let mut state = TenantState { arguments, sweep: Sweep::new(), next_sweep: None };
+        let unfinished = state.arguments.has_archived_under_way().await?;
+        if unfinished {
+            state.sweep = Sweep::of_contacts();
+        }
+        state.sweep_after(&myself, if unfinished { limits::SWEEP_STEP } else { limits::SWEEP_ROUND });
+        Ok(state)
     }
 
     async fn handle(
@@ -63,13 +71,19 @@ impl Actor for TenantActor {
         match message {
             TenantMsg::Put(caller, put, reply) => {
                 let current = tenant.current();
+                let archives = matches!(put.value, Put::Archive(_));
                 // What a caller wrote is compiled here: were that to panic, nobody else is to notice.
                 let put = settings::put(&tenant.node, &current, &caller, *put);
                 let put = AssertUnwindSafe(put).catch_unwind().await;
                 let answer = put.unwrap_or_else(|_| Err(Error::Unavailable("the put failed".to_owned())));
                 tenant.read_again().await;
+                let archived = archives && answer.is_ok();
                 // The caller may have gone; what was put stays.
                 let _ = reply.send(answer);
+                if archived {
+                    state.sweep = Sweep::of_contacts();
+                    state.sweep_after(&myself, Span::ZERO);
+                }
             }
             TenantMsg::Refresh(old, reply) => {
                 if Arc::ptr_eq(&old, &tenant.current()) {
@@ -84,8 +98,9 @@ impl Actor for TenantActor {
                     tracing::warn!(tenant = tenant.no.0, %error, "a sweep is put off");
                     Swept { done: true, old: Vec::new() }
                 });
-                tokio::spawn(expire(Arc::clone(node), tenant.shard, tenant.no, old));
-                sweep_after(&myself, if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP });
+                let expired = expire(Arc::clone(node), tenant.shard, tenant.no, old);
+                let pause = if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP };
+                state.sweep_when(&myself, expired, pause);
             }
         }
         Ok(())
@@ -96,24 +111,68 @@ impl Actor for TenantActor {
 pub(crate) struct TenantState {
     arguments: TenantArguments,
     sweep: Sweep,
+    /// What ends with the next step of the sweep: there is one at a time.
+    next_sweep: Option<JoinHandle<()>>,
 }
 
-fn sweep_after(myself: &ActorRef<TenantMsg>, pause: Span) {
-    let pause = std::time::Duration::from_millis(pause.0.unsigned_abs());
-    // It ends by itself when the tenant has stopped.
-    drop(myself.send_after(pause, || TenantMsg::Sweep));
+impl TenantState {
+    fn sweep_after(&mut self, myself: &ActorRef<TenantMsg>, pause: Span) {
+        self.sweep_when(myself, std::future::ready(()), pause);
+    }
+
+    /// Sweeps on a while after `done`.
+    fn sweep_when(
+        &mut self,
+        myself: &ActorRef<TenantMsg>,
+        done: impl Future<Output = ()> + Send + 'static,
+        pause: Span,
+    ) {
+        let pause = std::time::Duration::from_millis(pause.0.unsigned_abs());
+        let myself = myself.clone();
+        let next = tokio::spawn(async move {
+            done.await;
+            tokio::time::sleep(pause).await;
+            // A tenant that has stopped sweeps no more.
+            let _ = myself.send_message(TenantMsg::Sweep);
+        });
+        if let Some(before) = self.next_sweep.replace(next) {
+            before.abort();
+        }
+    }
 }
 
-/// Ends the enrollments among these that have lived too long and that no wake would end.
+impl Drop for TenantState {
+    fn drop(&mut self) {
+        if let Some(next) = self.next_sweep.take() {
+            next.abort();
+        }
+    }
+}
+
+/// Ends the enrollments among these that have lived too long and that no wake would end, a few at a time.
 async fn expire(node: Arc<Node>, shard: Shard, tenant: TenantNo, old: Vec<EnrollmentId>) {
-    for id in old {
-        if let Err(error) = command::ask(&node, shard, tenant, id, Ask::Expire).await {
-            tracing::warn!(enrollment = %id, %error, "an enrollment that has lived too long is not ended yet");
+    for few in old.chunks(limits::EXPIRE_TOGETHER) {
+        let asked = few.iter().map(|id| command::ask(&node, shard, tenant, *id, Ask::Expire));
+        for (id, asked) in few.iter().zip(futures::future::join_all(asked).await) {
+            if let Err(error) = asked {
+                tracing::warn!(enrollment = %id, %error, "an enrollment that has lived too long is not ended yet");
+            }
         }
     }
 }
 
 impl TenantArguments {
+    /// Whether somebody is enrolled in a sequence that is archived.
+    async fn has_archived_under_way(&self) -> Result<bool, Error> {
+        let loaded = self.current();
+        for sequence in loaded.scope.sequences.values().filter(|one| one.archived_at.is_some()) {
+            if read::under_way(&*self.node.store, self.shard, self.no, sequence.no).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn current(&self) -> Arc<Loaded> {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -49,6 +49,12 @@ pub enum Format {
     Access = 13,
     /// A line of the audit log, format 1.
     Audit = 14,
+    /// What came of a call that is made once, format 1.
+    Once = 15,
+    /// A sequence, format 2: it can be archived.
+    Sequence2 = 16,
+    /// What stops all sending, format 1.
+    Stop = 17,
 }
 
 /// Why a record could not be written or read.

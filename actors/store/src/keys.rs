@@ -37,6 +37,10 @@ pub enum Table {
     FanOut = b'f',
     /// Older history of enrollments.
     History = b'h',
+    /// What came of calls that are made once, however often they are sent.
+    Once = b'i',
+    /// What stops all sending.
+    Stop = b'j',
     /// Limits of lanes.
     Ledger = b'l',
     /// Funnel counters.
@@ -123,6 +127,12 @@ impl Key {
         Key::start(Table::Store, SYSTEM)
     }
 
+    /// What stops all sending, while it is stopped.
+    #[must_use]
+    pub fn stop() -> Key {
+        Key::start(Table::Stop, SYSTEM)
+    }
+
     /// A tenant's name.
     #[must_use]
     pub fn tenant_name(name: &str) -> Key {
@@ -144,8 +154,25 @@ impl Key {
     /// A line of the audit log; later ones come first, `unique` tells apart those of one millisecond.
     #[must_use]
     pub fn audit(shard: Shard, tenant: TenantNo, at: Moment, unique: EnrollmentId) -> Key {
-        let later_first = !(at.0 as u64 ^ (1 << 63));
-        Key::audits(shard, tenant).bytes(&later_first.to_be_bytes()).bytes(&unique.as_bytes()[8..])
+        Key::audits_from(shard, tenant, at).bytes(&unique.as_bytes()[8..])
+    }
+
+    /// What came of a call: whose key it was made with, and the id the caller gave it.
+    #[must_use]
+    pub fn once(shard: Shard, tenant: TenantNo, key: &[u8], id: &str) -> Key {
+        Key::onces(shard, tenant).bytes(key).bytes(id.as_bytes())
+    }
+
+    /// Begins what came of a tenant's calls that are made once.
+    #[must_use]
+    pub fn onces(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Once, shard).u32(tenant.0)
+    }
+
+    /// Begins the lines of a tenant's audit log that were written at a moment or before.
+    #[must_use]
+    pub fn audits_from(shard: Shard, tenant: TenantNo, at: Moment) -> Key {
+        Key::audits(shard, tenant).bytes(&(!(at.0 as u64 ^ (1 << 63))).to_be_bytes())
     }
 
     /// Begins the scopes of a tenant.

@@ -4,12 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use clap::ValueEnum;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
 use crate::proto::v1;
 use crate::{config, limits, strict};
+
+mod outside;
+mod shown;
+
+use outside::{Http, Smtp};
 
 /// A file to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -40,19 +45,24 @@ impl Example {
 }
 
 /// Settings of a tenant.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Tenant {
     on: bool,
     time_zone: String,
+    #[serde(skip_serializing_if = "is_default")]
     contact_time_zone: bool,
+    #[serde(skip_serializing_if = "is_default")]
     quiet_hours: Vec<QuietHours>,
+    #[serde(skip_serializing_if = "is_default")]
     business_days: String,
+    #[serde(skip_serializing_if = "is_default")]
     holidays: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     stop_words: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct QuietHours {
     days: String,
@@ -61,116 +71,90 @@ struct QuietHours {
 }
 
 /// Settings of a channel.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Channel {
+    #[serde(skip_serializing_if = "is_default")]
     kind: String,
+    #[serde(skip_serializing_if = "is_default")]
     transport: String,
+    #[serde(skip_serializing_if = "is_default")]
     rate: Option<Rate>,
+    #[serde(skip_serializing_if = "is_default")]
     gap: String,
+    #[serde(skip_serializing_if = "is_default")]
     per_minute: u32,
+    #[serde(skip_serializing_if = "is_default")]
     per_hour: u32,
+    #[serde(skip_serializing_if = "is_default")]
     per_day: u32,
+    #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
     smtp: Option<Smtp>,
     http: Option<Http>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Smtp {
-    host: String,
-    port: u32,
-    security: String,
-    username: String,
-    password: Option<Secret>,
-    from: String,
-    from_name: String,
-    unsubscribe: String,
-    connections: u32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Http {
-    url: String,
-    secrets: Vec<Secret>,
-    connections: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "SecretKeys")]
-enum Secret {
-    Env(String),
-    File(String),
-    Value(String),
-    Kept,
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct SecretKeys {
-    env: Option<String>,
-    file: Option<String>,
-    value: Option<String>,
-    kept: bool,
-}
-
-impl TryFrom<SecretKeys> for Secret {
-    type Error = &'static str;
-
-    fn try_from(given: SecretKeys) -> Result<Secret, &'static str> {
-        match (given.env, given.file, given.value, given.kept) {
-            (Some(variable), None, None, false) => Ok(Secret::Env(variable)),
-            (None, Some(path), None, false) => Ok(Secret::File(path)),
-            (None, None, Some(value), false) => Ok(Secret::Value(value)),
-            (None, None, None, true) => Ok(Secret::Kept),
-            _ => Err("a secret is exactly one of env, file, value and `kept: true`"),
-        }
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Rate {
+    #[serde(skip_serializing_if = "is_default")]
     count: u32,
+    #[serde(skip_serializing_if = "is_default")]
     per: String,
+    #[serde(skip_serializing_if = "is_default")]
     burst: u32,
 }
 
 /// A sequence.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Sequence {
+    #[serde(skip_serializing_if = "is_default")]
     target: String,
+    #[serde(skip_serializing_if = "is_default")]
     class: String,
+    #[serde(skip_serializing_if = "is_default")]
     unique_per: String,
+    #[serde(skip_serializing_if = "is_default")]
     reentry: String,
+    #[serde(skip_serializing_if = "is_default")]
     exit_on_reply: String,
+    #[serde(skip_serializing_if = "is_default")]
     stay_on_resolved: bool,
+    #[serde(skip_serializing_if = "is_default")]
     stay_on_goal: bool,
+    #[serde(skip_serializing_if = "is_default")]
     max_lifetime: String,
+    #[serde(skip_serializing_if = "is_default")]
     steps: Vec<Step>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Step {
+    #[serde(skip_serializing_if = "is_default")]
     wait: String,
+    #[serde(skip_serializing_if = "is_default")]
     at: String,
+    #[serde(skip_serializing_if = "is_default")]
     channel: String,
+    #[serde(skip_serializing_if = "is_default")]
     subject: String,
+    #[serde(skip_serializing_if = "is_default")]
     body: String,
+    #[serde(skip_serializing_if = "is_default")]
     useless_after: String,
+    #[serde(skip_serializing_if = "is_default")]
     late: String,
+    #[serde(skip_serializing_if = "is_default")]
     on_failure: String,
+    #[serde(skip_serializing_if = "is_default")]
     business_days_only: bool,
+}
+
+/// What is left out of a file, as it says nothing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Reads a settings file.
@@ -245,47 +229,6 @@ impl From<Channel> for v1::ChannelSettings {
     }
 }
 
-impl From<Smtp> for v1::Smtp {
-    fn from(given: Smtp) -> v1::Smtp {
-        v1::Smtp {
-            host: given.host,
-            port: given.port,
-            security: given.security,
-            username: given.username,
-            password: given.password.map(v1::Secret::from).into(),
-            from: given.from,
-            from_name: given.from_name,
-            unsubscribe: given.unsubscribe,
-            connections: given.connections,
-            ..Default::default()
-        }
-    }
-}
-
-impl From<Http> for v1::Http {
-    fn from(given: Http) -> v1::Http {
-        v1::Http {
-            url: given.url,
-            secrets: given.secrets.into_iter().map(v1::Secret::from).collect(),
-            connections: given.connections,
-            ..Default::default()
-        }
-    }
-}
-
-impl From<Secret> for v1::Secret {
-    fn from(given: Secret) -> v1::Secret {
-        use v1::__buffa::oneof::secret::Secret as Given;
-        let secret = match given {
-            Secret::Env(variable) => Given::Env(variable),
-            Secret::File(path) => Given::File(path),
-            Secret::Value(value) => Given::Value(value),
-            Secret::Kept => Given::Kept(true),
-        };
-        v1::Secret { secret: Some(secret), ..Default::default() }
-    }
-}
-
 impl From<Sequence> for v1::Draft {
     fn from(given: Sequence) -> v1::Draft {
         v1::Draft {
@@ -336,21 +279,6 @@ mod tests {
         while let Some(row) = contacts.next().unwrap() {
             assert!(row.says.is_ok(), "{row:?}");
         }
-    }
-
-    #[test]
-    fn a_secret_is_exactly_one_of_its_forms() {
-        let read = |secret: &str| {
-            parse::<Channel>(&format!("kind: email\nsmtp:\n  password: {secret}\n"), "channel.yaml")
-        };
-        for right in ["{ env: A }", "{ file: /a }", "{ value: b }", "{ kept: true }"] {
-            assert!(read(right).is_ok(), "{right}");
-        }
-        for wrong in ["{}", "{ env: A, value: b }", "{ kept: false }"] {
-            assert!(read(wrong).unwrap_err().says.contains("exactly one"), "{wrong}");
-        }
-        assert!(read("{ vaule: b }").unwrap_err().says.contains("did you mean `value`?"));
-        assert!(!format!("{:?}", read("{ value: hunter2 }")).contains("hunter2"));
     }
 
     #[test]

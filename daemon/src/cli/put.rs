@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::cli::ask::answer;
-use crate::cli::{Shared, files};
+use crate::cli::{Shared, files, scope, sequence};
 use crate::exit::Failure;
 use crate::proto::v1;
 
@@ -20,6 +20,13 @@ pub(crate) enum TenantCommand {
         #[arg(long, short, value_name = "YAML")]
         file: PathBuf,
     },
+    /// Print a tenant's settings, as the file that puts them.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// The tenants there are for this key.
+    List,
 }
 
 /// Commands of channels.
@@ -33,6 +40,13 @@ pub(crate) enum ChannelCommand {
         #[arg(long, short, value_name = "YAML")]
         file: PathBuf,
     },
+    /// Print a channel's settings, as the file that puts them, but for what is secret of them.
+    Get {
+        /// Its name.
+        name: String,
+    },
+    /// The channels of the tenant, with their pace.
+    List,
 }
 
 /// Commands of sequences.
@@ -54,6 +68,48 @@ pub(crate) enum SequenceCommand {
         /// Its name.
         name: String,
     },
+    /// Print a sequence: where it stands, its draft and a version, as the files that put them.
+    Get {
+        /// Its name.
+        name: String,
+        /// Which version to show; 0: the latest.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        version: u32,
+    },
+    /// The sequences of the tenant.
+    List {
+        /// Those that are unpublished, active, paused or archived only.
+        #[arg(long, default_value = "")]
+        status: String,
+    },
+    /// Say what is wrong with a draft and what is probably not meant, and write nothing.
+    Validate {
+        /// Its name.
+        name: String,
+        /// A draft to look at instead of the one that was put last.
+        #[arg(long, short, value_name = "YAML")]
+        file: Option<PathBuf>,
+    },
+    /// Show what one contact would get, step by step, and write nothing.
+    Preview(sequence::PreviewOptions),
+    /// Pause a sequence: nobody is enrolled and nothing is sent until it is resumed.
+    Pause {
+        /// Its name.
+        name: String,
+        /// Why, for whoever finds it paused.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Let a paused sequence go on.
+    Resume {
+        /// Its name.
+        name: String,
+    },
+    /// End a sequence for good: whoever is in it exits.
+    Archive {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// What a hold covers.
@@ -72,6 +128,11 @@ pub(crate) struct ScopeOption {
 }
 
 impl ScopeOption {
+    /// A channel or a sequence; the whole tenant where neither is named.
+    pub(crate) fn new(channel: Option<String>, sequence: Option<String>) -> ScopeOption {
+        ScopeOption { whole_tenant: channel.is_none() && sequence.is_none(), channel, sequence }
+    }
+
     fn text(&self) -> String {
         match (&self.channel, &self.sequence) {
             (Some(channel), _) => format!("channel {channel}"),
@@ -80,7 +141,8 @@ impl ScopeOption {
         }
     }
 
-    fn message(self) -> v1::Scope {
+    /// As the daemon is told.
+    pub(crate) fn message(self) -> v1::Scope {
         use v1::__buffa::oneof::scope::Scope;
         let one = match (self.channel, self.sequence) {
             (Some(channel), _) => Scope::Channel(channel),
@@ -93,7 +155,11 @@ impl ScopeOption {
 
 /// Puts a tenant.
 pub(crate) async fn tenant(shared: &Shared, command: TenantCommand) -> Result<(), Failure> {
-    let TenantCommand::Put { name, file } = command;
+    let (name, file) = match command {
+        TenantCommand::Put { name, file } => (name, file),
+        TenantCommand::Get { name } => return scope::tenant(shared, name).await,
+        TenantCommand::List => return scope::tenants(shared).await,
+    };
     let settings: files::Tenant = files::read(&file)?;
     let settings = v1::TenantSettings::from(settings).into();
     let server = shared.server()?;
@@ -107,7 +173,11 @@ pub(crate) async fn tenant(shared: &Shared, command: TenantCommand) -> Result<()
 
 /// Puts a channel.
 pub(crate) async fn channel(shared: &Shared, command: ChannelCommand) -> Result<(), Failure> {
-    let ChannelCommand::Put { name, file } = command;
+    let (name, file) = match command {
+        ChannelCommand::Put { name, file } => (name, file),
+        ChannelCommand::Get { name } => return scope::channel(shared, name).await,
+        ChannelCommand::List => return scope::channels(shared).await,
+    };
     let settings: files::Channel = files::read(&file)?;
     let settings = v1::ChannelSettings::from(settings).into();
     let server = shared.server()?;
@@ -116,7 +186,7 @@ pub(crate) async fn channel(shared: &Shared, command: ChannelCommand) -> Result<
     shared.answer(&put, || format!("channel {} · {}", put.name, put.kind))
 }
 
-/// Puts or publishes a sequence.
+/// Does what is asked of sequences.
 pub(crate) async fn sequence(shared: &Shared, command: SequenceCommand) -> Result<(), Failure> {
     let tenant = shared.tenant()?;
     match command {
@@ -142,6 +212,13 @@ pub(crate) async fn sequence(shared: &Shared, command: SequenceCommand) -> Resul
             })
         }
         SequenceCommand::Publish { name } => publish(shared, tenant, name).await,
+        SequenceCommand::Get { name, version } => sequence::get(shared, name, version).await,
+        SequenceCommand::List { status } => sequence::list(shared, status).await,
+        SequenceCommand::Validate { name, file } => sequence::validate(shared, name, file).await,
+        SequenceCommand::Preview(options) => sequence::preview(shared, options).await,
+        SequenceCommand::Pause { name, reason } => sequence::pause(shared, name, reason).await,
+        SequenceCommand::Resume { name } => sequence::resume(shared, name).await,
+        SequenceCommand::Archive { name } => sequence::archive(shared, name).await,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use connectrpc::{ConnectError, RequestContext};
-use followupd_domain::access::{AccessKey, Denied};
+use followupd_domain::access::{self, AccessKey, Denied};
 use followupd_domain::decision::TraceId;
 use followupd_domain::sequence::FieldError;
-use followupd_runtime::{Caller, Error};
+use followupd_runtime::{Caller, Error, Once};
 use tracing::Span;
 
 use crate::limits;
@@ -14,6 +14,9 @@ use crate::rpc::refusal;
 
 /// The metadata that names who makes the call.
 const ON_BEHALF_OF: &str = "on-behalf-of";
+
+/// The metadata that has a change made once, however often the call is sent.
+const REQUEST_ID: &str = "request-id";
 
 /// A call: its caller, and the span its log lines stand in.
 #[derive(Clone, Debug)]
@@ -48,7 +51,28 @@ impl Asked {
         };
         let method = ctx.path().unwrap_or_default();
         let span = tracing::info_span!("call", method, trace = %hex(trace), by);
-        Ok(Asked { caller: Caller { by, trace, only: key.tenant.clone() }, span })
+        let caller = Caller { by, trace, only: key.tenant.clone(), once: None };
+        Ok(Asked { caller, span })
+    }
+
+    /// Reads the metadata of a call that changes something, whose message is `body`: it may say that it is made once.
+    ///
+    /// # Errors
+    /// As [`Asked::of`]; or the `request-id` is none.
+    pub(super) fn to_change(ctx: &RequestContext, body: &[u8]) -> Result<Asked, ConnectError> {
+        let mut asked = Asked::of(ctx)?;
+        let (Some(id), Some(key)) = (ctx.header(REQUEST_ID), ctx.extensions().get::<AccessKey>()) else {
+            return Ok(asked);
+        };
+        let visible = |id: &&str| (1..=limits::REQUEST_ID_BYTES).contains(&id.len());
+        let Some(id) = id.to_str().ok().filter(visible) else {
+            let problem = format!("give 1 to {} visible ASCII characters", limits::REQUEST_ID_BYTES);
+            let fault = FieldError { field: REQUEST_ID.to_owned(), problem };
+            return Err(refusal::of(&Error::Invalid(vec![fault]), "", asked.caller.trace));
+        };
+        let digest = access::call_digest(ctx.path().unwrap_or_default(), body);
+        asked.caller.once = Some(Once { key: key.id, id: id.to_owned(), digest });
+        Ok(asked)
     }
 }
 
@@ -137,6 +161,22 @@ mod tests {
         let (one, other) = (asked(&[]).unwrap(), asked(&[("traceparent", "nonsense")]).unwrap());
         assert_ne!(one.caller.trace, other.caller.trace);
         assert!(parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later").is_some());
+    }
+
+    #[test]
+    fn a_request_id_is_bound_to_its_key_and_its_call() {
+        let mut map = HeaderMap::new();
+        map.insert("request-id", "r-1".parse().unwrap());
+        let mut ctx = RequestContext::new(map);
+        let name = Name::parse("crm").unwrap();
+        let (key, _) = AccessKey::make(&[7; 42], name, None, [Role::Operator].into(), Moment(0), None);
+        ctx.extensions_mut().insert(key.clone());
+        let once = |body| Asked::to_change(&ctx, body).unwrap().caller.once.unwrap();
+        assert_eq!((once(b"a").key, once(b"a").id.as_str()), (key.id, "r-1"));
+        assert_eq!(once(b"a"), once(b"a"));
+        assert_ne!(once(b"a").digest, once(b"b").digest);
+        ctx.headers_mut().insert("request-id", "x".repeat(129).parse().unwrap());
+        assert!(Asked::to_change(&ctx, b"a").is_err());
     }
 
     #[test]

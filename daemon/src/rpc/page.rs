@@ -26,6 +26,44 @@ pub(super) fn size(asked: u32) -> Result<usize, Error> {
     }
 }
 
+/// A page of a list that goes by name.
+pub(super) struct Page<'a> {
+    filter: &'a str,
+    size: usize,
+    /// The last name of the page before; empty: this is the first.
+    pub(super) after: String,
+}
+
+impl<'a> Page<'a> {
+    /// The page a caller asks for, in the list that `filter` describes.
+    ///
+    /// # Errors
+    /// As [`size`] and [`place`].
+    pub(super) fn of(engine: &Engine, filter: &'a str, asked: u32, token: &str) -> Result<Page<'a>, Error> {
+        let after = place(engine, filter, token)?.unwrap_or_default();
+        Ok(Page { filter, size: size(asked)?, after: String::from_utf8_lossy(&after).into_owned() })
+    }
+
+    /// How many items to look for: one more than there is room for, to see whether more follow.
+    pub(super) fn ask(&self) -> usize {
+        self.size + 1
+    }
+
+    /// The items of the page among those found, and the token of the next.
+    pub(super) fn cut<T>(
+        &self,
+        engine: &Engine,
+        mut found: Vec<T>,
+        name: impl Fn(&T) -> &str,
+    ) -> (Vec<T>, String) {
+        let more = found.len() > self.size;
+        found.truncate(self.size);
+        let last = found.last().filter(|_| more);
+        let next = last.map(|last| token(engine, self.filter, name(last).as_bytes()));
+        (found, next.unwrap_or_default())
+    }
+}
+
 /// The token of a place in the list that `filter` describes.
 pub(super) fn token(engine: &Engine, filter: &str, place: &[u8]) -> String {
     let bytes = [&check(engine, filter, place)[..], place].concat();

@@ -7,7 +7,7 @@ use connectrpc::{ConnectError, ErrorCode, ErrorDetail};
 use followupd_domain::access::Denied;
 use followupd_domain::decision::TraceId;
 use followupd_domain::sequence::FieldError;
-use followupd_runtime::Error;
+use followupd_runtime::{Error, Expected};
 
 use crate::limits;
 use crate::proto::rpc::{BadRequest, ErrorInfo, RetryInfo, bad_request::FieldViolation};
@@ -20,6 +20,7 @@ pub(super) fn of(error: &Error, within: &str, trace: TraceId) -> ConnectError {
     let (code, reason, retry) = match error {
         Error::NotFound { .. } => (ErrorCode::NotFound, "NOT_FOUND".to_owned(), None),
         Error::Invalid(_) => (ErrorCode::InvalidArgument, "INVALID".to_owned(), None),
+        Error::Mismatch { .. } => (ErrorCode::Aborted, "REVISION_MISMATCH".to_owned(), None),
         Error::Refused { reason, .. } => (ErrorCode::FailedPrecondition, reason.to_uppercase(), None),
         Error::Overloaded { retry_after } => {
             let after = Duration::from_millis(u64::try_from(retry_after.0).unwrap_or_default());
@@ -34,6 +35,17 @@ pub(super) fn of(error: &Error, within: &str, trace: TraceId) -> ConnectError {
     if let Error::NotFound { what, name } = error {
         info.metadata.insert("what".to_owned(), (*what).to_owned());
         info.metadata.insert("name".to_owned(), name.clone());
+    }
+    if let Error::Mismatch { expected, found } = error {
+        let none = || "none".to_owned();
+        let wanted = match expected {
+            Expected::Any => "any".to_owned(),
+            Expected::Absent => none(),
+            Expected::Revision(revision) => revision.to_string(),
+        };
+        info.metadata.insert("field".to_owned(), "expected_revision".to_owned());
+        info.metadata.insert("expected_revision".to_owned(), wanted);
+        info.metadata.insert("revision".to_owned(), found.map_or_else(none, |found| found.to_string()));
     }
     let faults = if let Error::Invalid(faults) = error { &faults[..] } else { &[] };
     let says = if faults.is_empty() { error.to_string() } else { list(faults, within) };
@@ -129,6 +141,15 @@ mod tests {
         assert_eq!(error.code, ErrorCode::InvalidArgument);
         assert_eq!(error.message.as_deref(), Some("sequence.steps[1].wait: no; name: empty"));
         assert_eq!(names(&error), ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
+    }
+
+    #[test]
+    fn a_revision_that_moved_on_names_both() {
+        let moved = Error::Mismatch { expected: Expected::Revision(7), found: Some(9) };
+        let error = of(&moved, "", TraceId(7));
+        assert_eq!(error.code, ErrorCode::Aborted);
+        assert!(error.message.unwrap().contains("revision 9, not 7"));
+        assert_eq!(error.details.len(), 1);
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub enum Refusal {
     /// The sequence is paused.
     #[error("the sequence is paused: resume it first")]
     Paused,
+    /// The sequence is archived.
+    #[error("the sequence is archived, for good: enroll into another")]
+    Archived,
     /// The wish is about something else than the sequence.
     #[error("the sequence is about a {}: {}", .wanted.word(), named(*.wanted, *.given))]
     Target {
@@ -124,6 +127,7 @@ impl Refusal {
             Refusal::TenantOff => "tenant_off",
             Refusal::Unpublished => "sequence_unpublished",
             Refusal::Paused => "sequence_paused",
+            Refusal::Archived => "sequence_archived",
             Refusal::Target { .. } => "wrong_target",
             Refusal::Reentry(_) => "reentry",
             Refusal::OptedOut => "opted_out",
@@ -227,6 +231,9 @@ fn admitted(request: &Request, facts: &Facts<'_>) -> Result<Option<EnrollmentId>
         return Err(Refusal::TenantOff);
     }
     let sequence = facts.scope.sequences.get(&facts.sequence).ok_or(Refusal::Unpublished)?;
+    if sequence.archived_at.is_some() {
+        return Err(Refusal::Archived);
+    }
     if sequence.latest.is_none() {
         return Err(Refusal::Unpublished);
     }

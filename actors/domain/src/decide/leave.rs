@@ -17,6 +17,12 @@ pub fn exit(view: &View<'_>, reason: ExitReason) -> Vec<Decision> {
     if view.enrollment.state.is_over() { Vec::new() } else { vec![Decision::Exited(reason)] }
 }
 
+/// Ends what has lived too long, or outlived its sequence; nothing else.
+#[must_use]
+pub fn outlived(view: &View<'_>) -> Vec<Decision> {
+    gate::outlived(view).map(|reason| exit(view, reason)).unwrap_or_default()
+}
+
 /// Decides what an accepted event means for one enrollment; `opted_out`: the contact just opted out by it.
 ///
 /// The contact and target in `view` have taken the event in already.

@@ -66,6 +66,7 @@ pub(crate) fn scope() -> Scope {
         draft: None,
         latest: Some(VersionNo(1)),
         holds: Holds::default(),
+        archived_at: None,
     };
     let mut scope = Scope {
         tenant,

@@ -25,7 +25,7 @@ pub(crate) enum Ask {
     Event(Arc<Event>, bool, TraceId),
     /// A receipt for one of its sends.
     Receipt(SendId, Receipt, TraceId),
-    /// It may have lived too long: it ends if it has.
+    /// It may have lived too long, or its sequence is archived: it ends if that is so.
     Expire,
     /// It kept failing: set it apart.
     Quarantine(String),
@@ -66,10 +66,7 @@ impl Live {
             Ask::Command(Command::Resume, trace) => (hold::resume(view), *trace),
             Ask::Command(Command::Release, trace) => (hold::release(view), *trace),
             Ask::Event(event, opted_out, trace) => (leave::event(view, event, *opted_out), *trace),
-            Ask::Expire if view.now >= view.enrollment.expires_at => {
-                (leave::exit(view, ExitReason::Expired), TraceId::default())
-            }
-            Ask::Expire => (Vec::new(), TraceId::default()),
+            Ask::Expire => (leave::outlived(view), TraceId::default()),
             Ask::Quarantine(reason) => (hold::quarantine(view, reason), TraceId::default()),
             Ask::Receipt(send, receipt, trace) => {
                 let decisions = outcome::receipt(view, send.step, *receipt);

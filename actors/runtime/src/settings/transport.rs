@@ -17,8 +17,9 @@ pub(super) fn of(
     settings: &ChannelSettings,
     faults: &mut Faults,
 ) -> Transport {
-    let stored: Vec<SecretAt> =
-        known.map(|channel| channel.transport.secrets().cloned().collect()).unwrap_or_default();
+    let stored = known.into_iter().flat_map(|channel| channel.transport.secrets());
+    let sealed = |at: &&SecretAt| matches!(at, SecretAt::Sealed(_));
+    let stored: Vec<SecretAt> = stored.filter(sealed).cloned().collect();
     let stored = stored.into_iter();
     let mut reading = Reading { change, no, stored, faults };
     for (given, word) in [(settings.smtp.is_some(), "smtp"), (settings.http.is_some(), "http")] {
@@ -47,7 +48,7 @@ pub(super) fn of(
 struct Reading<'a> {
     change: &'a Change<'a>,
     no: ChannelNo,
-    /// The secrets of the channel as it is stored: those that are kept are taken in this order.
+    /// The values that are stored: those that are kept are taken in this order.
     stored: std::vec::IntoIter<SecretAt>,
     faults: &'a mut Faults,
 }
@@ -119,6 +120,40 @@ impl Reading<'_> {
             let field = format!("{}.{}", transport.word(), problem.field);
             self.faults.take(&field, Err::<(), _>(format!("has to be {}", problem.right)));
         }
+    }
+}
+
+/// How mail leaves, as it can be put again.
+pub(crate) fn shown_smtp(transport: &Transport) -> Option<SmtpSettings> {
+    let Transport::Smtp(smtp) = transport else { return None };
+    Some(SmtpSettings {
+        host: smtp.host.clone(),
+        port: u32::from(smtp.port),
+        security: smtp.security.word().to_owned(),
+        username: smtp.username.clone(),
+        password: smtp.password.as_ref().map(shown_secret),
+        from: smtp.from.clone(),
+        from_name: smtp.from_name.clone(),
+        unsubscribe: smtp.unsubscribe.clone(),
+        connections: u32::from(smtp.connections),
+    })
+}
+
+/// Where messages are posted, as it can be put again.
+pub(crate) fn shown_http(transport: &Transport) -> Option<HttpSettings> {
+    let Transport::Http(http) = transport else { return None };
+    Some(HttpSettings {
+        url: http.url.clone(),
+        secrets: http.secrets.iter().map(shown_secret).collect(),
+        connections: u32::from(http.connections),
+    })
+}
+
+fn shown_secret(at: &SecretAt) -> SecretGiven {
+    match at {
+        SecretAt::Env(variable) => SecretGiven::Env(variable.clone()),
+        SecretAt::File(path) => SecretGiven::File(path.clone()),
+        SecretAt::Sealed(_) => SecretGiven::Kept,
     }
 }
 

@@ -1,0 +1,224 @@
+//! Tenants, channels and sequences as callers see them: their settings in the form they are put, their revisions, and
+//! what holds them.
+
+use followupd_domain::calendar::{Wait, Zone};
+use followupd_domain::channel::{Channel, Kind};
+use followupd_domain::decide::enroll::Request;
+use followupd_domain::name::Name;
+use followupd_domain::sequence::{Draft, Status};
+use followupd_domain::tenant::Tenant;
+use followupd_domain::{Moment, Span, VersionNo};
+
+use crate::api::{ChannelSettings, ScopeName, TenantSettings};
+use crate::settings::transport;
+
+/// What a put expects of what it replaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing: the last one wins.
+    #[default]
+    Any,
+    /// That there is none yet.
+    Absent,
+    /// That it has this revision.
+    Revision(u64),
+}
+
+/// Why what was expected is not so, for people.
+pub(crate) fn mismatch(expected: Expected, found: Option<u64>) -> String {
+    let found = found.map_or("it is not there".to_owned(), |found| format!("it has revision {found}"));
+    match expected {
+        Expected::Any | Expected::Absent => format!("expected_revision: {found}, and none was to be there"),
+        Expected::Revision(expected) => {
+            format!("expected_revision: {found}, not {expected}: read it again and decide anew")
+        }
+    }
+}
+
+/// Something to put or publish, and what is expected of what is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At<T> {
+    /// What.
+    pub value: T,
+    /// What is expected.
+    pub expected: Expected,
+}
+
+impl<T> From<T> for At<T> {
+    fn from(value: T) -> At<T> {
+        At { value, expected: Expected::Any }
+    }
+}
+
+/// A tenant that was put.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantPut {
+    /// Its name.
+    pub name: Name,
+    /// Whether it is switched on.
+    pub on: bool,
+    /// Its zone.
+    pub zone: Zone,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// A channel that was put.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelPut {
+    /// Its name.
+    pub name: Name,
+    /// What it carries.
+    pub kind: Kind,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// A sequence whose draft was put.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SequencePut {
+    /// Its name.
+    pub name: Name,
+    /// Where it stands.
+    pub status: Status,
+    /// Its latest version.
+    pub latest: Option<VersionNo>,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// A draft that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The version it became.
+    pub version: VersionNo,
+    /// The sequence's revision.
+    pub revision: u64,
+}
+
+/// A hold as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Since when.
+    pub since: Moment,
+    /// Why.
+    pub reason: String,
+    /// Who held it.
+    pub by: String,
+}
+
+/// A scope that is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldScope {
+    /// Which.
+    pub scope: ScopeName,
+    /// By what.
+    pub held: Held,
+}
+
+/// A tenant as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TenantShown {
+    /// Its name.
+    pub name: Name,
+    /// Its settings, as they can be put again.
+    pub settings: TenantSettings,
+    /// Its revision: every change of it has another, holds among them.
+    pub revision: u64,
+    /// What holds it.
+    pub held: Option<Held>,
+}
+
+/// A channel as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelShown {
+    /// Its name.
+    pub name: Name,
+    /// Its settings, as they can be put again.
+    pub settings: ChannelSettings,
+    /// Its revision: every change of it has another, holds among them.
+    pub revision: u64,
+    /// Whether a step that names only the kind means this channel.
+    pub is_default: bool,
+    /// What holds it.
+    pub held: Option<Held>,
+}
+
+/// A sequence as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SequenceShown {
+    /// Its name.
+    pub name: Name,
+    /// Where it stands.
+    pub status: Status,
+    /// The version new enrollments start on.
+    pub latest: Option<VersionNo>,
+    /// What was put last and is not published yet.
+    pub draft: Option<Draft>,
+    /// Its revision: every change of it has another, holds among them.
+    pub revision: u64,
+    /// What holds it.
+    pub held: Option<Held>,
+    /// Since when it is archived.
+    pub archived_at: Option<Moment>,
+}
+
+/// Which text of a sequence is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialOf {
+    /// One that is not put.
+    Draft(Draft),
+    /// The draft that was put last, else the latest version.
+    Newest,
+    /// A version.
+    Version(VersionNo),
+}
+
+/// A sequence to try on one contact, of which nothing is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// The sequence's name; one that is not there yet can be tried with its draft.
+    pub sequence: String,
+    /// Which text.
+    pub of: TrialOf,
+    /// Who would be enrolled, as the enroll would say it; what is known of the contact counts too.
+    pub request: Request,
+}
+
+/// The settings that make this tenant.
+pub(crate) fn tenant_settings(tenant: &Tenant) -> TenantSettings {
+    let calendar = &tenant.calendar;
+    let quiet = calendar.quiet.windows.iter();
+    TenantSettings {
+        on: tenant.on,
+        time_zone: calendar.zone.name().to_owned(),
+        contact_time_zone: tenant.contact_time_zone,
+        quiet_hours: quiet
+            .map(|window| (window.days.to_string(), window.from.to_string(), window.to.to_string()))
+            .collect(),
+        business_days: calendar.business_days.to_string(),
+        holidays: calendar.holidays.iter().map(ToString::to_string).collect(),
+        stop_words: tenant.stop_words.iter().cloned().collect(),
+    }
+}
+
+/// The settings that make this channel. What is secret of them is not among them.
+pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
+    let limits = &channel.limits;
+    let text = |span: Span| Wait::Span(span).to_string();
+    let rate = limits.rate;
+    ChannelSettings {
+        kind: channel.kind.word().to_owned(),
+        transport: channel.transport.word().to_owned(),
+        smtp: transport::shown_smtp(&channel.transport),
+        http: transport::shown_http(&channel.transport),
+        rate_count: rate.map(|rate| rate.count).unwrap_or_default(),
+        rate_per: rate.map(|rate| text(rate.per)).unwrap_or_default(),
+        rate_burst: rate.map(|rate| rate.burst).unwrap_or_default(),
+        gap: limits.gap.map(text).unwrap_or_default(),
+        per_minute: limits.per_minute.unwrap_or_default(),
+        per_hour: limits.per_hour.unwrap_or_default(),
+        per_day: limits.per_day.unwrap_or_default(),
+        ignores_quiet_hours: Some(channel.ignores_quiet_hours),
+    }
+}

@@ -1,0 +1,93 @@
+//! What stops all sending, whatever the tenant: one row of the system, and a gate in memory that every send passes.
+//!
+//! An intent cannot expect a row of another shard. So the gate is looked at where a wake is pulled, before an intent,
+//! and once more when its call would begin: an intent that was decided before is withdrawn there. One process has one
+//! gate; it closes before the row is written and opens after the row is gone, so that no crash leaves it open.
+
+use std::sync::{PoisonError, RwLock};
+
+use followupd_domain::{Moment, TenantNo};
+use followupd_store::codec::Format;
+use followupd_store::keys::SYSTEM;
+use followupd_store::{Class, Commit, Key, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Caller, Error};
+use crate::audit::{self, Act};
+use crate::loaded::decode;
+use crate::node::Node;
+use crate::shard::ShardMsg;
+use crate::{record, settings};
+
+/// What stops all sending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Since when.
+    pub since: Moment,
+    /// Why.
+    pub reason: String,
+    /// Who stopped it.
+    pub by: String,
+}
+
+/// The gate.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(RwLock<Option<Stop>>);
+
+impl Gate {
+    /// The gate as the store has it.
+    pub(crate) async fn load(store: &dyn Store) -> Result<Gate, Error> {
+        Ok(Gate(RwLock::new(read(store).await?)))
+    }
+
+    /// Whether no send may begin.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// What closes it.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, stop: Option<Stop>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = stop;
+    }
+}
+
+async fn read(store: &dyn Store) -> Result<Option<Stop>, Error> {
+    let row = store.get(vec![Key::stop()]).await?.pop().flatten();
+    row.map(|row| decode(Format::Stop, &row.body)).transpose()
+}
+
+/// Stops all sending; what is stopped stays as it is.
+pub(crate) async fn stop(node: &Node, caller: &Caller, reason: &str) -> Result<(), Error> {
+    if node.stop.is_closed() {
+        return Ok(());
+    }
+    let stop = Stop { since: node.now(), reason: reason.to_owned(), by: caller.by.clone() };
+    node.stop.set(Some(stop.clone()));
+    let mut commit = Commit::new(Class::Exit, TenantNo(0), SYSTEM);
+    record::put(&mut commit, Key::stop(), Format::Stop, &stop)?;
+    let what = if reason.is_empty() { "all sending".to_owned() } else { format!("all sending: {reason}") };
+    audit::add(&mut commit, node, TenantNo(0), caller, Act::Hold, &what)?;
+    // Where it is not known whether it was written, it stays closed until somebody opens it.
+    settings::submit(node, commit).await.map(drop)
+}
+
+/// Lets sending go on; whether it was stopped.
+pub(crate) async fn resume(node: &Node, caller: &Caller) -> Result<bool, Error> {
+    if !node.stop.is_closed() {
+        return Ok(false);
+    }
+    let mut commit = Commit::new(Class::Event, TenantNo(0), SYSTEM);
+    commit.deletes.push(Key::stop());
+    audit::add(&mut commit, node, TenantNo(0), caller, Act::Release, "all sending")?;
+    settings::submit(node, commit).await?;
+    node.stop.set(None);
+    let tenants: Vec<_> = node.tenants().values().map(|tenant| (tenant.shard, tenant.no)).collect();
+    for (shard, tenant) in tenants {
+        node.tell(shard, ShardMsg::ScopeChanged(tenant));
+    }
+    Ok(true)
+}

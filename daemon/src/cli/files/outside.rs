@@ -1,0 +1,190 @@
+//! How a channel's messages leave, as its file says it and as messages, both ways.
+
+use serde::{Deserialize, Serialize};
+
+use crate::proto::v1;
+
+/// How mail leaves.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Smtp {
+    host: String,
+    port: u32,
+    security: String,
+    username: String,
+    password: Option<Secret>,
+    from: String,
+    from_name: String,
+    unsubscribe: String,
+    connections: u32,
+}
+
+/// Where messages are posted.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Http {
+    url: String,
+    secrets: Vec<Secret>,
+    connections: u32,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SecretKeys", into = "SecretKeys")]
+enum Secret {
+    Env(String),
+    File(String),
+    Value(String),
+    Kept,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SecretKeys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    kept: bool,
+}
+
+impl From<Secret> for SecretKeys {
+    fn from(secret: Secret) -> SecretKeys {
+        match secret {
+            Secret::Env(variable) => SecretKeys { env: Some(variable), ..SecretKeys::default() },
+            Secret::File(path) => SecretKeys { file: Some(path), ..SecretKeys::default() },
+            Secret::Value(value) => SecretKeys { value: Some(value), ..SecretKeys::default() },
+            Secret::Kept => SecretKeys { kept: true, ..SecretKeys::default() },
+        }
+    }
+}
+
+impl TryFrom<SecretKeys> for Secret {
+    type Error = &'static str;
+
+    fn try_from(given: SecretKeys) -> Result<Secret, &'static str> {
+        match (given.env, given.file, given.value, given.kept) {
+            (Some(variable), None, None, false) => Ok(Secret::Env(variable)),
+            (None, Some(path), None, false) => Ok(Secret::File(path)),
+            (None, None, Some(value), false) => Ok(Secret::Value(value)),
+            (None, None, None, true) => Ok(Secret::Kept),
+            _ => Err("a secret is exactly one of env, file, value and `kept: true`"),
+        }
+    }
+}
+
+impl From<Smtp> for v1::Smtp {
+    fn from(given: Smtp) -> v1::Smtp {
+        v1::Smtp {
+            host: given.host,
+            port: given.port,
+            security: given.security,
+            username: given.username,
+            password: given.password.map(v1::Secret::from).into(),
+            from: given.from,
+            from_name: given.from_name,
+            unsubscribe: given.unsubscribe,
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<Http> for v1::Http {
+    fn from(given: Http) -> v1::Http {
+        v1::Http {
+            url: given.url,
+            secrets: given.secrets.into_iter().map(v1::Secret::from).collect(),
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<Secret> for v1::Secret {
+    fn from(given: Secret) -> v1::Secret {
+        use v1::__buffa::oneof::secret::Secret as Given;
+        let secret = match given {
+            Secret::Env(variable) => Given::Env(variable),
+            Secret::File(path) => Given::File(path),
+            Secret::Value(value) => Given::Value(value),
+            Secret::Kept => Given::Kept(true),
+        };
+        v1::Secret { secret: Some(secret), ..Default::default() }
+    }
+}
+
+impl From<v1::Smtp> for Smtp {
+    fn from(shown: v1::Smtp) -> Smtp {
+        Smtp {
+            host: shown.host,
+            port: shown.port,
+            security: shown.security,
+            username: shown.username,
+            password: shown.password.into_option().map(Secret::from),
+            from: shown.from,
+            from_name: shown.from_name,
+            unsubscribe: shown.unsubscribe,
+            connections: shown.connections,
+        }
+    }
+}
+
+impl From<v1::Http> for Http {
+    fn from(shown: v1::Http) -> Http {
+        let secrets = shown.secrets.into_iter().map(Secret::from).collect();
+        Http { url: shown.url, secrets, connections: shown.connections }
+    }
+}
+
+impl From<v1::Secret> for Secret {
+    fn from(shown: v1::Secret) -> Secret {
+        use v1::__buffa::oneof::secret::Secret as Shown;
+        match shown.secret {
+            Some(Shown::Env(variable)) => Secret::Env(variable),
+            Some(Shown::File(path)) => Secret::File(path),
+            Some(Shown::Value(value)) => Secret::Value(value),
+            Some(Shown::Kept(_)) | None => Secret::Kept,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Channel, parse};
+    use super::*;
+
+    #[test]
+    fn a_secret_is_exactly_one_of_its_forms() {
+        let read = |secret: &str| {
+            parse::<Channel>(&format!("kind: email\nsmtp:\n  password: {secret}\n"), "channel.yaml")
+        };
+        for right in ["{ env: A }", "{ file: /a }", "{ value: b }", "{ kept: true }"] {
+            assert!(read(right).is_ok(), "{right}");
+        }
+        for wrong in ["{}", "{ env: A, value: b }", "{ kept: false }"] {
+            assert!(read(wrong).unwrap_err().says.contains("exactly one"), "{wrong}");
+        }
+        assert!(read("{ vaule: b }").unwrap_err().says.contains("did you mean `value`?"));
+        assert!(!format!("{:?}", read("{ value: hunter2 }")).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_a_file_says_survives_its_message_and_its_text() {
+        let text = "kind: email\nsmtp: { host: a, port: 25, password: { env: A } }\nhttp: { url: b, secrets: [{ kept: true }] }\n";
+        let channel: Channel = parse(text, "c").unwrap();
+        let shown = Channel::from(v1::ChannelSettings::from(channel));
+        let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
+        assert_eq!(again, shown);
+        let smtp: Option<v1::Smtp> = v1::ChannelSettings::from(again).smtp.into_option();
+        assert_eq!(smtp.map(|smtp| Smtp::from(smtp).password), Some(Some(Secret::Env("A".into()))));
+    }
+}

@@ -1,0 +1,93 @@
+//! The way back: what a daemon answers, as the files that would put it.
+
+use super::outside::{Http, Smtp};
+use super::{Channel, QuietHours, Rate, Sequence, Step, Tenant};
+use crate::proto::v1;
+
+impl From<v1::TenantSettings> for Tenant {
+    fn from(shown: v1::TenantSettings) -> Tenant {
+        let quiet = |quiet: v1::QuietHours| QuietHours { days: quiet.days, from: quiet.from, to: quiet.to };
+        Tenant {
+            on: shown.on,
+            time_zone: shown.time_zone,
+            contact_time_zone: shown.contact_time_zone,
+            quiet_hours: shown.quiet_hours.into_iter().map(quiet).collect(),
+            business_days: shown.business_days,
+            holidays: shown.holidays,
+            stop_words: shown.stop_words,
+        }
+    }
+}
+
+impl From<v1::ChannelSettings> for Channel {
+    fn from(shown: v1::ChannelSettings) -> Channel {
+        let rate = |rate: v1::Rate| Rate { count: rate.count, per: rate.per, burst: rate.burst };
+        Channel {
+            kind: shown.kind,
+            transport: shown.transport,
+            rate: shown.rate.into_option().map(rate),
+            gap: shown.gap,
+            per_minute: shown.per_minute,
+            per_hour: shown.per_hour,
+            per_day: shown.per_day,
+            ignores_quiet_hours: shown.ignores_quiet_hours,
+            smtp: shown.smtp.into_option().map(Smtp::from),
+            http: shown.http.into_option().map(Http::from),
+        }
+    }
+}
+
+impl From<v1::Draft> for Sequence {
+    fn from(shown: v1::Draft) -> Sequence {
+        Sequence {
+            target: shown.target,
+            class: shown.class,
+            unique_per: shown.unique_per,
+            reentry: shown.reentry,
+            exit_on_reply: shown.exit_on_reply,
+            stay_on_resolved: shown.stay_on_resolved,
+            stay_on_goal: shown.stay_on_goal,
+            max_lifetime: shown.max_lifetime,
+            steps: shown.steps.into_iter().map(Step::from).collect(),
+        }
+    }
+}
+
+impl From<v1::Step> for Step {
+    fn from(shown: v1::Step) -> Step {
+        Step {
+            wait: shown.wait,
+            at: shown.at,
+            channel: shown.channel,
+            subject: shown.subject,
+            body: shown.body,
+            useless_after: shown.useless_after,
+            late: shown.late,
+            on_failure: shown.on_failure,
+            business_days_only: shown.business_days_only,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Example, parse};
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_survives_its_message_and_its_text() {
+        let tenant: Tenant = parse(Example::Tenant.text(), "t").unwrap();
+        let shown = Tenant::from(v1::TenantSettings::from(tenant));
+        let again: Tenant = parse(&serde_norway::to_string(&shown).unwrap(), "t").unwrap();
+        assert_eq!(again, shown);
+        let channel: Channel = parse(Example::Channel.text(), "c").unwrap();
+        let shown = Channel::from(v1::ChannelSettings::from(channel));
+        let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
+        assert_eq!(again, shown);
+        let sequence: Sequence = parse(Example::Sequence.text(), "s").unwrap();
+        let shown = Sequence::from(v1::Draft::from(sequence));
+        let text = serde_norway::to_string(&shown).unwrap();
+        assert_eq!(parse::<Sequence>(&text, "s").unwrap(), shown);
+        assert!(!text.contains("on_failure: ''"), "what says nothing is left out: {text}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Commands that look at tenants and channels, and at what is held.
+
+use serde::Serialize;
+
+use crate::cli::ask::answer;
+use crate::cli::client::Server;
+use crate::cli::{Shared, files, time};
+use crate::exit::Failure;
+use crate::proto::v1;
+use crate::table::{Align, Table};
+
+/// Prints one tenant: its settings as the file that puts them.
+pub(crate) async fn tenant(shared: &Shared, tenant: String) -> Result<(), Failure> {
+    let server = shared.server()?;
+    let request = v1::GetTenantRequest { tenant, ..Default::default() };
+    let found = answer(&server, server.tenants().get_tenant(request)).await?;
+    let one = found.tenant.as_option().cloned().unwrap_or_default();
+    let settings = yaml(&files::Tenant::from(one.settings.into_option().unwrap_or_default()))?;
+    let held = held(one.held.as_option());
+    shared.answer(&found, || format!("# tenant {} · revision {}\n{held}{settings}", one.name, one.revision))
+}
+
+/// All tenants there are for a key.
+pub(crate) async fn all_tenants(server: &Server) -> Result<v1::ListTenantsResponse, Failure> {
+    let mut all = v1::ListTenantsResponse::default();
+    loop {
+        let page_token = std::mem::take(&mut all.next_page_token);
+        let request = v1::ListTenantsRequest { page_size: 1_000, page_token, ..Default::default() };
+        let page = answer(server, server.tenants().list_tenants(request)).await?;
+        all.tenants.extend(page.tenants);
+        all.next_page_token = page.next_page_token;
+        if all.next_page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Prints the tenants there are for this key.
+pub(crate) async fn tenants(shared: &Shared) -> Result<(), Failure> {
+    let all = all_tenants(&shared.server()?).await?;
+    shared.answer(&all, || {
+        let left = |title| (title, Align::Left);
+        let columns = [left("name"), left("on"), left("time zone"), ("revision", Align::Right), left("held")];
+        let mut table = Table::new(&columns);
+        for one in &all.tenants {
+            let settings = one.settings.as_option().cloned().unwrap_or_default();
+            table.row([
+                one.name.clone(),
+                if settings.on { "on".to_owned() } else { "off".to_owned() },
+                settings.time_zone,
+                one.revision.to_string(),
+                why(one.held.as_option()),
+            ]);
+        }
+        table.to_string()
+    })
+}
+
+/// Prints one channel: its settings as the file that puts them, but for what is secret of them.
+pub(crate) async fn channel(shared: &Shared, channel: String) -> Result<(), Failure> {
+    let server = shared.server()?;
+    let request = v1::GetChannelRequest { tenant: shared.tenant()?, channel, ..Default::default() };
+    let found = answer(&server, server.tenants().get_channel(request)).await?;
+    let one = found.channel.as_option().cloned().unwrap_or_default();
+    let settings = yaml(&files::Channel::from(one.settings.into_option().unwrap_or_default()))?;
+    let held = held(one.held.as_option());
+    let default = if one.is_default { " · default of its kind" } else { "" };
+    shared.answer(&found, || {
+        format!("# channel {} · revision {}{default}\n{held}{settings}", one.name, one.revision)
+    })
+}
+
+/// All channels of a tenant.
+pub(crate) async fn all_channels(server: &Server, tenant: &str) -> Result<v1::ListChannelsResponse, Failure> {
+    let mut all = v1::ListChannelsResponse::default();
+    loop {
+        let request = v1::ListChannelsRequest {
+            tenant: tenant.to_owned(),
+            page_size: 1_000,
+            page_token: std::mem::take(&mut all.next_page_token),
+            ..Default::default()
+        };
+        let page = answer(server, server.tenants().list_channels(request)).await?;
+        all.channels.extend(page.channels);
+        all.next_page_token = page.next_page_token;
+        if all.next_page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Prints the channels of a tenant.
+pub(crate) async fn channels(shared: &Shared) -> Result<(), Failure> {
+    let all = all_channels(&shared.server()?, &shared.tenant()?).await?;
+    shared.answer(&all, || {
+        let left = |title| (title, Align::Left);
+        let right = |title| (title, Align::Right);
+        let columns = [
+            left("name"),
+            left("kind"),
+            left("transport"),
+            left("rate"),
+            left("gap"),
+            right("a minute"),
+            right("an hour"),
+            right("a day"),
+            left("default"),
+            left("held"),
+        ];
+        let mut table = Table::new(&columns);
+        let cap = |cap: u32| if cap == 0 { String::new() } else { cap.to_string() };
+        for one in &all.channels {
+            let settings = one.settings.as_option().cloned().unwrap_or_default();
+            let rate = settings.rate.as_option().map(|rate| format!("{} per {}", rate.count, rate.per));
+            table.row([
+                one.name.clone(),
+                settings.kind,
+                settings.transport,
+                rate.unwrap_or_default(),
+                settings.gap,
+                cap(settings.per_minute),
+                cap(settings.per_hour),
+                cap(settings.per_day),
+                if one.is_default { "yes".to_owned() } else { String::new() },
+                why(one.held.as_option()),
+            ]);
+        }
+        table.to_string()
+    })
+}
+
+/// Prints what is held.
+pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
+    use v1::__buffa::oneof::scope::Scope;
+    let server = shared.server()?;
+    let request = v1::ListHoldsRequest { tenant: shared.tenant()?, ..Default::default() };
+    let found = answer(&server, server.tenants().list_holds(request)).await?;
+    let all = found.all_sending.as_option();
+    if found.holds.is_empty() && all.is_none() && !shared.json {
+        eprintln!("nothing is held");
+        return Ok(());
+    }
+    shared.answer(&found, || {
+        let left = |title| (title, Align::Left);
+        let mut table = Table::new(&[left("held"), left("since (UTC)"), left("by"), left("why")]);
+        if let Some(held) = all.cloned() {
+            let since = time::utc(held.since.as_option());
+            table.row(["all sending".to_owned(), since, held.by, held.reason]);
+        }
+        for one in &found.holds {
+            let scope = match one.scope.as_option().and_then(|scope| scope.scope.as_ref()) {
+                Some(Scope::Channel(name)) => format!("channel {name}"),
+                Some(Scope::Sequence(name)) => format!("sequence {name}"),
+                Some(Scope::WholeTenant(_)) | None => "the whole tenant".to_owned(),
+            };
+            let held = one.held.as_option().cloned().unwrap_or_default();
+            table.row([scope, time::utc(held.since.as_option()), held.by, held.reason]);
+        }
+        table.to_string()
+    })
+}
+
+/// What holds something, as a line above its settings; nothing where it is not held.
+pub(crate) fn held(held: Option<&v1::Held>) -> String {
+    held.map(|held| format!("# held {}\n", since(held))).unwrap_or_default()
+}
+
+fn why(held: Option<&v1::Held>) -> String {
+    held.map(since).unwrap_or_default()
+}
+
+fn since(held: &v1::Held) -> String {
+    let why = if held.reason.is_empty() { String::new() } else { format!(": {}", held.reason) };
+    format!("since {} UTC by {}{why}", time::utc(held.since.as_option()), held.by)
+}
+
+/// Settings as the text of the file that puts them.
+pub(crate) fn yaml(settings: &impl Serialize) -> Result<String, Failure> {
+    serde_norway::to_string(settings)
+        .map_err(|error| Failure::other(format!("the settings cannot be written as YAML: {error}")))
+}

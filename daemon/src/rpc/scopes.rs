@@ -1,0 +1,320 @@
+//! Tenants, channels and sequences as messages, both ways.
+
+use buffa::MessageField;
+use followupd_domain::name::Name;
+use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_runtime::{
+    ChannelSettings, ChannelShown, Error, Expected, Held, HeldScope, LaneForecast, ScopeName, SequenceShown,
+    Stop, TenantSettings, TenantShown,
+};
+
+use crate::limits;
+use crate::proto::v1;
+use crate::rpc::{outside, show, take};
+
+/// What a put expects of what is there.
+///
+/// # Errors
+/// It expects both a revision and that there is none.
+pub(super) fn expected(revision: u64, only_new: bool) -> Result<Expected, Error> {
+    match (revision, only_new) {
+        (0, false) => Ok(Expected::Any),
+        (0, true) => Ok(Expected::Absent),
+        (revision, false) => Ok(Expected::Revision(revision)),
+        (_, true) => Err(take::invalid("only_new", "goes without expected_revision: leave one of them out")),
+    }
+}
+
+/// A tenant as it is.
+pub(super) fn tenant(tenant: TenantShown) -> v1::Tenant {
+    v1::Tenant {
+        name: tenant.name.to_string(),
+        settings: shown_tenant_settings(tenant.settings).into(),
+        revision: tenant.revision,
+        held: tenant.held.map_or_else(MessageField::none, |found| held(found).into()),
+        ..Default::default()
+    }
+}
+
+/// A channel as it is.
+pub(super) fn channel(channel: ChannelShown) -> v1::Channel {
+    v1::Channel {
+        name: channel.name.to_string(),
+        settings: shown_channel_settings(channel.settings).into(),
+        revision: channel.revision,
+        is_default: channel.is_default,
+        held: channel.held.map_or_else(MessageField::none, |found| held(found).into()),
+        ..Default::default()
+    }
+}
+
+/// A sequence as it is, with its draft.
+pub(super) fn sequence(sequence: SequenceShown) -> v1::Sequence {
+    v1::Sequence {
+        name: sequence.name.to_string(),
+        status: sequence.status.word().to_owned(),
+        latest_version: sequence.latest.map(|version| version.0).unwrap_or_default(),
+        has_draft: sequence.draft.is_some(),
+        draft: sequence.draft.map_or_else(MessageField::none, |draft| shown_draft(draft).into()),
+        revision: sequence.revision,
+        held: sequence.held.map_or_else(MessageField::none, |found| held(found).into()),
+        archived_at: sequence.archived_at.map_or_else(MessageField::none, show::moment),
+        ..Default::default()
+    }
+}
+
+/// Something that is held.
+pub(super) fn held_scope(one: HeldScope) -> v1::HeldScope {
+    use v1::__buffa::oneof::scope::Scope;
+    let scope = match one.scope {
+        ScopeName::Tenant => Scope::WholeTenant(true),
+        ScopeName::Channel(name) => Scope::Channel(name.to_string()),
+        ScopeName::Sequence(name) => Scope::Sequence(name.to_string()),
+    };
+    let scope = v1::Scope { scope: Some(scope), ..Default::default() };
+    v1::HeldScope { scope: scope.into(), held: held(one.held).into(), ..Default::default() }
+}
+
+/// What stops all sending.
+pub(super) fn stop(stop: Stop) -> v1::Held {
+    held(Held { since: stop.since, reason: stop.reason, by: stop.by })
+}
+
+/// What a release would set free of one lane.
+pub(super) fn forecast(lane: LaneForecast) -> v1::LaneForecast {
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    v1::LaneForecast {
+        channel: lane.channel.to_string(),
+        due: count(lane.due),
+        more: lane.more,
+        looked_at: count(lane.looked_at),
+        sent: count(lane.sent),
+        skipped: count(lane.skipped),
+        ended: count(lane.ended),
+        waiting: count(lane.waiting),
+        takes: show::span(lane.takes),
+        ..Default::default()
+    }
+}
+
+fn held(held: Held) -> v1::Held {
+    v1::Held { since: show::moment(held.since), reason: held.reason, by: held.by, ..Default::default() }
+}
+
+/// Settings of a tenant, as the engine takes them.
+pub(super) fn tenant_settings(given: v1::TenantSettings) -> TenantSettings {
+    let quiet = given.quiet_hours.into_iter().map(|quiet| (quiet.days, quiet.from, quiet.to));
+    TenantSettings {
+        on: given.on,
+        time_zone: given.time_zone,
+        contact_time_zone: given.contact_time_zone,
+        quiet_hours: quiet.collect(),
+        business_days: given.business_days,
+        holidays: given.holidays,
+        stop_words: given.stop_words,
+    }
+}
+
+fn shown_tenant_settings(settings: TenantSettings) -> v1::TenantSettings {
+    let quiet = |(days, from, to)| v1::QuietHours { days, from, to, ..Default::default() };
+    v1::TenantSettings {
+        on: settings.on,
+        time_zone: settings.time_zone,
+        contact_time_zone: settings.contact_time_zone,
+        quiet_hours: settings.quiet_hours.into_iter().map(quiet).collect(),
+        business_days: settings.business_days,
+        holidays: settings.holidays,
+        stop_words: settings.stop_words,
+        ..Default::default()
+    }
+}
+
+/// Settings of a channel, as the engine takes them.
+///
+/// # Errors
+/// A rate of nothing, a secret that is none.
+pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSettings, Error> {
+    let rate = given.rate.into_option();
+    if rate.as_ref().is_some_and(|rate| rate.count == 0) {
+        return Err(take::invalid("rate.count", "is 0: give 1 or more, or leave the rate out"));
+    }
+    let rate = rate.unwrap_or_default();
+    Ok(ChannelSettings {
+        kind: given.kind,
+        transport: given.transport,
+        smtp: given.smtp.into_option().map(outside::smtp).transpose()?,
+        http: given.http.into_option().map(outside::http).transpose()?,
+        rate_count: rate.count,
+        rate_per: rate.per,
+        rate_burst: rate.burst,
+        gap: given.gap,
+        per_minute: given.per_minute,
+        per_hour: given.per_hour,
+        per_day: given.per_day,
+        ignores_quiet_hours: given.ignores_quiet_hours,
+    })
+}
+
+fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSettings {
+    let rate = v1::Rate {
+        count: settings.rate_count,
+        per: settings.rate_per,
+        burst: settings.rate_burst,
+        ..Default::default()
+    };
+    v1::ChannelSettings {
+        kind: settings.kind,
+        transport: settings.transport,
+        smtp: settings.smtp.map(outside::shown_smtp).map_or_else(MessageField::none, Into::into),
+        http: settings.http.map(outside::shown_http).map_or_else(MessageField::none, Into::into),
+        rate: if rate.count > 0 { rate.into() } else { MessageField::none() },
+        gap: settings.gap,
+        per_minute: settings.per_minute,
+        per_hour: settings.per_hour,
+        per_day: settings.per_day,
+        ignores_quiet_hours: settings.ignores_quiet_hours,
+        ..Default::default()
+    }
+}
+
+/// A draft, as the engine takes it.
+pub(super) fn draft(given: v1::Draft) -> Draft {
+    Draft {
+        target: given.target,
+        class: given.class,
+        unique_per: given.unique_per,
+        reentry: given.reentry,
+        exit_on_reply: given.exit_on_reply,
+        stay_on_resolved: given.stay_on_resolved,
+        stay_on_goal: given.stay_on_goal,
+        max_lifetime: given.max_lifetime,
+        steps: given.steps.into_iter().map(step).collect(),
+    }
+}
+
+fn step(given: v1::Step) -> DraftStep {
+    DraftStep {
+        wait: given.wait,
+        at: given.at,
+        channel: given.channel,
+        subject: given.subject,
+        body: given.body,
+        useless_after: given.useless_after,
+        late: given.late,
+        on_failure: given.on_failure,
+        business_days_only: given.business_days_only,
+    }
+}
+
+/// A draft or a version, as it can be put again.
+pub(super) fn shown_draft(draft: Draft) -> v1::Draft {
+    v1::Draft {
+        target: draft.target,
+        class: draft.class,
+        unique_per: draft.unique_per,
+        reentry: draft.reentry,
+        exit_on_reply: draft.exit_on_reply,
+        stay_on_resolved: draft.stay_on_resolved,
+        stay_on_goal: draft.stay_on_goal,
+        max_lifetime: draft.max_lifetime,
+        steps: draft.steps.into_iter().map(shown_step).collect(),
+        ..Default::default()
+    }
+}
+
+fn shown_step(step: DraftStep) -> v1::Step {
+    v1::Step {
+        wait: step.wait,
+        at: step.at,
+        channel: step.channel,
+        subject: step.subject,
+        body: step.body,
+        useless_after: step.useless_after,
+        late: step.late,
+        on_failure: step.on_failure,
+        business_days_only: step.business_days_only,
+        ..Default::default()
+    }
+}
+
+/// What a hold covers.
+///
+/// # Errors
+/// It is not exactly one thing, or its name is none.
+pub(super) fn scope(given: Option<v1::Scope>) -> Result<ScopeName, Error> {
+    use v1::__buffa::oneof::scope::Scope;
+    match given.and_then(|scope| scope.scope) {
+        Some(Scope::WholeTenant(true)) => Ok(ScopeName::Tenant),
+        Some(Scope::Channel(channel)) => Name::parse(&channel)
+            .map(ScopeName::Channel)
+            .map_err(|error| take::invalid("scope.channel", &error.to_string())),
+        Some(Scope::Sequence(sequence)) => sequence_scope("scope.sequence", &sequence),
+        Some(Scope::WholeTenant(false)) | None => {
+            Err(take::invalid("scope", "is missing: give whole_tenant, channel or sequence"))
+        }
+    }
+}
+
+/// One sequence as what a hold covers.
+///
+/// # Errors
+/// Its name is none.
+pub(super) fn sequence_scope(field: &str, name: &str) -> Result<ScopeName, Error> {
+    Name::parse(name).map(ScopeName::Sequence).map_err(|error| take::invalid(field, &error.to_string()))
+}
+
+/// Checks why something is held.
+///
+/// # Errors
+/// It is too long, or no line.
+pub(super) fn reason(text: &str) -> Result<(), Error> {
+    if text.chars().count() > limits::HOLD_REASON_CHARS || text.chars().any(char::is_control) {
+        let problem = format!("has to be one line of at most {} characters", limits::HOLD_REASON_CHARS);
+        return Err(take::invalid("reason", &problem));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_exactly_one_thing() {
+        assert!(scope(None).is_err());
+        assert!(scope(Some(v1::Scope::default())).is_err());
+        let one = v1::__buffa::oneof::scope::Scope::Channel("mail".into());
+        let mail = v1::Scope { scope: Some(one), ..Default::default() };
+        assert_eq!(scope(Some(mail)).unwrap(), ScopeName::Channel(Name::parse("mail").unwrap()));
+    }
+
+    #[test]
+    fn a_revision_and_none_cannot_be_expected_at_once() {
+        assert_eq!(expected(0, false).unwrap(), Expected::Any);
+        assert_eq!(expected(0, true).unwrap(), Expected::Absent);
+        assert_eq!(expected(7, false).unwrap(), Expected::Revision(7));
+        assert!(expected(7, true).is_err());
+    }
+
+    #[test]
+    fn what_is_shown_can_be_put_again() {
+        let paced = ChannelSettings { rate_count: 2, rate_per: "1 second".into(), ..Default::default() };
+        for settings in [ChannelSettings::default(), paced] {
+            assert_eq!(channel_settings(shown_channel_settings(settings.clone())).unwrap(), settings);
+        }
+        let settings = TenantSettings {
+            quiet_hours: vec![("mon".into(), "20:00".into(), "08:00".into())],
+            ..TenantSettings::default()
+        };
+        assert_eq!(tenant_settings(shown_tenant_settings(settings.clone())), settings);
+        let written = Draft { steps: vec![DraftStep::default()], ..Draft::default() };
+        assert_eq!(draft(shown_draft(written.clone())), written);
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_refused_and_no_rate_is_not() {
+        assert_eq!(channel_settings(v1::ChannelSettings::default()).unwrap().rate_count, 0);
+        let zero = v1::ChannelSettings { rate: v1::Rate::default().into(), ..Default::default() };
+        assert!(channel_settings(zero).unwrap_err().to_string().contains("rate.count"));
+    }
+}
