@@ -18,6 +18,7 @@ mod event;
 pub(crate) mod files;
 pub(crate) mod funnel;
 mod key;
+mod listing;
 mod put;
 mod time;
 pub(crate) mod upload;
@@ -81,7 +82,7 @@ enum Command {
     /// Events: `send`.
     #[command(subcommand)]
     Event(event::EventCommand),
-    /// Enrollments: `show`, `timeline`, `list`, `exit`, `pause`, `resume`, `release`, `quarantined`.
+    /// Enrollments: `show`, `timeline`, `list`, `explain`, `exit`, `pause`, `resume`, `release`, `quarantined`.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
     /// Access keys: `create`, `list`, `revoke`.

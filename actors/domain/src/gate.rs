@@ -78,12 +78,16 @@ pub enum Binding {
     Hours,
     /// The pause between attempts.
     Retry,
+    /// The limits of its lane.
+    Limits,
+    /// Those that stand in line before it.
+    Line,
 }
 
-type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
+pub(crate) type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
 
 /// The gates, in order: what ends the business comes before what only delays it.
-const GATES: [Gate; 9] = [
+pub(crate) const GATES: [Gate; 9] = [
     (Binding::Target, target),
     (Binding::Lifetime, lifetime),
     (Binding::Channel, channel),

@@ -13,6 +13,7 @@ pub mod decide;
 pub mod decision;
 pub mod enrollment;
 pub mod event;
+pub mod filter;
 pub mod funnel;
 pub mod gate;
 pub mod holds;

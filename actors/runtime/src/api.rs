@@ -1,6 +1,7 @@
 //! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
 
 use followupd_domain::decide::enroll::Profile;
+use followupd_domain::decide::explain::Explained;
 use followupd_domain::decision::{Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, ExitReason};
 use followupd_domain::event::Event;
@@ -199,6 +200,35 @@ pub struct Timeline {
     pub enrollment: Enrollment,
     /// Its history, oldest first.
     pub history: Vec<Entry>,
+}
+
+/// A page of enrollments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnrollmentPage {
+    /// Those that pass its filter.
+    pub enrollments: Vec<Enrollment>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What an enrollment does next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// What, when, and what each gate says.
+    pub explained: Explained,
+    /// How many stand in line before it, up to 10,000.
+    pub ahead: usize,
+    /// Its state.
+    pub enrollment: Enrollment,
+}
+
+/// A page of ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdPage {
+    /// The ids.
+    pub ids: Vec<EnrollmentId>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Vec<u8>>,
 }
 
 /// The funnel of one version.

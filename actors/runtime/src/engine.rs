@@ -34,6 +34,7 @@ use crate::settings::{self, Put, PutAnswer};
 use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
+mod lists;
 pub(crate) mod opening;
 
 use opening::own_row;
@@ -316,14 +317,6 @@ impl Engine {
         contact: &str,
     ) -> Result<Vec<EnrollmentId>, Error> {
         read::contact_enrollments(&self.node, &self.tenant(caller, tenant)?, contact).await
-    }
-
-    /// The enrollments that kept failing and wait for a person.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such tenant.
-    pub async fn quarantined(&self, caller: &Caller, tenant: &str) -> Result<Vec<EnrollmentId>, Error> {
-        read::quarantined(&self.node, &self.tenant(caller, tenant)?).await
     }
 
     /// The funnels of a sequence's versions.

@@ -15,9 +15,11 @@ mod enroll;
 mod enrollment;
 mod env;
 mod event;
+mod explain;
 mod golden;
 pub mod inspect;
 mod limits;
+mod list;
 mod loaded;
 mod node;
 mod pacer;
@@ -33,8 +35,8 @@ mod waves;
 
 pub use access::KeyWish;
 pub use api::{
-    Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
-    ScopeName, TenantSettings, Timeline,
+    Caller, Changed, ChannelSettings, Command, EnrollAnswer, EnrollmentPage, Error, EventAnswer, EventCall,
+    Explanation, Funnel, IdPage, Names, ScopeName, TenantSettings, Timeline,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::{Config, Engine};

@@ -20,9 +20,11 @@ const NEEDS: &[(Role, &[&str])] = &[
     (
         Role::Reader,
         &[
+            "EnrollmentService/Explain",
             "EnrollmentService/GetEnrollment",
             "EnrollmentService/GetTimeline",
             "EnrollmentService/ListByContact",
+            "EnrollmentService/ListEnrollments",
             "EnrollmentService/ListQuarantined",
             "SequenceService/GetFunnel",
         ],
