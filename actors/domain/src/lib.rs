@@ -26,6 +26,7 @@ pub mod name;
 pub mod render;
 pub mod scope;
 pub mod sequence;
+pub mod suppression;
 pub mod target;
 pub mod tenant;
 pub mod time;

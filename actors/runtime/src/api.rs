@@ -1,5 +1,7 @@
 //! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
 
+use followupd_domain::channel::Kind;
+use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decide::explain::Explained;
 use followupd_domain::decision::{Entry, TraceId};
@@ -8,6 +10,7 @@ use followupd_domain::event::Event;
 use followupd_domain::funnel::Metric;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::FieldError;
+use followupd_domain::suppression::{Address, Suppression};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, SendId, SequenceNo, Span, VersionNo};
 
 /// Who asks, and under which trace.
@@ -220,6 +223,70 @@ pub struct Explanation {
     pub ahead: usize,
     /// Its state.
     pub enrollment: Enrollment,
+}
+
+/// Whom a suppression is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// One contact with its addresses, by the platform's id.
+    Contact(String),
+    /// An address, whoever has it.
+    Address(Address),
+}
+
+/// What is known of one contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The platform's id.
+    pub id: String,
+    /// What stands for it in the audit log, and for good when it is erased.
+    pub pseudonym: String,
+    /// Its row.
+    pub contact: Contact,
+    /// The kinds of channel that it must not be reached by.
+    pub suppressions: Vec<Known>,
+}
+
+/// What is known of one suppression of a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Through which kind of channel.
+    pub kind: Kind,
+    /// Since when and why; `None` where that was not kept.
+    pub suppression: Option<Suppression>,
+    /// Whether only the address is suppressed: somebody else who has it opted out.
+    pub by_address: bool,
+}
+
+/// What a suppression stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Enrollments that left by it.
+    pub exited: Vec<EnrollmentId>,
+    /// Sends that are on the wire already.
+    pub in_flight: Vec<SendId>,
+}
+
+/// A page of everything that is known of a contact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    /// The contact.
+    pub person: Person,
+    /// Its enrollments of this page, each with all that happened to it.
+    pub timelines: Vec<Timeline>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What erasing a contact came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// What stands for it from now on.
+    pub pseudonym: String,
+    /// How many enrollments were written anew.
+    pub enrollments: usize,
+    /// Sends that are on the wire already.
+    pub in_flight: Vec<SendId>,
 }
 
 /// A page of ids.

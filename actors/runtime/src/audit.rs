@@ -32,6 +32,14 @@ pub enum Act {
     CreateKey,
     /// An access key was taken away.
     RevokeKey,
+    /// A contact or address was suppressed by hand.
+    Suppress,
+    /// A suppression was lifted.
+    Lift,
+    /// What is known of a contact was handed out.
+    Export,
+    /// A contact was erased.
+    Erase,
 }
 
 impl Act {
@@ -47,6 +55,10 @@ impl Act {
             Act::Release => "release",
             Act::CreateKey => "create_key",
             Act::RevokeKey => "revoke_key",
+            Act::Suppress => "suppress",
+            Act::Lift => "lift",
+            Act::Export => "export",
+            Act::Erase => "erase",
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::settings::{self, Put, PutAnswer};
 use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
+mod contacts;
 mod lists;
 pub(crate) mod opening;
 

@@ -106,6 +106,14 @@ impl Live {
         record::read(&*self.activation.node.store, loaded, self.activation.id).await
     }
 
+    /// The facts a send is decided on: what is suppressed of the contact's addresses is among them.
+    async fn facts_to_send(&self) -> Result<Option<Facts>, Error> {
+        match self.facts().await? {
+            Some(facts) => facts.with_addresses(&self.activation.node).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Writes down what came of a call. That waits for the store as long as it takes: an outcome that is known and
     /// forgotten would be in doubt. Only a shard that is gone lets it go; its next owner finds the send open.
     async fn call_ended(&mut self, ended: CallEnded) {

@@ -25,6 +25,7 @@ pub(crate) async fn explain(
         return Err(not_found());
     }
     let facts = record::read(&*node.store, tenant.loaded(), id).await?.ok_or_else(not_found)?;
+    let facts = facts.with_addresses(node).await?;
     let view = facts.view(node.now());
     let outlook = outlook(node, &facts.loaded, &view).await?;
     let ahead = outlook.ahead.len();

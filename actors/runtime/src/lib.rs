@@ -10,10 +10,12 @@ mod api;
 mod audit;
 mod call;
 mod command;
+mod contact;
 mod engine;
 mod enroll;
 mod enrollment;
 mod env;
+mod erase;
 mod event;
 mod explain;
 mod golden;
@@ -29,14 +31,16 @@ mod record;
 mod root;
 mod settings;
 mod shard;
+mod suppression;
 mod sweep;
 mod tenant;
 mod waves;
 
 pub use access::KeyWish;
 pub use api::{
-    Caller, Changed, ChannelSettings, Command, EnrollAnswer, EnrollmentPage, Error, EventAnswer, EventCall,
-    Explanation, Funnel, IdPage, Names, ScopeName, TenantSettings, Timeline,
+    Caller, Changed, ChannelSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error, EventAnswer,
+    EventCall, Explanation, Export, Funnel, IdPage, Known, Names, Person, ScopeName, Stopped, TenantSettings,
+    Timeline, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::{Config, Engine};

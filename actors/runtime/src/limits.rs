@@ -73,6 +73,10 @@ pub(crate) const LIST_LOOKS: usize = BATCH_ITEMS;
 /// Bytes of rows one page of a list shows at most, the last row aside: an answer has to fit a message.
 pub(crate) const LIST_BYTES: usize = 512 * 1_024;
 
+/// History entries one page of an export shows at most, those of its last enrollment aside: an answer has to fit a
+/// message.
+pub(crate) const EXPORT_ENTRIES: usize = 4_096;
+
 /// Wakes that are counted before one that is explained: what stands behind more than these is an estimate anyway.
 pub(crate) const LINE_LOOKS: usize = 10_000;
 

@@ -3,6 +3,7 @@
 //! The rows of one page are read as of one moment. Where no index serves a filter, a page looks at a bounded number of
 //! rows and may hold few or none; its `next` says that there is more to look at.
 
+use followupd_domain::contact::Contact;
 use followupd_domain::filter::{Filter, Way};
 use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, WakeRow};
 use followupd_domain::target::Target;
@@ -58,8 +59,7 @@ pub(crate) async fn page(
     let found = match filter.way() {
         Way::Contact(contact) => {
             let key = Key::contact(tenant.shard, tenant.no, contact);
-            let known: followupd_domain::contact::Contact =
-                one(node, key, Format::Contact).await?.unwrap_or_default();
+            let known: Contact = one(node, key, Format::Contact).await?.unwrap_or_default();
             let ids = known.enrollments.iter().map(|membership| membership.enrollment);
             indexed(node, ids.collect(), after).await?
         }
@@ -72,6 +72,31 @@ pub(crate) async fn page(
         Way::All => all(node, tenant, after).await?,
     };
     passing(tenant, filter, found, limit)
+}
+
+/// A page of all enrollments of a contact: those its row indexes; where it remembers of others only that they ended, all
+/// there are are looked through.
+pub(crate) async fn of_contact(
+    node: &Node,
+    tenant: &TenantHandle,
+    id: &str,
+    known: &Contact,
+    from: Option<&[u8]>,
+    limit: usize,
+) -> Result<EnrollmentPage, Error> {
+    let after = from.and_then(Place::from_bytes);
+    let found = if known.rests.is_empty() {
+        let ids = known.enrollments.iter().map(|membership| membership.enrollment);
+        indexed(node, ids.collect(), after).await?
+    } else {
+        all(node, tenant, after).await?
+    };
+    passing(tenant, &Filter { contact: Some(id.to_owned()), ..Filter::default() }, found, limit)
+}
+
+/// The place behind an enrollment, in a list in the order they began.
+pub(crate) fn after(id: EnrollmentId) -> Vec<u8> {
+    Place::of(id).to_bytes()
 }
 
 /// Those that pass, up to a page of them.

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::env::{EngineClock, Env};
-use crate::loaded::TenantHandle;
+use crate::loaded::{Loaded, TenantHandle};
 use crate::plant::Planted;
 use crate::shard::ShardMsg;
+use crate::suppression::Place;
 
 /// The surroundings of every actor.
 pub(crate) struct Node {
@@ -64,6 +65,11 @@ impl Node {
             quiet: Notify::new(),
             env,
         }
+    }
+
+    /// Where a tenant's suppressed addresses lie.
+    pub(crate) fn place(&self, loaded: &Loaded) -> Place {
+        Place { key: self.key, shard: loaded.shard, tenant: loaded.scope.tenant.no }
     }
 
     /// The wall clock.

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "people/contacts.rs"]
+mod contacts;
 #[path = "people/lists.rs"]
 mod lists;
 #[path = "people/world.rs"]

@@ -49,6 +49,8 @@ pub enum Format {
     Access = 13,
     /// A line of the audit log, format 1.
     Audit = 14,
+    /// What is suppressed of an address, format 1.
+    Suppressed = 18,
 }
 
 /// Why a record could not be written or read.

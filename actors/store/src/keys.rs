@@ -6,6 +6,7 @@
 use followupd_domain::event::EventKey;
 use followupd_domain::funnel::Metric;
 use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue, WakeRow};
+use followupd_domain::suppression::AddressHash;
 use followupd_domain::target::TargetRef;
 use followupd_domain::time::Moment;
 use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
@@ -41,6 +42,8 @@ pub enum Table {
     Ledger = b'l',
     /// Funnel counters.
     Count = b'n',
+    /// Addresses that are suppressed.
+    Suppression = b'p',
     /// Tenants, channels, sequences: the scopes an intent expects.
     Scope = b's',
     /// Targets: their facts and who is enrolled about them.
@@ -202,6 +205,12 @@ impl Key {
     #[must_use]
     pub fn contacts(shard: Shard, tenant: TenantNo) -> Key {
         Key::start(Table::Contact, shard).u32(tenant.0)
+    }
+
+    /// What is suppressed of an address.
+    #[must_use]
+    pub fn suppression(shard: Shard, tenant: TenantNo, address: AddressHash) -> Key {
+        Key::start(Table::Suppression, shard).u32(tenant.0).bytes(&address)
     }
 
     /// A target.
