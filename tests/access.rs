@@ -58,7 +58,9 @@ fn request(call: &str, tenant: &str, enrollment: &str) -> Value {
         "EnrollBatch" => json!({ "tenant": tenant, "sequence": "welcome", "enrolls": [{ "contact": "bo" }] }),
         "Send" => json!({ "tenant": tenant, "event": event }),
         "SendBatch" => json!({ "tenant": tenant, "events": [event] }),
-        "ListByContact" => json!({ "tenant": tenant, "contact": "ana" }),
+        "GetContact" | "Suppress" | "Lift" | "ExportContact" | "Erase" | "ListByContact" => {
+            json!({ "tenant": tenant, "contact": "ana" })
+        }
         "ListQuarantined" | "ListEnrollments" => json!({ "tenant": tenant }),
         "GetEnrollment" | "GetTimeline" | "Explain" | "Exit" | "Pause" | "Resume" | "ReleaseQuarantine" => {
             one

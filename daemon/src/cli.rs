@@ -12,6 +12,7 @@ use crate::{demo, log, serve};
 
 pub(crate) mod ask;
 pub(crate) mod client;
+mod contact;
 mod enroll;
 mod enrollment;
 mod event;
@@ -85,6 +86,9 @@ enum Command {
     /// Enrollments: `show`, `timeline`, `list`, `explain`, `exit`, `pause`, `resume`, `release`, `quarantined`.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
+    /// Contacts: `show`, `suppress`, `lift`, `export`, `erase`.
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
     /// Access keys: `create`, `list`, `revoke`.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -178,6 +182,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Enroll(options) => enroll::run(shared, options).await,
         Command::Event(command) => event::run(shared, command).await,
         Command::Enrollment(command) => enrollment::run(shared, command).await,
+        Command::Contact(command) => contact::run(shared, command).await,
         Command::Audit { most } => key::audit(shared, most).await,
         Command::Key(command) => key::run(shared, command).await,
         Command::Funnel { sequence } => funnel::run(shared, sequence).await,

@@ -15,6 +15,7 @@ use followupd_runtime::{Engine, Env};
 pub(crate) mod access;
 mod asked;
 mod batch;
+mod contact;
 mod enrollment;
 mod event;
 mod explain;
@@ -44,5 +45,6 @@ pub(crate) fn router(engine: Engine, env: Arc<dyn Env>) -> Router {
         .add_service(Arc::new(tenant::Tenants(service.clone())))
         .add_service(Arc::new(sequence::Sequences(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))
+        .add_service(Arc::new(contact::Contacts(service.clone())))
         .add_service(Arc::new(event::Events(service)))
 }

@@ -75,6 +75,11 @@ impl Server {
         v1::EnrollmentServiceClient::new(self.http.clone(), self.config.clone())
     }
 
+    /// Contacts.
+    pub(crate) fn contacts(&self) -> v1::ContactServiceClient<HttpClient> {
+        v1::ContactServiceClient::new(self.http.clone(), self.single())
+    }
+
     /// Events.
     pub(crate) fn events(&self) -> v1::EventServiceClient<HttpClient> {
         v1::EventServiceClient::new(self.http.clone(), self.single())

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
-use crate::cli::{Shared, time};
+use crate::cli::{Shared, event, time};
 use crate::exit::Failure;
 use crate::proto::v1;
 use crate::table::{Align, Table};
@@ -26,8 +26,8 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "WORD")]
     state: Option<String>,
     /// Those about this target, such as `charge/ch-1`.
-    #[arg(long, value_name = "KIND/ID")]
-    target: Option<String>,
+    #[arg(long, value_name = "KIND/ID", value_parser = event::target)]
+    target: Option<v1::Target>,
     /// Those that left for this reason, such as `replied`.
     #[arg(long, value_name = "WORD")]
     exit_reason: Option<String>,
@@ -43,26 +43,19 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    fn message(&self) -> Result<v1::EnrollmentFilter, Failure> {
+    fn message(&self) -> v1::EnrollmentFilter {
         let text = |given: &Option<String>| given.clone().unwrap_or_default();
-        let target = self.target.as_deref().map(target).transpose()?;
-        Ok(v1::EnrollmentFilter {
+        v1::EnrollmentFilter {
             sequence: text(&self.sequence),
             state: text(&self.state),
             contact: text(&self.contact),
-            target: target.into(),
+            target: self.target.clone().into(),
             exit_reason: text(&self.exit_reason),
             due_from: self.due_from.clone().into(),
             due_until: self.due_until.clone().into(),
             ..Default::default()
-        })
+        }
     }
-}
-
-fn target(text: &str) -> Result<v1::Target, Failure> {
-    let wrong = || Failure::input(format!("{text:?} is no target: write its kind and id as charge/ch-1"));
-    let (kind, id) = text.split_once('/').ok_or_else(wrong)?;
-    Ok(v1::Target { kind: kind.to_owned(), id: id.to_owned(), ..Default::default() })
 }
 
 /// Prints a tenant's enrollments, page after page until there are enough.
@@ -72,7 +65,7 @@ pub(crate) async fn list(
     tenant: String,
     wanted: &Filter,
 ) -> Result<(), Failure> {
-    let filter = wanted.message()?;
+    let filter = wanted.message();
     let mut all = v1::ListEnrollmentsResponse::default();
     loop {
         let missing = wanted.most - u32::try_from(all.enrollments.len()).unwrap_or(wanted.most);
@@ -172,13 +165,6 @@ fn gates(gates: &[v1::GateState]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_target_is_a_kind_and_an_id() {
-        let read = target("charge/ch/1").unwrap();
-        assert_eq!((read.kind.as_str(), read.id.as_str()), ("charge", "ch/1"));
-        assert!(target("ch-1").unwrap_err().says.contains("charge/ch-1"));
-    }
 
     #[test]
     fn an_explanation_says_what_when_and_why() {

@@ -20,6 +20,7 @@ const NEEDS: &[(Role, &[&str])] = &[
     (
         Role::Reader,
         &[
+            "ContactService/GetContact",
             "EnrollmentService/Explain",
             "EnrollmentService/GetEnrollment",
             "EnrollmentService/GetTimeline",
@@ -32,6 +33,7 @@ const NEEDS: &[(Role, &[&str])] = &[
     (
         Role::Sender,
         &[
+            "ContactService/Suppress",
             "EnrollmentService/Enroll",
             "EnrollmentService/EnrollBatch",
             "EnrollmentService/EnrollStream",
@@ -48,6 +50,9 @@ const NEEDS: &[(Role, &[&str])] = &[
             "AccessService/ListAudit",
             "AccessService/ListKeys",
             "AccessService/RevokeKey",
+            "ContactService/Erase",
+            "ContactService/ExportContact",
+            "ContactService/Lift",
             "EnrollmentService/Pause",
             "EnrollmentService/Resume",
             "EnrollmentService/ReleaseQuarantine",
@@ -243,6 +248,7 @@ mod tests {
     fn calls() -> BTreeSet<String> {
         let protos = [
             include_str!("../../proto/followupd/v1/access.proto"),
+            include_str!("../../proto/followupd/v1/contact.proto"),
             include_str!("../../proto/followupd/v1/enrollment.proto"),
             include_str!("../../proto/followupd/v1/event.proto"),
             include_str!("../../proto/followupd/v1/sequence.proto"),
