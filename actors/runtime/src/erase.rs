@@ -141,8 +141,8 @@ impl Gone<'_> {
         Ok(())
     }
 
-    /// Drops what enrolls of the contact said about a target that nobody else is enrolled about; its terminal fact stays,
-    /// under an id that is the platform's, unless the target is the contact itself.
+    /// Drops what enrolls of the contact said about a target that nobody else is enrolled about; its terminal fact
+    /// stays, under an id that is the platform's, unless the target is the contact itself.
     async fn forget_target(&self, target: Option<&TargetRef>, commit: &mut Commit) -> Result<(), Error> {
         let Some(target) = target else { return Ok(()) };
         let key = Key::target(self.tenant.shard, self.tenant.no, target);

@@ -271,8 +271,8 @@ fn expect_intent(facts: &Facts, lane: Lane, channel: &Channel, commit: &mut Comm
     debug_assert_eq!(lane.channel, channel.no, "an intent leaves from the lane of its channel");
     if !planted.is(Bug::NoContactExpectation) {
         commit.expects.push(facts.contact.expectation());
+        commit.expects.extend(facts.addresses.expectation(channel.kind));
     }
-    commit.expects.extend(facts.addresses.expectation(channel.kind));
     commit.expects.extend(facts.target.as_ref().map(record::Read::expectation));
     commit.expects.extend(facts.loaded.expects(facts.enrollment().sequence, channel.no));
 }
