@@ -17,7 +17,7 @@ pub(crate) enum EnrollmentCommand {
     /// One enrollment and all that happened to it.
     Timeline(Id),
     /// The tenant's enrollments, or those that pass a filter.
-    List(listing::Filter),
+    List(Box<listing::Filter>),
     /// What one does next, when, and what keeps it from doing it now.
     Explain(Id),
     /// Take one out.
