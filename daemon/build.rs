@@ -4,13 +4,14 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "google/rpc/error_details.proto",
     "followupd/v1/access.proto",
     "followupd/v1/tenant.proto",
     "followupd/v1/sequence.proto",
     "followupd/v1/enrollment.proto",
     "followupd/v1/event.proto",
+    "followupd/v1/contact.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -69,9 +69,13 @@ fn request(call: &str, tenant: &str, enrollment: &str) -> Value {
         "EnrollBatch" => json!({ "tenant": tenant, "sequence": "welcome", "enrolls": [{ "contact": "bo" }] }),
         "Send" => json!({ "tenant": tenant, "event": event }),
         "SendBatch" => json!({ "tenant": tenant, "events": [event] }),
-        "ListByContact" => json!({ "tenant": tenant, "contact": "ana" }),
-        "ListQuarantined" => json!({ "tenant": tenant }),
-        "GetEnrollment" | "GetTimeline" | "Exit" | "Pause" | "Resume" | "ReleaseQuarantine" => one,
+        "GetContact" | "Suppress" | "Lift" | "ExportContact" | "Erase" | "ListByContact" => {
+            json!({ "tenant": tenant, "contact": "ana" })
+        }
+        "ListQuarantined" | "ListEnrollments" => json!({ "tenant": tenant }),
+        "GetEnrollment" | "GetTimeline" | "Explain" | "Exit" | "Pause" | "Resume" | "ReleaseQuarantine" => {
+            one
+        }
         "CreateKey" => json!({ "name": "another", "keyTenant": tenant, "roles": ["ROLE_READER"] }),
         "RevokeKey" => json!({ "name": format!("{tenant}-operator") }),
         "ListAudit" => json!({ "tenant": tenant }),

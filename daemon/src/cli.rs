@@ -12,12 +12,14 @@ use crate::{demo, log, serve};
 
 pub(crate) mod ask;
 pub(crate) mod client;
+mod contact;
 mod enroll;
 mod enrollment;
 mod event;
 pub(crate) mod files;
 pub(crate) mod funnel;
 mod key;
+mod listing;
 mod put;
 pub(crate) mod scope;
 mod sequence;
@@ -88,9 +90,12 @@ enum Command {
     /// Events: `send`.
     #[command(subcommand)]
     Event(event::EventCommand),
-    /// Enrollments: `show`, `timeline`, `list`, `exit`, `pause`, `resume`, `release`, `quarantined`.
+    /// Enrollments: `show`, `timeline`, `list`, `explain`, `exit`, `pause`, `resume`, `release`, `quarantined`.
     #[command(subcommand)]
     Enrollment(enrollment::EnrollmentCommand),
+    /// Contacts: `show`, `suppress`, `lift`, `export`, `erase`.
+    #[command(subcommand)]
+    Contact(contact::ContactCommand),
     /// Access keys: `create`, `list`, `revoke`.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -203,6 +208,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Enroll(options) => enroll::run(shared, options).await,
         Command::Event(command) => event::run(shared, command).await,
         Command::Enrollment(command) => enrollment::run(shared, command).await,
+        Command::Contact(command) => contact::run(shared, command).await,
         Command::Audit { most } => key::audit(shared, most).await,
         Command::Key(command) => key::run(shared, command).await,
         Command::Funnel { sequence } => funnel::run(shared, sequence).await,

@@ -23,6 +23,9 @@ pub(crate) const BEHALF_BYTES: usize = 128;
 /// Characters of the reason of a hold.
 pub(crate) const HOLD_REASON_CHARS: usize = 200;
 
+/// Characters of the reason of a suppression.
+pub(crate) const SUPPRESSION_REASON_CHARS: usize = 200;
+
 /// Times a stream comes back by itself to an engine that has too much to do; then its client is told.
 pub(crate) const STREAM_RETRIES: usize = 60;
 

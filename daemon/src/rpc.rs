@@ -21,11 +21,14 @@ pub(crate) mod access;
 mod asked;
 mod batch;
 pub(crate) mod cloud;
+mod contact;
 mod enrollment;
 mod event;
+mod explain;
 mod funnel;
 pub(crate) mod guard;
 mod health;
+mod list;
 mod outside;
 mod pace;
 mod page;
@@ -66,6 +69,7 @@ pub(crate) fn router(
         .add_service(Arc::new(tenant::Tenants(service.clone())))
         .add_service(Arc::new(sequence::Sequences(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))
+        .add_service(Arc::new(contact::Contacts(service.clone())))
         .add_service(Arc::new(event::Events(service)));
     let reflector = Reflector::from_descriptor_set_bytes(proto::DESCRIPTORS)?;
     let router = health::install(router, reflector.service_names(), serving);

@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod dormant;
 pub mod http;
 pub mod maildir;
+pub mod refusal;
 pub mod seed;
 pub mod table;
 pub mod time;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use followupd_domain::channel::Kind;
+use followupd_domain::enrollment::Enrollment;
 use followupd_domain::event::{Event, EventKind};
 use followupd_domain::target::{TargetRef, TerminalFact};
 use followupd_domain::{EnrollmentId, SendId, TenantNo};
 use followupd_runtime::{Changed, Command, EventAnswer};
 
 use super::deed::{Around, Deed};
-use super::plan::exits_on_reply;
+use super::plan::{CONTACTS, exits_on_reply, number};
 use super::trace::{Stop, Whom};
 use super::world::Inner;
 
@@ -172,6 +173,23 @@ impl Inner {
         whom.extend(suppressed(event).into_iter().map(|kind| Whom::Contact(tenant, contact.clone(), kind)));
         for whom in whom {
             self.stop("event", whom, in_flight);
+        }
+        if suppressed(event).contains(&Kind::Whatsapp) {
+            self.number_stops(tenant, &contact);
+        }
+    }
+
+    /// Who has the number of somebody who opted out gets nothing there either; what was on its way is not named.
+    fn number_stops(&mut self, tenant: TenantNo, contact: &str) {
+        let of = |e: &Enrollment| e.contact[1..].parse().map(number).unwrap_or(usize::MAX);
+        let live = || self.mirror.values().map(|(e, _)| e).filter(|e| e.tenant == tenant);
+        // Whose number is known was enrolled once.
+        let Some(stopped) = live().find(|e| e.contact == contact).map(of) else { return };
+        let in_flight = live().filter(|e| of(e) == stopped).filter_map(|e| e.open).map(|open| open.send);
+        let in_flight: Vec<SendId> = in_flight.collect();
+        let shares = (0..CONTACTS).filter(|other| number(*other) == stopped).map(|other| format!("c{other}"));
+        for other in shares.filter(|other| other != contact) {
+            self.stop("number", Whom::Contact(tenant, other, Kind::Whatsapp), &in_flight);
         }
     }
 

@@ -13,7 +13,7 @@ use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo};
 use followupd_runtime::{Caller, Command, Engine, EnrollAnswer, Error, EventCall, ScopeName};
 
 use super::coverage::Event;
-use super::plan::{CHANNELS, SEQUENCES, draft, own_zone, target_kind};
+use super::plan::{CHANNELS, SEQUENCES, draft, number, own_zone, target_kind};
 use super::trace::What;
 use super::world::World;
 
@@ -318,7 +318,7 @@ fn request(world: &World, sequence: usize, contact: usize) -> Request {
     let target = (kind != TargetKind::Contact).then(|| TargetRef { kind, id: format!("t{}", contact / 2) });
     let mut profile = Profile {
         email: (contact != 7).then(|| format!("{id}@mail.example")),
-        phone: (contact != 8).then(|| format!("+49301234{contact}")),
+        phone: (contact != 8).then(|| format!("+49301234{}", number(contact))),
         zone,
         ..Profile::default()
     };

@@ -51,15 +51,15 @@ pub(crate) async fn play() {
 
     // Four pauses of 1, 2, 4 and 8 seconds lie between its five failures.
     sleep(Span::seconds(12)).await;
-    assert_eq!(engine.quarantined(&Caller::default(), "acme").await.unwrap(), []);
+    assert_eq!(engine.quarantined(&Caller::default(), "acme", None, 9).await.unwrap().ids, []);
     sleep(Span::seconds(5)).await;
-    assert_eq!(engine.quarantined(&Caller::default(), "acme").await.unwrap(), [poisoned]);
+    assert_eq!(engine.quarantined(&Caller::default(), "acme", None, 9).await.unwrap().ids, [poisoned]);
 
     sleep(Span::hours(30)).await;
     let caller = Caller::default();
     let changed = engine.command(&caller, "acme", poisoned, Command::Exit).await.unwrap();
     assert_eq!((changed.changed, changed.enrollment.state), (true, State::Exited(ExitReason::Manual)));
-    assert_eq!(engine.quarantined(&Caller::default(), "acme").await.unwrap(), []);
+    assert_eq!(engine.quarantined(&Caller::default(), "acme", None, 9).await.unwrap().ids, []);
 
     let calls = kept.0.lock().unwrap();
     assert_eq!(calls.len(), 3 * 999, "everyone else got every step");

@@ -285,7 +285,7 @@ pub(crate) async fn settle(world: &Arc<World>, engine: &Engine) {
     answered(world).await;
     for (tenant, plan) in world.plan.tenants.iter().enumerate() {
         deed::Around::all().into_iter().for_each(|scope| ask(world, Deed::Release { tenant, scope }));
-        let quarantined = engine.quarantined(&Caller::default(), plan.name).await.unwrap();
+        let quarantined = engine.quarantined(&Caller::default(), plan.name, None, 1_000).await.unwrap().ids;
         for (n, id) in quarantined.into_iter().enumerate() {
             let command = if n % 2 == 0 { Command::Release } else { Command::Exit };
             ask(world, Deed::Command { tenant, id, command });

@@ -29,6 +29,10 @@ pub struct Contact {
     pub attributes: BTreeMap<String, String>,
     /// Kinds of channel they opted out of.
     pub suppressed: BTreeSet<Kind>,
+    /// Kinds of channel whose address is suppressed, whoever opted out by it: read from the rows of the addresses when
+    /// the contact is, and not kept with it.
+    #[serde(skip)]
+    pub barred: BTreeSet<Kind>,
     /// When they last wrote to us, by the event's own time.
     pub last_inbound_at: Option<Moment>,
     /// Their enrollments that have not ended, and the latest ones that have.
@@ -80,6 +84,23 @@ impl Contact {
             Kind::Email => self.email.as_deref(),
             Kind::Whatsapp | Kind::Sms => self.phone.as_deref(),
             Kind::Conversation | Kind::Webhook => Some(id),
+        }
+    }
+
+    /// Whether nothing may be sent to them through this kind of channel.
+    #[must_use]
+    pub fn is_suppressed(&self, kind: Kind) -> bool {
+        self.suppressed.contains(&kind) || self.barred.contains(&kind)
+    }
+
+    /// Takes back that they opted out of these kinds. When nothing is left suppressed they may enter again what they
+    /// opted out of.
+    pub fn lift(&mut self, kinds: &BTreeSet<Kind>) {
+        self.suppressed.retain(|kind| !kinds.contains(kind));
+        if self.suppressed.is_empty() {
+            let ends = self.enrollments.iter_mut().filter_map(|known| known.ended.as_mut());
+            ends.for_each(|ended| ended.opted_out = false);
+            self.rests.iter_mut().for_each(|rest| rest.opted_out = false);
         }
     }
 
@@ -214,6 +235,19 @@ mod tests {
             contact.ends(SequenceNo(1), Some(None)).next().is_none(),
             "none was about the contact as such"
         );
+    }
+
+    #[test]
+    fn who_is_lifted_wholly_may_enter_again_what_they_opted_out_of() {
+        let mut contact = ended([(1, None, true)]);
+        contact.suppressed = BTreeSet::from([Kind::Email, Kind::Sms]);
+        let opted_out = |contact: &Contact| contact.ends(SequenceNo(1), None).any(|ended| ended.opted_out);
+        contact.lift(&BTreeSet::from([Kind::Email]));
+        assert!(
+            opted_out(&contact) && contact.is_suppressed(Kind::Sms) && !contact.is_suppressed(Kind::Email)
+        );
+        contact.lift(&BTreeSet::from([Kind::Sms]));
+        assert!(!opted_out(&contact));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Decide: what an input leads to, given the state, the facts around it and the time.
 //!
 //! One file per input: [`enroll`], [`wake`], [`outcome`], [`leave`] (events and exits), [`hold`] (pause, resume,
-//! quarantine). Each returns decisions; [`apply`] folds them. Nothing here writes or calls.
+//! quarantine). Each returns decisions; [`apply`] folds them. [`explain`] says beforehand what it would come to. Nothing here writes or calls.
 
 use crate::channel::Channel;
 use crate::decision::{self, Decision};
@@ -13,6 +13,7 @@ use crate::sequence::{OnFailure, Step};
 use crate::time::Moment;
 
 pub mod enroll;
+pub mod explain;
 pub mod hold;
 pub mod leave;
 pub mod outcome;

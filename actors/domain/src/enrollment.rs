@@ -80,6 +80,9 @@ pub enum State {
 }
 
 impl State {
+    /// The words of all of them.
+    pub const WORDS: [&'static str; 5] = ["active", "paused", "completed", "exited", "failed"];
+
     /// Whether it will never send again.
     #[must_use]
     pub fn is_over(self) -> bool {
@@ -125,11 +128,13 @@ pub enum ExitReason {
     Late,
     /// A step failed and says that ends it.
     StepFailed,
+    /// The contact was erased.
+    Erased,
 }
 
 impl ExitReason {
     /// All of them; the place is the byte in a funnel's key.
-    pub const ALL: [ExitReason; 10] = [
+    pub const ALL: [ExitReason; 11] = [
         ExitReason::Replied,
         ExitReason::Resolved,
         ExitReason::Goal,
@@ -140,7 +145,14 @@ impl ExitReason {
         ExitReason::Archived,
         ExitReason::Late,
         ExitReason::StepFailed,
+        ExitReason::Erased,
     ];
+
+    /// The reason of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<ExitReason> {
+        ExitReason::ALL.into_iter().find(|reason| reason.word() == word)
+    }
 
     /// Its word.
     #[must_use]
@@ -156,6 +168,7 @@ impl ExitReason {
             ExitReason::Archived => "archived",
             ExitReason::Late => "late",
             ExitReason::StepFailed => "step_failed",
+            ExitReason::Erased => "erased",
         }
     }
 }

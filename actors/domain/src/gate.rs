@@ -78,12 +78,16 @@ pub enum Binding {
     Hours,
     /// The pause between attempts.
     Retry,
+    /// The limits of its lane.
+    Limits,
+    /// Those that stand in line before it.
+    Line,
 }
 
-type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
+pub(crate) type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
 
 /// The gates, in order: what ends the business comes before what only delays it.
-const GATES: [Gate; 9] = [
+pub(crate) const GATES: [Gate; 9] = [
     (Binding::Target, target),
     (Binding::Lifetime, lifetime),
     (Binding::Channel, channel),
@@ -147,7 +151,7 @@ pub fn can_reach(view: &View<'_>) -> bool {
     view.version.steps.iter().skip(usize::from(view.enrollment.step.0)).any(|step| {
         view.channel(step).is_some_and(|channel| {
             let address = view.contact.address(channel.kind, &view.enrollment.contact);
-            address.is_some() && !view.contact.suppressed.contains(&channel.kind)
+            address.is_some() && !view.contact.is_suppressed(channel.kind)
         })
     })
 }
@@ -213,7 +217,7 @@ fn channel(view: &View<'_>, step: &Step) -> Verdict {
 
 fn suppression(view: &View<'_>, step: &Step) -> Verdict {
     let channel = view.channel(step);
-    if !channel.is_some_and(|channel| view.contact.suppressed.contains(&channel.kind)) {
+    if !channel.is_some_and(|channel| view.contact.is_suppressed(channel.kind)) {
         Verdict::Open
     } else if can_reach(view) {
         Verdict::Fail(SendFailure::Suppressed)

@@ -11,6 +11,10 @@ pub const ID_BYTES: usize = 128;
 /// Bytes of the name of a tenant, channel or sequence: a DNS label, so that it fits anywhere.
 pub const NAME_BYTES: usize = 63;
 
+/// Bytes of what a mistaken name of a time zone may have to be compared with all there are: twice the longest. The
+/// comparison takes as long as the name is.
+pub const ZONE_NAME_BYTES: usize = 64;
+
 /// Bytes of all attributes of one contact or target together.
 pub const ATTRIBUTE_BYTES: usize = 16 * 1_024;
 

@@ -83,9 +83,12 @@ fn bounded(text: &str, most: usize) -> Result<(), Error> {
 /// The known word nearest to a mistaken one, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let close_enough = 1 + word.chars().count() / 4;
+    let letters = word.chars().count();
+    let close_enough = 1 + letters / 4;
+    // The distance is at least that of their lengths: one that is out of reach is not measured, however long it is.
     known
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(letters) <= close_enough)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= close_enough)
         .min()

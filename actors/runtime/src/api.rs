@@ -1,13 +1,17 @@
 //! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
 
 use followupd_channel::secret::Secret;
+use followupd_domain::channel::Kind;
+use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::Profile;
+use followupd_domain::decide::explain::Explained;
 use followupd_domain::decision::{Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, ExitReason};
 use followupd_domain::event::Event;
 use followupd_domain::funnel::Metric;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::FieldError;
+use followupd_domain::suppression::{Address, Suppression};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, SendId, SequenceNo, Span, VersionNo};
 
 use crate::once::Once;
@@ -276,6 +280,99 @@ pub struct Timeline {
     pub enrollment: Enrollment,
     /// Its history, oldest first.
     pub history: Vec<Entry>,
+}
+
+/// A page of enrollments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnrollmentPage {
+    /// Those that pass its filter.
+    pub enrollments: Vec<Enrollment>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What an enrollment does next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// What, when, and what each gate says.
+    pub explained: Explained,
+    /// How many stand in line before it, up to 10,000.
+    pub ahead: usize,
+    /// Its state.
+    pub enrollment: Enrollment,
+}
+
+/// Whom a suppression is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// One contact with its addresses, by the platform's id.
+    Contact(String),
+    /// An address, whoever has it.
+    Address(Address),
+}
+
+/// What is known of one contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The platform's id.
+    pub id: String,
+    /// What stands for it in the audit log, and for good when it is erased.
+    pub pseudonym: String,
+    /// Its row.
+    pub contact: Contact,
+    /// The kinds of channel that it must not be reached by.
+    pub suppressions: Vec<Known>,
+}
+
+/// What is known of one suppression of a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Through which kind of channel.
+    pub kind: Kind,
+    /// Since when and why; `None` where that was not kept.
+    pub suppression: Option<Suppression>,
+    /// Whether only the address is suppressed: somebody else who has it opted out.
+    pub by_address: bool,
+}
+
+/// What a suppression stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Enrollments that left by it.
+    pub exited: Vec<EnrollmentId>,
+    /// Sends that are on the wire already.
+    pub in_flight: Vec<SendId>,
+}
+
+/// A page of everything that is known of a contact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    /// The contact.
+    pub person: Person,
+    /// Its enrollments of this page, each with all that happened to it.
+    pub timelines: Vec<Timeline>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What erasing a contact came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// What stands for it from now on.
+    pub pseudonym: String,
+    /// How many enrollments were written anew.
+    pub enrollments: usize,
+    /// Sends that are on the wire already.
+    pub in_flight: Vec<SendId>,
+}
+
+/// A page of ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdPage {
+    /// The ids.
+    pub ids: Vec<EnrollmentId>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<Vec<u8>>,
 }
 
 /// The funnel of one version.

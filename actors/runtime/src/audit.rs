@@ -34,6 +34,14 @@ pub enum Act {
     RevokeKey,
     /// A sequence was archived.
     Archive,
+    /// A contact or address was suppressed by hand.
+    Suppress,
+    /// A suppression was lifted.
+    Lift,
+    /// What is known of a contact was handed out.
+    Export,
+    /// A contact was erased.
+    Erase,
 }
 
 impl Act {
@@ -50,6 +58,10 @@ impl Act {
             Act::CreateKey => "create_key",
             Act::RevokeKey => "revoke_key",
             Act::Archive => "archive",
+            Act::Suppress => "suppress",
+            Act::Lift => "lift",
+            Act::Export => "export",
+            Act::Erase => "erase",
         }
     }
 }

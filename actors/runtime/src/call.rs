@@ -3,8 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::channel::Kind;
 use followupd_domain::decide::outcome::Outcome;
 use followupd_domain::decision::TraceId;
+use followupd_domain::suppression::Address;
 use followupd_domain::{Moment, SendId, TenantNo};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,6 +18,9 @@ use crate::shard::ShardMsg;
 pub(crate) struct CallEnded {
     pub(crate) tenant: TenantNo,
     pub(crate) send: SendId,
+    /// Through what kind of channel, and to which mailbox or number.
+    pub(crate) kind: Kind,
+    pub(crate) address: Option<Address>,
     pub(crate) outcome: Outcome,
     /// When the call began, in engine time.
     pub(crate) began_at: Option<Moment>,
@@ -50,6 +55,7 @@ pub(crate) fn begin(
     let Ready { in_doubt, transport, slot, under_way } = ready;
     let (node, began) = (Arc::clone(node), Began::default());
     let (send, kind, trace, noted) = (call.send, call.kind, call.trace, Arc::clone(&began));
+    let address = Address::called(kind, &call.address);
     tokio::spawn(async move {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
@@ -61,7 +67,8 @@ pub(crate) fn begin(
             (made(&node, call).await, Some(began_at))
         };
         node.stats.sent(kind, &outcome);
-        let ended = CallEnded { tenant, send, outcome, began_at, trace, in_doubt, _under_way: under_way };
+        let _under_way = under_way;
+        let ended = CallEnded { tenant, send, kind, address, outcome, began_at, trace, in_doubt, _under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });
     began

@@ -34,7 +34,9 @@ use crate::stop::Gate;
 use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
+mod contacts;
 pub(crate) mod forecast;
+mod lists;
 pub(crate) mod opening;
 mod scopes;
 mod seen;
@@ -328,14 +330,6 @@ impl Engine {
         contact: &str,
     ) -> Result<Vec<EnrollmentId>, Error> {
         read::contact_enrollments(&self.node, &self.tenant(caller, tenant)?, contact).await
-    }
-
-    /// The enrollments that kept failing and wait for a person.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such tenant.
-    pub async fn quarantined(&self, caller: &Caller, tenant: &str) -> Result<Vec<EnrollmentId>, Error> {
-        read::quarantined(&self.node, &self.tenant(caller, tenant)?).await
     }
 
     /// The funnels of a sequence's versions.

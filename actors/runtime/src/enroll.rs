@@ -7,6 +7,7 @@ use followupd_domain::decide::enroll::{self, Enrolling, Facts, New, Request};
 use followupd_domain::decision::Entry;
 use followupd_domain::lane::WakeRow;
 use followupd_domain::sequence::Version;
+use followupd_domain::suppression::Address;
 use followupd_domain::target::Target;
 use followupd_domain::{Moment, SequenceNo, TenantNo, gate, limits as domain_limits, name};
 use followupd_store::codec::Format;
@@ -18,6 +19,7 @@ use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::record::{self, Read, Record, read_or_default};
 use crate::shard::ShardMsg;
+use crate::suppression;
 use crate::waves::{About, waves};
 
 /// One wish with what was read for it.
@@ -121,7 +123,25 @@ async fn read<'a>(
         };
         wishes.push(Wish { request, contact, target });
     }
+    bar(node, loaded, &mut wishes).await?;
     Ok(wishes)
+}
+
+/// Tells the contacts of these wishes what is suppressed of the addresses they will have. An intent expects these rows:
+/// what changes after this reading stops the send.
+async fn bar(node: &Node, loaded: &Loaded, wishes: &mut [Wish<'_>]) -> Result<(), Error> {
+    let addresses = wishes.iter().map(|wish| {
+        let (known, given) = (&wish.contact.value, &wish.request.profile);
+        let email = given.email.clone().or_else(|| known.email.clone()).map(Address::Email);
+        let phone = given.phone.clone().or_else(|| known.phone.clone()).map(Address::Phone);
+        let id = wish.contact.version.is_none().then(|| Address::Contact(wish.request.contact.clone()));
+        [email, phone, id].into_iter().flatten().collect()
+    });
+    let read = suppression::read_each(&*node.store, node.place(loaded), addresses.collect()).await?;
+    for (wish, addresses) in wishes.iter_mut().zip(read) {
+        addresses.bar(&mut wish.contact.value);
+    }
+    Ok(())
 }
 
 /// What all wishes of one round share.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use followupd_domain::decide::outcome::{self, Outcome};
 use followupd_domain::decision::{Decision, TraceId};
-use followupd_domain::enrollment::{Enrollment, OpenSend};
+use followupd_domain::enrollment::{Enrollment, OpenSend, SendFailure};
 use followupd_domain::lane::{Lane, WakeRow};
+use followupd_domain::suppression::{Suppression, Why};
 use followupd_domain::{EnrollmentId, Moment, SendId};
-use followupd_store::{Class, Key, LedgerChange, LedgerOp, Refused};
+use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error};
@@ -22,6 +23,7 @@ use crate::node::Node;
 use crate::pacer::{PacerMsg, Returned};
 use crate::record::{self, Facts, Transition};
 use crate::shard::ShardMsg;
+use crate::suppression;
 
 mod ask;
 mod look;
@@ -106,6 +108,14 @@ impl Live {
         record::read(&*self.activation.node.store, loaded, self.activation.id).await
     }
 
+    /// The facts a send is decided on: what is suppressed of the contact's addresses is among them.
+    async fn facts_to_send(&self) -> Result<Option<Facts>, Error> {
+        match self.facts().await? {
+            Some(facts) => facts.with_addresses(&self.activation.node).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Writes down what came of a call. That waits for the store as long as it takes: an outcome that is known and
     /// forgotten would be in doubt. Only a shard that is gone lets it go; its next owner finds the send open.
     async fn call_ended(&mut self, ended: CallEnded) {
@@ -178,9 +188,12 @@ impl Live {
             LedgerOp::Settle { charge, started_at: began_at }
         };
         let key = Key::ledger(facts.loaded.shard, lane);
+        let bounced = self.bounced(facts, decisions, ended, now).await?;
         let settled = self
             .commit(facts, decisions, now, trace, Class::Outcome, |transition| {
                 transition.commit.ledger.push(LedgerChange { key, op: op.clone() });
+                transition.commit.expects.extend(bounced.expects);
+                transition.commit.puts.extend(bounced.puts);
             })
             .await?;
         if settled.is_none() {
@@ -188,6 +201,31 @@ impl Live {
         }
         self.activation.node.tell(facts.loaded.shard, ShardMsg::Settled(lane, self.activation.id, op));
         Ok(true)
+    }
+
+    /// What suppresses the address a call went to, where its provider said that nothing sent there will arrive.
+    async fn bounced(
+        &self,
+        facts: &Facts,
+        decisions: &[Decision],
+        ended: Option<&CallEnded>,
+        now: Moment,
+    ) -> Result<Commit, Error> {
+        let node = &self.activation.node;
+        let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
+        if !decisions.contains(&Decision::StepFailed(SendFailure::BadAddress)) {
+            return Ok(commit);
+        }
+        let Some((address, kind, Outcome::Rejected { code, .. })) =
+            ended.and_then(|ended| Some((ended.address.clone()?, ended.kind, &ended.outcome)))
+        else {
+            return Ok(commit);
+        };
+        let addresses = suppression::read(&*node.store, node.place(&facts.loaded), vec![address]).await?;
+        let (since, why) = (now, Why::Bounced);
+        let suppression = Suppression { since, why, by: String::new(), reason: code.clone() };
+        addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
+        Ok(commit)
     }
 
     /// Commits decisions on these facts; `None` when something changed under them.

@@ -7,27 +7,32 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
-use followupd_domain::decide::enroll::{self, Profile};
 use followupd_domain::decide::leave;
 use followupd_domain::decision::TraceId;
 use followupd_domain::enrollment::{ExitReason, State};
-use followupd_domain::event::{Event, EventKind};
-use followupd_domain::target::{Target, TerminalFact};
+use followupd_domain::event::Event;
+use followupd_domain::suppression::{Suppression, Why};
+use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, limits as domain_limits, name};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Expect, Key, Refused};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Caller, Changed, Error, EventAnswer, EventCall};
+use crate::audit::{self, Act};
 use crate::command;
 use crate::enrollment::{Ask, class_of};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
-use crate::record::{self, Facts, Read, Transition, read_or_default};
+use crate::record::{self, Facts, Transition, read_or_default};
+use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
+
+mod subject;
+
+use subject::{Subject, affected, contact_takes_in, target_takes_in};
 
 /// An event that enrollments still have to consume.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,7 +55,7 @@ pub(crate) async fn accept(
         .map(|call| About { contact: call.event.contact.as_deref(), target: call.event.target.as_ref() });
     let mut answers: Vec<Option<EventAnswer>> = vec![None; calls.len()];
     for wave in waves(about) {
-        let accepted = wave.iter().map(|place| accept_one(node, tenant, caller, &calls[*place]));
+        let accepted = wave.iter().map(|place| accept_one(node, tenant, caller, &calls[*place], None));
         for (place, answer) in wave.iter().zip(futures::future::join_all(accepted).await) {
             answers[*place] = Some(answer?);
         }
@@ -59,18 +64,30 @@ pub(crate) async fn accept(
     answers.into_iter().map(|answer| answer.ok_or_else(given_up)).collect()
 }
 
-async fn accept_one(
+/// What an opt-out that somebody makes by hand says besides.
+#[derive(Clone, Debug)]
+pub(crate) struct ByHand {
+    /// Whom the audit log names.
+    pub(crate) what: String,
+    /// Why, in their words.
+    pub(crate) reason: String,
+}
+
+/// Accepts one event.
+pub(crate) async fn accept_one(
     node: &Arc<Node>,
     tenant: &TenantHandle,
     caller: &Caller,
     call: &EventCall,
+    by_hand: Option<&ByHand>,
 ) -> Result<EventAnswer, Error> {
     if let Some(refused) = checked(call, node.now()) {
         return Ok(refused);
     }
     for _ in 0..limits::LOOKS {
         let loaded = tenant.loaded();
-        let acceptance = match Acceptance::read(node, tenant, &loaded, call).await? {
+        let asked = Asked { node, tenant, loaded: &loaded, caller, by_hand };
+        let acceptance = match Acceptance::read(asked, call).await? {
             Reading::New(acceptance) => acceptance,
             Reading::Refused(answer) => return Ok(answer),
             Reading::Known => {
@@ -80,7 +97,7 @@ async fn accept_one(
                 return Ok(EventAnswer::Duplicate);
             }
         };
-        if let Some(answer) = acceptance.commit(caller).await? {
+        if let Some(answer) = acceptance.commit().await? {
             return Ok(answer);
         }
         crate::tenant::refresh(tenant, &loaded).await;
@@ -111,43 +128,32 @@ enum Reading<'a> {
     New(Box<Acceptance<'a>>),
 }
 
-/// One of the rows an event is about.
-struct Subject<T> {
-    read: Read<T>,
-    /// Whether it is written again: the event changed it, or whoever decided on it has to look again.
-    written: bool,
-}
-
-impl<T: Serialize> Subject<T> {
-    fn add_to(&self, commit: &mut Commit, format: Format) -> Result<(), Error> {
-        commit.expects.push(self.read.expectation());
-        if self.written {
-            record::put(commit, self.read.key.clone(), format, &self.read.value)?;
-        }
-        Ok(())
-    }
+/// Where an event is accepted, and who asks for it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    node: &'a Arc<Node>,
+    tenant: &'a TenantHandle,
+    loaded: &'a Arc<Loaded>,
+    caller: &'a Caller,
+    by_hand: Option<&'a ByHand>,
 }
 
 /// What was read for one event, and what it makes of it.
 struct Acceptance<'a> {
-    node: &'a Arc<Node>,
-    tenant: &'a TenantHandle,
-    loaded: &'a Arc<Loaded>,
+    asked: Asked<'a>,
     event: Arc<Event>,
     opted_out: bool,
     contact: Option<Subject<Contact>>,
+    /// What is suppressed of the contact's addresses; read for an opt-out.
+    addresses: Addresses,
     target: Option<Subject<Target>>,
     affected: Vec<EnrollmentId>,
 }
 
 impl<'a> Acceptance<'a> {
     /// Reads what an event is about, and takes the event in.
-    async fn read(
-        node: &'a Arc<Node>,
-        tenant: &'a TenantHandle,
-        loaded: &'a Arc<Loaded>,
-        call: &EventCall,
-    ) -> Result<Reading<'a>, Error> {
+    async fn read(asked: Asked<'a>, call: &EventCall) -> Result<Reading<'a>, Error> {
+        let Asked { node, loaded, .. } = asked;
         let event = Arc::new(call.event.clone());
         let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
         let contact_key = event.contact.as_ref().map(|contact| Key::contact(shard, no, contact));
@@ -164,9 +170,10 @@ impl<'a> Acceptance<'a> {
         let target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
         let opted_out = event.opts_out(&loaded.scope.tenant);
         let affected = affected(&event, contact.as_ref(), target.as_ref());
+        let before = contact.as_ref().map(|read| read.value.clone()).unwrap_or_default();
         let contact =
             contact.map(|read| contact_takes_in(read, &event, opted_out, &call.profile)).transpose();
-        let contact = match contact {
+        let mut contact = match contact {
             Ok(contact) => contact,
             Err(refusal) => {
                 let (reason, problem) = (refusal.word(), refusal.to_string());
@@ -174,48 +181,72 @@ impl<'a> Acceptance<'a> {
             }
         };
         let target = target.map(|read| target_takes_in(read, &event));
-        let read = Acceptance { node, tenant, loaded, event, opted_out, contact, target, affected };
+        let addresses = subject::addresses(&event, opted_out, &before, contact.as_ref());
+        let addresses = suppression::read(&*node.store, node.place(loaded), addresses).await?;
+        if let Some(contact) = &mut contact {
+            addresses.bar(&mut contact.read.value);
+        }
+        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected };
         Ok(Reading::New(Box::new(read)))
     }
 
     /// The event's own commit, without its rows. A store that runs full refuses events, but never an opt-out.
     fn own_commit(&self) -> Commit {
         let class = if self.opted_out { Class::Exit } else { Class::Event };
-        Commit::new(class, self.tenant.no, self.loaded.shard)
+        Commit::new(class, self.asked.tenant.no, self.asked.loaded.shard)
     }
 
     /// Accepts the event; `None` when something changed under it.
-    async fn commit(self, caller: &Caller) -> Result<Option<EventAnswer>, Error> {
+    async fn commit(self) -> Result<Option<EventAnswer>, Error> {
         match self.affected.as_slice() {
             [] => {
                 let commit = self.acceptance(self.own_commit())?;
                 Ok(self.submit(commit).await?.then(|| answer(Vec::new())))
             }
-            [only] => match self.ends_at_once(*only, caller).await? {
+            [only] => match self.ends_at_once(*only).await? {
                 AtOnce::Answered(answer) => Ok(Some(answer)),
                 AtOnce::Again => Ok(None),
-                AtOnce::OpenSend => self.fan_out(caller).await,
+                AtOnce::OpenSend => self.fan_out().await,
             },
-            _ => self.fan_out(caller).await,
+            _ => self.fan_out().await,
         }
     }
 
     /// Adds the event's own rows to a commit.
     fn acceptance(&self, mut commit: Commit) -> Result<Commit, Error> {
-        let key = Key::event(self.loaded.shard, self.tenant.no, &self.event.key);
+        let key = Key::event(self.asked.loaded.shard, self.asked.tenant.no, &self.event.key);
         commit.expects.push(Expect { key: key.clone(), version: None });
-        record::put(&mut commit, key, Format::Event, &self.node.now())?;
+        record::put(&mut commit, key, Format::Event, &self.asked.node.now())?;
         if let Some(contact) = &self.contact {
             contact.add_to(&mut commit, Format::Contact)?;
         }
         if let Some(target) = &self.target {
             target.add_to(&mut commit, Format::Target)?;
         }
+        if self.opted_out {
+            self.suppress(&mut commit)?;
+        }
         Ok(commit)
     }
 
+    /// Adds what an opt-out does to the contact's addresses.
+    fn suppress(&self, commit: &mut Commit) -> Result<(), Error> {
+        let Asked { node, tenant, caller, by_hand, .. } = self.asked;
+        let suppression = Suppression {
+            since: node.now(),
+            why: if by_hand.is_some() { Why::ByHand } else { Why::OptedOut },
+            by: caller.by.clone(),
+            reason: by_hand.map(|by_hand| by_hand.reason.clone()).unwrap_or_default(),
+        };
+        self.addresses.suppress(&subject::out_of(&self.event), &suppression, commit)?;
+        match by_hand {
+            Some(by_hand) => audit::add(commit, node, tenant.no, caller, Act::Suppress, &by_hand.what),
+            None => Ok(()),
+        }
+    }
+
     async fn submit(&self, commit: Commit) -> Result<bool, Error> {
-        match self.node.store.commit(commit).await {
+        match self.asked.node.store.commit(commit).await {
             Ok(_) => Ok(true),
             // If it was written after all, the next reading finds the event's id.
             Err(Refused::Stale(_)) => Ok(false),
@@ -227,8 +258,8 @@ impl<'a> Acceptance<'a> {
     }
 
     /// The event concerns one enrollment: where none of its sends is out, one commit does it all.
-    async fn ends_at_once(&self, id: EnrollmentId, caller: &Caller) -> Result<AtOnce, Error> {
-        let read = record::read(&*self.node.store, Arc::clone(self.loaded), id).await?;
+    async fn ends_at_once(&self, id: EnrollmentId) -> Result<AtOnce, Error> {
+        let read = record::read(&*self.asked.node.store, Arc::clone(self.asked.loaded), id).await?;
         let Some(mut facts) = read else {
             let commit = self.acceptance(self.own_commit())?;
             let accepted = self.submit(commit).await?;
@@ -241,14 +272,14 @@ impl<'a> Acceptance<'a> {
             return Ok(AtOnce::Again);
         }
         self.take_in(&mut facts);
-        let now = self.node.now();
+        let now = self.asked.node.now();
         let decisions = leave::event(&facts.view(now), &self.event, self.opted_out);
-        let planted = self.node.planted;
+        let planted = self.asked.node.planted;
         let Transition { commit, after } = if decisions.is_empty() {
             Transition { commit: self.own_commit(), after: facts.record.value.clone() }
         } else {
             let class = if self.opted_out { Class::Exit } else { class_of(&decisions) };
-            record::transition(&facts, &decisions, now, caller.trace, class, planted)?
+            record::transition(&facts, &decisions, now, self.asked.caller.trace, class, planted)?
         };
         let commit = self.with_acceptance(commit)?;
         let accepted = self.submit(commit).await?;
@@ -289,7 +320,8 @@ impl<'a> Acceptance<'a> {
 
     /// Adds the acceptance to a transition, whose own rows of contact and target say more.
     fn with_acceptance(&self, transition: Commit) -> Result<Commit, Error> {
-        let mut commit = self.acceptance(Commit::new(transition.class, self.tenant.no, self.loaded.shard))?;
+        let mut commit =
+            self.acceptance(Commit::new(transition.class, self.asked.tenant.no, self.asked.loaded.shard))?;
         for (key, body) in transition.puts {
             commit.puts.retain(|(known, _)| *known != key);
             commit.puts.push((key, body));
@@ -303,24 +335,25 @@ impl<'a> Acceptance<'a> {
     }
 
     /// The event concerns several enrollments, or one whose send is out.
-    async fn fan_out(self, caller: &Caller) -> Result<Option<EventAnswer>, Error> {
+    async fn fan_out(self) -> Result<Option<EventAnswer>, Error> {
         let fan_out = FanOut {
             event: (*self.event).clone(),
             opted_out: self.opted_out,
-            trace: caller.trace,
+            trace: self.asked.caller.trace,
             enrollments: self.affected.clone(),
         };
-        let key = Key::fan_out(self.loaded.shard, self.tenant.no, &self.event.key);
-        let mut commit = self.acceptance(Commit::new(Class::Exit, self.tenant.no, self.loaded.shard))?;
+        let key = Key::fan_out(self.asked.loaded.shard, self.asked.tenant.no, &self.event.key);
+        let mut commit =
+            self.acceptance(Commit::new(Class::Exit, self.asked.tenant.no, self.asked.loaded.shard))?;
         record::put(&mut commit, key.clone(), Format::FanOut, &fan_out)?;
         let consumed = match self.submit(commit).await {
             Ok(false) => return Ok(None),
-            Ok(true) => consume(self.node, self.tenant, fan_out).await,
+            Ok(true) => consume(self.asked.node, self.asked.tenant, fan_out).await,
             Err(error) => Err(error),
         };
-        if consumed.is_err() || forget(self.node, self.tenant, &key).await.is_err() {
+        if consumed.is_err() || forget(self.asked.node, self.asked.tenant, &key).await.is_err() {
             // The caller is told to come back, and may not; what was accepted is consumed all the same (E16).
-            tokio::spawn(consume_at_last(Arc::clone(self.node), self.tenant.clone(), key));
+            tokio::spawn(consume_at_last(Arc::clone(self.asked.node), self.asked.tenant.clone(), key));
         }
         Ok(Some(answer(consumed?)))
     }
@@ -406,81 +439,4 @@ fn answer(changed: Vec<Changed>) -> EventAnswer {
     let exited: Vec<(EnrollmentId, ExitReason)> = changed.iter().filter_map(exited).collect();
     let in_flight = changed.iter().filter_map(|changed| changed.in_flight).collect();
     EventAnswer::Accepted { exited, in_flight }
-}
-
-/// The enrollments an event may mean something for.
-fn affected(
-    event: &Event,
-    contact: Option<&Read<Contact>>,
-    target: Option<&Read<Target>>,
-) -> Vec<EnrollmentId> {
-    let mut ids = BTreeSet::new();
-    match event.kind {
-        EventKind::MessageReceived | EventKind::ContactOptedOut => {
-            let contact = contact.map(|contact| &contact.value);
-            let open = || contact.into_iter().flat_map(Contact::open_enrollments);
-            ids.extend(open().map(|membership| membership.enrollment));
-            if ids.is_empty() {
-                ids.extend(contact.and_then(|contact| just_ended(contact, event)));
-            }
-        }
-        EventKind::Target(..) => {
-            ids.extend(target.into_iter().flat_map(|target| target.value.enrollments.iter().copied()));
-        }
-        EventKind::Custom(_) => {}
-    }
-    ids.into_iter().collect()
-}
-
-/// The enrollment that ended last before a message of a contact who is in none: its last send may be what is
-/// answered.
-fn just_ended(contact: &Contact, event: &Event) -> Option<EnrollmentId> {
-    let ended =
-        contact.enrollments.iter().filter_map(|known| known.ended.map(|ended| (ended.at, known.enrollment)));
-    let credited = |(at, _): &(Moment, EnrollmentId)| {
-        event.kind == EventKind::MessageReceived && event.occurred_at.since(*at) <= limits::REPLY_CREDIT
-    };
-    ended.filter(credited).max().map(|(_, enrollment)| enrollment)
-}
-
-fn contact_takes_in(
-    read: Read<Contact>,
-    event: &Event,
-    opted_out: bool,
-    profile: &Profile,
-) -> Result<Subject<Contact>, enroll::Refusal> {
-    let mut taken = read.value.clone();
-    enroll::know(&mut taken, profile)?;
-    let heard = event.kind == EventKind::MessageReceived;
-    if heard {
-        taken.last_inbound_at = taken.last_inbound_at.max(Some(event.occurred_at));
-    }
-    if opted_out {
-        match event.channel {
-            Some(kind) => {
-                taken.suppressed.insert(kind);
-            }
-            None => taken.suppressed.extend(Kind::ALL),
-        }
-    }
-    // A message stops every intent that was decided before it, whatever it says that is new.
-    let written = heard || opted_out || taken != read.value;
-    Ok(Subject { read: Read { value: taken, ..read }, written })
-}
-
-fn target_takes_in(read: Read<Target>, event: &Event) -> Subject<Target> {
-    let mut taken = read.value.clone();
-    match event.kind {
-        EventKind::Target(_, terminal) => {
-            taken.learn(TerminalFact {
-                occurred_at: event.occurred_at,
-                event: event.key.id.clone(),
-                terminal,
-            });
-        }
-        EventKind::MessageReceived if event.is_reply() => taken.hears(event.occurred_at),
-        EventKind::MessageReceived | EventKind::ContactOptedOut | EventKind::Custom(_) => {}
-    }
-    let written = taken != read.value;
-    Subject { read: Read { value: taken, ..read }, written }
 }

@@ -26,6 +26,7 @@ use followupd_domain::sequence::{
     ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Status, Step,
     UniquePer, Version,
 };
+use followupd_domain::suppression::{Suppressed, Suppression, Why};
 use followupd_domain::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{
@@ -174,6 +175,7 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         zone: Some(Zone::UTC),
         attributes: BTreeMap::from([("plan".into(), "gold".into())]),
         suppressed: BTreeSet::from(Kind::ALL),
+        barred: BTreeSet::new(),
         last_inbound_at: Some(AT),
         enrollments: vec![membership],
         rests: vec![Rest { sequence: SequenceNo(4), target: Some(7), at: AT, opted_out: true }],
@@ -306,6 +308,18 @@ fn what_is_kept_of_events_and_of_the_store_has_the_recorded_bytes() {
     check("event_1", Format::Event, &AT);
     check("name_1", Format::Name, &TenantNo(7));
     check("store_1", Format::Store, &StoreRow { key: IdKey([7; 16]), next_tenant: 8 });
+}
+
+#[test]
+fn what_is_suppressed_of_an_address_has_the_recorded_bytes() {
+    let suppression =
+        |why| Suppression { since: AT, why, by: "desk".into(), reason: "asked by phone".into() };
+    let mut suppressed = Suppressed::default();
+    for (kind, why) in [(Kind::Whatsapp, Why::OptedOut), (Kind::Sms, Why::ByHand), (Kind::Email, Why::Erased)]
+    {
+        suppressed.add([kind], &suppression(why));
+    }
+    check("suppressed_1", Format::Suppressed, &suppressed);
 }
 
 #[test]

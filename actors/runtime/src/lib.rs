@@ -11,14 +11,18 @@ mod audit;
 mod awaited;
 mod call;
 mod command;
+mod contact;
 mod engine;
 mod enroll;
 mod enrollment;
 mod env;
+mod erase;
 mod event;
+mod explain;
 mod golden;
 pub mod inspect;
 mod limits;
+mod list;
 mod loaded;
 mod node;
 mod old;
@@ -33,14 +37,16 @@ mod settings;
 mod shard;
 pub mod stats;
 mod stop;
+mod suppression;
 mod sweep;
 mod tenant;
 mod waves;
 
 pub use access::KeyWish;
 pub use api::{
-    Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel,
-    HttpSettings, Names, ScopeName, SecretGiven, SmtpSettings, TenantSettings, Timeline,
+    Caller, Changed, ChannelSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error, EventAnswer,
+    EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, Known, Names, Person, ScopeName,
+    SecretGiven, SmtpSettings, Stopped, TenantSettings, Timeline, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::forecast::LaneForecast;

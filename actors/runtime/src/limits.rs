@@ -79,6 +79,19 @@ pub(crate) const SLOT: Duration = Duration::from_secs(1);
 /// wall clock is noticed, and queues it has not heard of are found.
 pub(crate) const LOOK_AGAIN: Span = Span::seconds(15);
 
+/// Rows one page of a list looks at: read and decoded while the caller waits, some milliseconds.
+pub(crate) const LIST_LOOKS: usize = BATCH_ITEMS;
+
+/// Bytes of rows one page of a list shows at most, the last row aside: an answer has to fit a message.
+pub(crate) const LIST_BYTES: usize = 512 * 1_024;
+
+/// History entries one page of an export shows at most, those of its last enrollment aside: an answer has to fit a
+/// message.
+pub(crate) const EXPORT_ENTRIES: usize = 4_096;
+
+/// Wakes that are counted before one that is explained: what stands behind more than these is an estimate anyway.
+pub(crate) const LINE_LOOKS: usize = 10_000;
+
 /// Rows a sweep looks at in one step: more than a busy tenant writes in the pause.
 pub(crate) const SWEEP: usize = 2_048;
 

@@ -14,11 +14,12 @@ use crate::access::Access;
 use crate::admission::Admission;
 use crate::awaited::Awaited;
 use crate::env::{EngineClock, Env};
-use crate::loaded::TenantHandle;
+use crate::loaded::{Loaded, TenantHandle};
 use crate::plant::Planted;
 use crate::shard::ShardMsg;
 use crate::stats::Counters;
 use crate::stop::Gate;
+use crate::suppression::Place;
 
 /// The surroundings of every actor.
 pub(crate) struct Node {
@@ -74,6 +75,11 @@ impl Node {
             quiet: Notify::new(),
             env,
         }
+    }
+
+    /// Where a tenant's suppressed addresses lie.
+    pub(crate) fn place(&self, loaded: &Loaded) -> Place {
+        Place { key: self.key, shard: loaded.shard, tenant: loaded.scope.tenant.no }
     }
 
     /// The wall clock.

@@ -19,7 +19,7 @@ pub enum Bug {
     PermitAfterRestart,
     /// A late receipt moves a status back (E9).
     ReceiptMovesBack,
-    /// An intent does not expect its contact (E8).
+    /// An intent expects neither its contact nor the address it goes to (E8).
     NoContactExpectation,
 }
 

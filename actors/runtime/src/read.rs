@@ -1,9 +1,8 @@
-//! Reading: enrollments with their timelines, funnels, and what is quarantined.
+//! Reading: enrollments with their timelines, and funnels.
 
 use followupd_domain::decision::Entry;
 use followupd_domain::funnel::{Metric, Standing};
-use followupd_domain::lane::{HoldGroup, Lane};
-use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+use followupd_domain::{EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
 use followupd_store::codec::Format;
 use followupd_store::{Key, Store};
 
@@ -49,15 +48,6 @@ pub(crate) async fn contact_enrollments(
     let contact: followupd_domain::contact::Contact =
         decode(Format::Contact, &row.ok_or_else(not_found)?.body)?;
     Ok(contact.enrollments.iter().map(|membership| membership.enrollment).collect())
-}
-
-/// The enrollments a tenant has in quarantine.
-pub(crate) async fn quarantined(node: &Node, tenant: &TenantHandle) -> Result<Vec<EnrollmentId>, Error> {
-    let lane = Lane { tenant: tenant.no, channel: ChannelNo::CONTROL };
-    let prefix = Key::lane(tenant.shard, lane);
-    let rows = scan_all(&*node.store, prefix.clone(), prefix.after_prefix()).await?;
-    let wakes = rows.iter().filter_map(|(key, _)| key.to_wake());
-    Ok(wakes.filter(|wake| wake.queue.hold == HoldGroup::Quarantine).map(|wake| wake.enrollment).collect())
 }
 
 /// The funnel of a sequence, by version.

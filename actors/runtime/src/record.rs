@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Error;
 use crate::loaded::{Loaded, decode};
+use crate::node::Node;
 use crate::plant::{Bug, Planted};
+use crate::suppression::{self, Addresses};
 
 /// An enrollment's row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,11 +68,21 @@ pub(crate) struct Facts {
     pub(crate) record: Read<Record>,
     pub(crate) contact: Read<Contact>,
     pub(crate) target: Option<Read<Target>>,
+    /// What is suppressed of the contact's addresses; read for what may begin a send.
+    pub(crate) addresses: Addresses,
 }
 
 impl Facts {
     pub(crate) fn enrollment(&self) -> &Enrollment {
         &self.record.value.enrollment
+    }
+
+    /// Reads what is suppressed of the contact's addresses.
+    pub(crate) async fn with_addresses(mut self, node: &Node) -> Result<Facts, Error> {
+        let addresses = suppression::reachable(&self.contact.value);
+        self.addresses = suppression::read(&*node.store, node.place(&self.loaded), addresses).await?;
+        self.addresses.bar(&mut self.contact.value);
+        Ok(self)
     }
 
     pub(crate) fn view(&self, now: Moment) -> View<'_> {
@@ -112,7 +124,8 @@ pub(crate) async fn read(
     };
     let version = loaded.scope.version(enrollment.sequence, enrollment.version).cloned();
     let version = version.ok_or_else(|| Error::Unavailable("a version is missing".to_owned()))?;
-    Ok(Some(Facts { loaded, version, record, contact, target }))
+    let addresses = Addresses::default();
+    Ok(Some(Facts { loaded, version, record, contact, target, addresses }))
 }
 
 /// A transition on its way into a commit.

@@ -55,6 +55,8 @@ pub enum Format {
     Sequence2 = 16,
     /// What stops all sending, format 1.
     Stop = 17,
+    /// What is suppressed of an address, format 1.
+    Suppressed = 18,
 }
 
 /// Why a record could not be written or read.

@@ -5,7 +5,8 @@
 
 use followupd_domain::event::EventKey;
 use followupd_domain::funnel::Metric;
-use followupd_domain::lane::{Lane, Queue, WakeRow};
+use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue, WakeRow};
+use followupd_domain::suppression::AddressHash;
 use followupd_domain::target::TargetRef;
 use followupd_domain::time::Moment;
 use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
@@ -45,6 +46,8 @@ pub enum Table {
     Ledger = b'l',
     /// Funnel counters.
     Count = b'n',
+    /// Addresses that are suppressed.
+    Suppression = b'p',
     /// Tenants, channels, sequences: the scopes an intent expects.
     Scope = b's',
     /// Targets: their facts and who is enrolled about them.
@@ -231,6 +234,12 @@ impl Key {
         Key::start(Table::Contact, shard).u32(tenant.0)
     }
 
+    /// What is suppressed of an address.
+    #[must_use]
+    pub fn suppression(shard: Shard, tenant: TenantNo, address: AddressHash) -> Key {
+        Key::start(Table::Suppression, shard).u32(tenant.0).bytes(&address)
+    }
+
     /// A target.
     #[must_use]
     pub fn target(shard: Shard, tenant: TenantNo, target: &TargetRef) -> Key {
@@ -248,6 +257,15 @@ impl Key {
     pub fn enrollment(id: EnrollmentId) -> Key {
         let bytes = id.as_bytes();
         Key::start(Table::Enrollment, id.shard()).bytes(&bytes[..6]).bytes(&bytes[8..])
+    }
+
+    /// The enrollment under a key of [`Key::enrollment`]; `None` for any other key.
+    #[must_use]
+    pub fn to_enrollment(&self) -> Option<EnrollmentId> {
+        let bytes = self.0.strip_prefix(&[Table::Enrollment as u8])?;
+        let (shard, rest) = bytes.split_first_chunk::<2>()?;
+        let id: &[u8; 10] = rest.try_into().ok()?;
+        Some(EnrollmentId::from_bytes(with_shard(id, *shard)))
     }
 
     /// The history row of an enrollment that begins with its `first` entry.
@@ -329,6 +347,12 @@ impl Key {
         Key::lanes(shard, lane.tenant).u32(lane.channel.0)
     }
 
+    /// Begins the wakes of a lane that are of one class and held apart for one cause.
+    #[must_use]
+    pub fn apart(shard: Shard, lane: Lane, class: PriorityClass, hold: HoldGroup) -> Key {
+        Key::lane(shard, lane).bytes(&[class as u8, hold as u8])
+    }
+
     /// Begins the wakes of a queue.
     #[must_use]
     pub fn queue(shard: Shard, lane: Lane, queue: &Queue) -> Key {
@@ -361,10 +385,6 @@ impl Key {
         let (queue, rest) = rest.split_first_chunk::<{ Queue::LEN }>()?;
         let (due, rest) = rest.split_first_chunk::<8>()?;
         let id: &[u8; 10] = rest.try_into().ok()?;
-        let mut enrollment = [0; EnrollmentId::LEN];
-        enrollment[..6].copy_from_slice(&id[..6]);
-        enrollment[6..8].copy_from_slice(shard);
-        enrollment[8..].copy_from_slice(&id[6..]);
         Some(WakeRow {
             lane: Lane {
                 tenant: TenantNo(u32::from_be_bytes(*tenant)),
@@ -372,9 +392,18 @@ impl Key {
             },
             queue: Queue::from_bytes(queue),
             due_at: Moment((u64::from_be_bytes(*due) ^ (1 << 63)) as i64),
-            enrollment: EnrollmentId::from_bytes(enrollment),
+            enrollment: EnrollmentId::from_bytes(with_shard(id, *shard)),
         })
     }
+}
+
+/// The bytes of an enrollment's id, whose shard stands elsewhere in a key.
+fn with_shard(id: &[u8; 10], shard: [u8; 2]) -> [u8; EnrollmentId::LEN] {
+    let mut bytes = [0; EnrollmentId::LEN];
+    bytes[..6].copy_from_slice(&id[..6]);
+    bytes[6..8].copy_from_slice(&shard);
+    bytes[8..].copy_from_slice(&id[6..]);
+    bytes
 }
 
 impl std::fmt::Debug for Key {

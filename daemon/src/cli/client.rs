@@ -82,6 +82,11 @@ impl Server {
         v1::EnrollmentServiceClient::new(self.transport.clone(), self.config.clone())
     }
 
+    /// Contacts.
+    pub(crate) fn contacts(&self) -> v1::ContactServiceClient<Transport> {
+        v1::ContactServiceClient::new(self.transport.clone(), self.single())
+    }
+
     /// Events.
     pub(crate) fn events(&self) -> v1::EventServiceClient<Transport> {
         v1::EventServiceClient::new(self.transport.clone(), self.single())

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use crate::cli::ask::answer;
-use crate::cli::{Shared, time};
+use crate::cli::client::Server;
+use crate::cli::{Shared, listing, time};
 use crate::exit::Failure;
 use crate::proto::v1;
 use crate::table::{Align, Table};
@@ -15,11 +16,10 @@ pub(crate) enum EnrollmentCommand {
     Show(Id),
     /// One enrollment and all that happened to it.
     Timeline(Id),
-    /// A contact's enrollments.
-    List {
-        /// The contact's id.
-        contact: String,
-    },
+    /// The tenant's enrollments, or those that pass a filter.
+    List(Box<listing::Filter>),
+    /// What one does next, when, and what keeps it from doing it now.
+    Explain(Id),
     /// Take one out.
     Exit(Id),
     /// Pause one; it keeps the rest of its wait.
@@ -55,16 +55,13 @@ pub(crate) async fn run(shared: &Shared, command: EnrollmentCommand) -> Result<(
             let found = answer(&server, asked.get_timeline(request)).await?;
             shared.answer(&found, || format!("{}\n{}", show(&found.enrollment), timeline(&found.entries)))
         }
-        EnrollmentCommand::List { contact } => {
-            let request = v1::ListByContactRequest { tenant, contact, ..Default::default() };
-            let found = answer(&server, asked.list_by_contact(request)).await?;
-            listed(shared, &found, &found.enrollment_ids, "no enrollments")
+        EnrollmentCommand::List(filter) => listing::list(shared, &server, tenant, &filter).await,
+        EnrollmentCommand::Explain(Id { id: enrollment_id }) => {
+            let request = v1::ExplainRequest { tenant, enrollment_id, ..Default::default() };
+            let found = answer(&server, asked.explain(request)).await?;
+            shared.answer(&found, || listing::explanation(&found))
         }
-        EnrollmentCommand::Quarantined => {
-            let request = v1::ListQuarantinedRequest { tenant, ..Default::default() };
-            let found = answer(&server, asked.list_quarantined(request)).await?;
-            listed(shared, &found, &found.enrollment_ids, "none is quarantined")
-        }
+        EnrollmentCommand::Quarantined => quarantined(shared, &server, tenant).await,
         EnrollmentCommand::Exit(Id { id: enrollment_id }) => {
             let request = v1::ExitRequest { tenant, enrollment_id, ..Default::default() };
             let done = answer(&server, asked.exit(request)).await?;
@@ -86,6 +83,26 @@ pub(crate) async fn run(shared: &Shared, command: EnrollmentCommand) -> Result<(
             shared.answer(&done, || changed(&done.change))
         }
     }
+}
+
+/// Prints those in quarantine, page after page.
+async fn quarantined(shared: &Shared, server: &Server, tenant: String) -> Result<(), Failure> {
+    let mut all = v1::ListQuarantinedResponse::default();
+    loop {
+        let request = v1::ListQuarantinedRequest {
+            tenant: tenant.clone(),
+            page_size: 1_000,
+            page_token: all.next_page_token.clone(),
+            ..Default::default()
+        };
+        let page = answer(server, server.enrollments().list_quarantined(request)).await?;
+        all.enrollment_ids.extend(page.enrollment_ids);
+        all.next_page_token = page.next_page_token;
+        if all.next_page_token.is_empty() {
+            break;
+        }
+    }
+    listed(shared, &all, &all.enrollment_ids, "none is quarantined")
 }
 
 /// Ids on stdout; that there are none is said on stderr, so that a pipe gets nothing.

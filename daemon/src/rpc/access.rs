@@ -25,9 +25,12 @@ const NEEDS: &[(Role, &[&str])] = &[
     (
         Role::Reader,
         &[
+            "ContactService/GetContact",
+            "EnrollmentService/Explain",
             "EnrollmentService/GetEnrollment",
             "EnrollmentService/GetTimeline",
             "EnrollmentService/ListByContact",
+            "EnrollmentService/ListEnrollments",
             "EnrollmentService/ListQuarantined",
             "SequenceService/GetFunnel",
             "SequenceService/GetSequence",
@@ -45,6 +48,7 @@ const NEEDS: &[(Role, &[&str])] = &[
     (
         Role::Sender,
         &[
+            "ContactService/Suppress",
             "EnrollmentService/Enroll",
             "EnrollmentService/EnrollBatch",
             "EnrollmentService/EnrollStream",
@@ -61,6 +65,9 @@ const NEEDS: &[(Role, &[&str])] = &[
             "AccessService/ListAudit",
             "AccessService/ListKeys",
             "AccessService/RevokeKey",
+            "ContactService/Erase",
+            "ContactService/ExportContact",
+            "ContactService/Lift",
             "EnrollmentService/Pause",
             "EnrollmentService/Resume",
             "EnrollmentService/ReleaseQuarantine",
@@ -308,6 +315,7 @@ mod tests {
     fn calls() -> BTreeSet<String> {
         let protos = [
             include_str!("../../proto/followupd/v1/access.proto"),
+            include_str!("../../proto/followupd/v1/contact.proto"),
             include_str!("../../proto/followupd/v1/enrollment.proto"),
             include_str!("../../proto/followupd/v1/event.proto"),
             include_str!("../../proto/followupd/v1/sequence.proto"),

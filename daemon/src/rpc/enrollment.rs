@@ -132,10 +132,28 @@ impl v1::EnrollmentService for Enrollments {
         request: ServiceRequest<'_, v1::ListQuarantinedRequest>,
     ) -> ServiceResult<v1::ListQuarantinedResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let found = self.0.engine.quarantined(&caller, request.tenant).instrument(span).await;
-        let found = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
-        let enrollment_ids = found.iter().map(ToString::to_string).collect();
-        Response::ok(v1::ListQuarantinedResponse { enrollment_ids, ..Default::default() })
+        let found = self.0.quarantined(&caller, request.to_owned_message()).instrument(span).await;
+        Response::ok(found.map_err(|error| refusal::of(&error, "", caller.trace))?)
+    }
+
+    async fn list_enrollments(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::ListEnrollmentsRequest>,
+    ) -> ServiceResult<v1::ListEnrollmentsResponse> {
+        let Asked { caller, span } = Asked::of(&ctx)?;
+        let found = self.0.enrollments(&caller, request.to_owned_message()).instrument(span).await;
+        Response::ok(found.map_err(|error| refusal::of(&error, "", caller.trace))?)
+    }
+
+    async fn explain(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::ExplainRequest>,
+    ) -> ServiceResult<v1::ExplainResponse> {
+        let Asked { caller, span } = Asked::of(&ctx)?;
+        let explained = self.0.explain(&caller, request.tenant, request.enrollment_id).instrument(span).await;
+        Response::ok(explained.map_err(|error| refusal::of(&error, "", caller.trace))?)
     }
 
     async fn exit(

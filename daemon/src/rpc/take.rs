@@ -19,20 +19,20 @@ use crate::rpc::show;
 
 /// Everything that is wrong with one message.
 #[derive(Debug, Default)]
-struct Faults(Vec<FieldError>);
+pub(super) struct Faults(Vec<FieldError>);
 
 impl Faults {
-    fn add(&mut self, field: &str, problem: impl ToString) {
+    pub(super) fn add(&mut self, field: &str, problem: impl ToString) {
         self.0.push(FieldError { field: field.to_owned(), problem: problem.to_string() });
     }
 
-    fn id(&mut self, field: &str, text: &str) {
+    pub(super) fn id(&mut self, field: &str, text: &str) {
         if let Err(error) = check_id(text) {
             self.add(field, error);
         }
     }
 
-    fn or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
+    pub(super) fn or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 }
@@ -133,12 +133,12 @@ fn channel(given: &str, faults: &mut Faults) -> Option<Kind> {
     kind
 }
 
-fn not_one_of(given: &str, known: &[&str]) -> String {
+pub(super) fn not_one_of(given: &str, known: &[&str]) -> String {
     let near = nearest(given, known.iter().copied()).map(|near| format!(" (did you mean {near:?}?)"));
     format!("{given:?} is not one of {}{}", known.join(", "), near.unwrap_or_default())
 }
 
-fn target(given: Option<v1::Target>, faults: &mut Faults) -> Option<TargetRef> {
+pub(super) fn target(given: Option<v1::Target>, faults: &mut Faults) -> Option<TargetRef> {
     let given = given?;
     faults.id("target.id", &given.id);
     let Some(kind) = TargetKind::parse(&given.kind) else {

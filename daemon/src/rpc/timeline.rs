@@ -72,7 +72,7 @@ fn standing(show: &Show<'_>, wake: &Wake, line: v1::TimelineEntry) -> v1::Timeli
 }
 
 /// The word of a gate.
-fn gate_word(gate: Binding) -> &'static str {
+pub(super) fn gate_word(gate: Binding) -> &'static str {
     match gate {
         Binding::Channel => "channel",
         Binding::Target => "target",
@@ -85,5 +85,7 @@ fn gate_word(gate: Binding) -> &'static str {
         Binding::Queue => "queue",
         Binding::Hours => "hours",
         Binding::Retry => "retry",
+        Binding::Limits => "limits",
+        Binding::Line => "line",
     }
 }

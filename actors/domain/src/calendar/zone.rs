@@ -2,6 +2,7 @@
 //!
 //! The rules of a zone come with `chrono-tz`; how a local time becomes an instant is the module `local`'s.
 
+use crate::limits;
 use crate::name::distance;
 use chrono_tz::{TZ_VARIANTS, Tz};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,9 @@ fn fnv1a(text: &str) -> u32 {
 /// The known name nearest to `name`, which may also be a bare city: "berlin" finds "Europe/Berlin".
 fn near(name: &str) -> Option<&'static str> {
     let name = name.trim().replace(' ', "_");
+    if name.len() > limits::ZONE_NAME_BYTES {
+        return None;
+    }
     // A quarter of the letters may be wrong: "PST" must not be taken for "EST".
     let within = (name.len() / 4).min(3);
     let known = TZ_VARIANTS.iter().map(|tz| tz.name());
@@ -138,6 +142,12 @@ impl From<Zone> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_longer_than_any_is_compared_with_none() {
+        assert!(TZ_VARIANTS.iter().all(|tz| 2 * tz.name().len() <= limits::ZONE_NAME_BYTES));
+        assert_eq!(near(&"x".repeat(4 * 1_024 * 1_024)), None);
+    }
 
     #[test]
     fn no_two_zone_names_share_a_code() {

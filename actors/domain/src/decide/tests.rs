@@ -3,6 +3,7 @@
 //! Here is what they share: small moves of a [`Sample`], each of which checks E1, E2 and E9.
 
 mod enroll;
+mod explain;
 mod hold;
 mod leave;
 mod outcome;

@@ -149,6 +149,6 @@ fn who_can_be_reached_has_an_address_on_a_kind_that_is_left() {
     assert!(can_reach(&sample.view()));
     sample.contact.email = None;
     assert!(can_reach(&sample.view()), "by webhook");
-    sample.contact.suppressed.insert(Kind::Webhook);
+    sample.contact.barred.insert(Kind::Webhook);
     assert!(!can_reach(&sample.view()));
 }

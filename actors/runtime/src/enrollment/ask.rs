@@ -27,6 +27,8 @@ pub(crate) enum Ask {
     Receipt(SendId, Receipt, TraceId),
     /// It may have lived too long, or its sequence is archived: it ends if that is so.
     Expire,
+    /// Its contact is erased.
+    Erase(TraceId),
     /// It kept failing: set it apart.
     Quarantine(String),
 }
@@ -36,7 +38,9 @@ impl Live {
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Changed, Error> {
         for _ in 0..limits::LOOKS {
             let not_found = || Error::NotFound { what: "enrollment", name: self.activation.id.to_string() };
-            let facts = self.facts().await?.ok_or_else(not_found)?;
+            let opted_out = matches!(ask, Ask::Event(_, true, _));
+            let facts = if opted_out { self.facts_to_send().await? } else { self.facts().await? };
+            let facts = facts.ok_or_else(not_found)?;
             let now = self.activation.node.now();
             let view = facts.view(now);
             let (decisions, trace) = self.decide(ask, &view);
@@ -67,6 +71,7 @@ impl Live {
             Ask::Command(Command::Release, trace) => (hold::release(view), *trace),
             Ask::Event(event, opted_out, trace) => (leave::event(view, event, *opted_out), *trace),
             Ask::Expire => (leave::outlived(view), TraceId::default()),
+            Ask::Erase(trace) => (leave::exit(view, ExitReason::Erased), *trace),
             Ask::Quarantine(reason) => (hold::quarantine(view, reason), TraceId::default()),
             Ask::Receipt(send, receipt, trace) => {
                 let decisions = outcome::receipt(view, send.step, *receipt);

@@ -74,7 +74,7 @@ impl Live {
     async fn look(&mut self, row: &WakeRow) -> Returned {
         let mut first = None;
         for _ in 0..limits::LOOKS {
-            let step = match self.facts().await {
+            let step = match self.facts_to_send().await {
                 Ok(None) => return Returned::Gone,
                 Ok(Some(mut facts)) => {
                     if self.activation.node.planted.is(Bug::NoExitCheck) {
@@ -298,11 +298,12 @@ fn span(time: std::time::Duration) -> Span {
     Span(i64::try_from(time.as_millis()).unwrap_or(i64::MAX).saturating_add(1))
 }
 
-/// An intent expects its contact and its scopes: what changed them since stops it.
+/// An intent expects its contact, the address it goes to and its scopes: what changed them since stops it.
 fn expect_intent(facts: &Facts, lane: Lane, channel: &Channel, commit: &mut Commit, planted: Planted) {
     debug_assert_eq!(lane.channel, channel.no, "an intent leaves from the lane of its channel");
     if !planted.is(Bug::NoContactExpectation) {
         commit.expects.push(facts.contact.expectation());
+        commit.expects.extend(facts.addresses.expectation(channel.kind));
     }
     commit.expects.extend(facts.target.as_ref().map(record::Read::expectation));
     commit.expects.extend(facts.loaded.expects(facts.enrollment().sequence, channel.no));

@@ -68,7 +68,7 @@ impl Walk<'_> {
         let channel = &scope.channels[&no];
         assert_eq!(enrollment.state, State::Active, "E8: nothing begins after it is over, or in a pause");
         assert_eq!(enrollment.quarantine, None);
-        assert!(!contact.suppressed.contains(&channel.kind), "E8: they opted out");
+        assert!(!contact.is_suppressed(channel.kind), "E8: they opted out");
         assert_eq!(scope.held_by(SequenceNo(1), no), None, "held");
         assert!(*now < enrollment.expires_at && *now >= enrollment.step_due_at);
         let view = self.sample.view();

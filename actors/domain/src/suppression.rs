@@ -1,0 +1,207 @@
+//! Suppression of addresses: standing "do not contact", by address and kind of channel, whoever has the address.
+//!
+//! An address stands in its row as a keyed hash, so that what must not be written to outlives the person who is erased.
+
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
+
+use crate::channel::Kind;
+use crate::contact::Contact;
+use crate::ids::{IdKey, TenantNo};
+use crate::time::Moment;
+
+/// Where messages reach a person; several kinds of channel can share one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// The contact itself, by the platform's id: conversations and webhooks, and what is known of it as a whole.
+    Contact(String),
+    /// A mailbox.
+    Email(String),
+    /// A phone number.
+    Phone(String),
+}
+
+/// What stands for an address in a row's key: SipHash-1-3 of 128 bits, under the store's own key.
+pub type AddressHash = [u8; 16];
+
+impl Address {
+    /// The address of a contact, by its platform id `id`, that a kind of channel needs.
+    #[must_use]
+    pub fn of(kind: Kind, contact: &Contact, id: &str) -> Option<Address> {
+        match kind {
+            Kind::Email => contact.email.clone().map(Address::Email),
+            Kind::Whatsapp | Kind::Sms => contact.phone.clone().map(Address::Phone),
+            Kind::Conversation | Kind::Webhook => Some(Address::Contact(id.to_owned())),
+        }
+    }
+
+    /// The mailbox or number that a kind of channel was called with; `None` where it is called with the contact's id.
+    #[must_use]
+    pub fn called(kind: Kind, text: &str) -> Option<Address> {
+        match kind {
+            Kind::Email => Some(Address::Email(text.to_owned())),
+            Kind::Whatsapp | Kind::Sms => Some(Address::Phone(text.to_owned())),
+            Kind::Conversation | Kind::Webhook => None,
+        }
+    }
+
+    /// The kinds of channel that reach a person by it.
+    #[must_use]
+    pub fn kinds(&self) -> &'static [Kind] {
+        match self {
+            Address::Contact(_) => &[Kind::Conversation, Kind::Webhook],
+            Address::Email(_) => &[Kind::Email],
+            Address::Phone(_) => &[Kind::Whatsapp, Kind::Sms],
+        }
+    }
+
+    /// The hash that stands for it. Two ways to write one mailbox or number have the same: letters in either case, digits
+    /// with or without anything between them.
+    #[must_use]
+    pub fn hash(&self, key: IdKey, tenant: TenantNo) -> AddressHash {
+        let (tag, normal) = match self {
+            Address::Contact(id) => (0, id.clone()),
+            // Domains know no case (RFC 5321, 2.4); mailboxes that do are not told apart here, to be on the safe side.
+            Address::Email(address) => (1, address.trim().to_lowercase()),
+            Address::Phone(number) => (2, number.chars().filter(char::is_ascii_digit).collect()),
+        };
+        let mut hasher = SipHasher13::new_with_key(&key.0);
+        hasher.write(&tenant.0.to_be_bytes());
+        hasher.write(&[tag]);
+        hasher.write(normal.as_bytes());
+        hasher.finish128().as_bytes()
+    }
+}
+
+/// What stands for a contact where its id must not: in the audit log, and in its enrollments when it is erased.
+#[must_use]
+pub fn pseudonym(key: IdKey, tenant: TenantNo, id: &str) -> String {
+    let hash = u128::from_be_bytes(Address::Contact(id.to_owned()).hash(key, tenant));
+    format!("person-{hash:032x}")
+}
+
+/// What is suppressed of one address; there is a row for it only while something is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppressed(pub BTreeMap<Kind, Suppression>);
+
+/// Standing "do not contact" through one kind of channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppression {
+    /// Since when.
+    pub since: Moment,
+    /// Why.
+    pub why: Why,
+    /// Who did it.
+    pub by: String,
+    /// In their words.
+    pub reason: String,
+}
+
+/// Why something is suppressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Why {
+    /// The person opted out, says an event.
+    OptedOut,
+    /// Somebody suppressed it by hand.
+    ByHand,
+    /// The person was erased.
+    Erased,
+    /// A provider said that nothing sent there will arrive.
+    Bounced,
+}
+
+impl Why {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::OptedOut => "opted_out",
+            Why::ByHand => "by_hand",
+            Why::Erased => "erased",
+            Why::Bounced => "bounced",
+        }
+    }
+}
+
+impl Suppressed {
+    /// Suppresses these kinds; one that is suppressed already stays as it is.
+    pub fn add(&mut self, kinds: impl IntoIterator<Item = Kind>, suppression: &Suppression) {
+        for kind in kinds {
+            self.0.entry(kind).or_insert_with(|| suppression.clone());
+        }
+    }
+
+    /// Lifts the suppression of these kinds; whether there was any.
+    pub fn lift(&mut self, kinds: &BTreeSet<Kind>) -> bool {
+        let before = self.0.len();
+        self.0.retain(|kind, _| !kinds.contains(kind));
+        self.0.len() < before
+    }
+
+    /// Drops what is suppressed for another reason than that the person was erased, whose words are gone as well.
+    pub fn erase(&mut self, kinds: impl IntoIterator<Item = Kind>, at: Moment) {
+        let erased = Suppression { since: at, why: Why::Erased, by: String::new(), reason: String::new() };
+        self.0.values_mut().for_each(|known| *known = Suppression { since: known.since, ..erased.clone() });
+        self.add(kinds, &erased);
+    }
+
+    /// The kinds that are suppressed.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        self.0.keys().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: IdKey = IdKey([7; 16]);
+
+    fn hash(address: &Address) -> AddressHash {
+        address.hash(KEY, TenantNo(1))
+    }
+
+    #[test]
+    fn one_mailbox_or_number_has_one_hash_however_it_is_written() {
+        let email = |text: &str| hash(&Address::Email(text.into()));
+        assert_eq!(email("Ana@Mail.Example"), email(" ana@mail.example"));
+        assert_ne!(email("ana@mail.example"), email("bo@mail.example"));
+        let phone = |text: &str| hash(&Address::Phone(text.into()));
+        assert_eq!(phone("+1 (555) 0100"), phone("+15550100"));
+        assert_ne!(phone("+15550100"), phone("+15550101"));
+    }
+
+    #[test]
+    fn tenants_kinds_of_address_and_stores_are_kept_apart() {
+        let same = "15550100";
+        let all = [Address::Contact(same.into()), Address::Email(same.into()), Address::Phone(same.into())];
+        let mut hashes: BTreeSet<AddressHash> = all.iter().map(hash).collect();
+        hashes.insert(all[0].hash(KEY, TenantNo(2)));
+        hashes.insert(all[0].hash(IdKey([8; 16]), TenantNo(1)));
+        assert_eq!(hashes.len(), 5);
+        // Stands in stored keys.
+        assert_eq!(pseudonym(KEY, TenantNo(1), "ana"), "person-a58bc9bcc83d084883c9d9d667fa3206");
+    }
+
+    #[test]
+    fn the_first_suppression_of_a_kind_stands_until_it_is_lifted() {
+        let one = |since| Suppression {
+            since: Moment(since),
+            why: Why::OptedOut,
+            by: "a".into(),
+            reason: "b".into(),
+        };
+        let mut known = Suppressed::default();
+        known.add([Kind::Sms], &one(1));
+        known.add([Kind::Sms, Kind::Whatsapp], &one(2));
+        assert_eq!(known.0[&Kind::Sms].since, Moment(1));
+        assert!(known.lift(&BTreeSet::from([Kind::Whatsapp])) && !known.lift(&BTreeSet::from([Kind::Email])));
+        known.erase([Kind::Whatsapp], Moment(3));
+        assert_eq!((known.0[&Kind::Sms].since, known.0[&Kind::Whatsapp].since), (Moment(1), Moment(3)));
+        assert!(
+            known.0.values().all(|one| one.why == Why::Erased && one.by.is_empty() && one.reason.is_empty())
+        );
+    }
+}

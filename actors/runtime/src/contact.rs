@@ -1,0 +1,257 @@
+//! What is done with contacts by hand: shown, suppressed, lifted, handed out. Erasing has a file of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use followupd_domain::channel::Kind;
+use followupd_domain::contact::Contact;
+use followupd_domain::decide::enroll::Profile;
+use followupd_domain::event::{Event, EventKey, EventKind};
+use followupd_domain::name;
+use followupd_domain::sequence::FieldError;
+use followupd_domain::suppression::{Address, Suppressed, Suppression, Why, pseudonym};
+use followupd_store::codec::Format;
+use followupd_store::{Class, Commit, Key, Refused};
+
+use crate::api::{Caller, Error, EventAnswer, EventCall, Export, Known, Person, Stopped, Whom};
+use crate::audit::{self, Act};
+use crate::event::{self, ByHand};
+use crate::loaded::TenantHandle;
+use crate::node::Node;
+use crate::record::{self, Read, read_or_default};
+use crate::settings::refused;
+use crate::suppression::{self, Addresses};
+use crate::{limits, list, read};
+
+/// A contact with the rows of its addresses, as read.
+pub(crate) struct Found {
+    pub(crate) contact: Read<Contact>,
+    pub(crate) addresses: Addresses,
+}
+
+/// Reads a contact and what is suppressed of all its addresses.
+pub(crate) async fn find(node: &Node, tenant: &TenantHandle, id: &str) -> Result<Found, Error> {
+    if let Err(error) = name::check_id(id) {
+        let fault = FieldError { field: "contact".to_owned(), problem: error.to_string() };
+        return Err(Error::Invalid(vec![fault]));
+    }
+    let key = Key::contact(tenant.shard, tenant.no, id);
+    let row = node.store.get(vec![key.clone()]).await?.pop().flatten();
+    let mut contact: Read<Contact> = read_or_default(Format::Contact, key, row)?;
+    let all = suppression::all(&contact.value, id);
+    let addresses = suppression::read(&*node.store, node.place(&tenant.loaded()), all).await?;
+    addresses.bar(&mut contact.value);
+    Ok(Found { contact, addresses })
+}
+
+pub(crate) fn not_found(id: &str) -> Error {
+    Error::NotFound { what: "contact", name: id.to_owned() }
+}
+
+/// One contact, and what is suppressed of it and why.
+pub(crate) async fn person(node: &Node, tenant: &TenantHandle, id: &str) -> Result<Person, Error> {
+    let found = find(node, tenant, id).await?;
+    if found.contact.version.is_none() {
+        return Err(not_found(id));
+    }
+    Ok(shown(node, tenant, id, found))
+}
+
+fn shown(node: &Node, tenant: &TenantHandle, id: &str, found: Found) -> Person {
+    let Found { contact: Read { value: contact, .. }, addresses } = found;
+    let kinds = Kind::ALL.into_iter().filter(|kind| contact.is_suppressed(*kind));
+    let suppressions = kinds.map(|kind| {
+        let of = addresses.of(kind);
+        Known {
+            kind,
+            suppression: of.map(|(_, suppression)| suppression.clone()),
+            by_address: !contact.suppressed.contains(&kind),
+        }
+    });
+    let suppressions = suppressions.collect();
+    Person { id: id.to_owned(), pseudonym: pseudonym(node.key, tenant.no, id), contact, suppressions }
+}
+
+/// Suppresses a contact or an address; no intent decided before passes after it is answered.
+pub(crate) async fn suppress(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    whom: &Whom,
+    kind: Option<Kind>,
+    reason: &str,
+) -> Result<Stopped, Error> {
+    let id = match whom {
+        Whom::Contact(id) => id,
+        Whom::Address(address) => {
+            let suppression = Suppression {
+                since: node.now(),
+                why: Why::ByHand,
+                by: caller.by.clone(),
+                reason: reason.to_owned(),
+            };
+            let kinds = kinds_of(address, kind)?;
+            let change = |known: &mut Suppressed| known.add(kinds.iter().copied(), &suppression);
+            change_address(node, tenant, caller, Act::Suppress, address, change).await?;
+            return Ok(Stopped::default());
+        }
+    };
+    // It is an opt-out in all but who says so.
+    let now = node.now();
+    let key = EventKey {
+        source: "by-hand".to_owned(),
+        id: node.new_enrollment_id(tenant.shard).to_string().replace("enr_", "evt_"),
+    };
+    let event = Event {
+        key,
+        kind: EventKind::ContactOptedOut,
+        occurred_at: now,
+        contact: Some(id.clone()),
+        target: None,
+        channel: kind,
+        text: String::new(),
+        automatic: false,
+    };
+    let call = EventCall { event, profile: Profile::default() };
+    let what = format!("{}, {}", pseudonym(node.key, tenant.no, id), kind.map_or("all", Kind::word));
+    let by_hand = ByHand { what, reason: reason.to_owned() };
+    match event::accept_one(node, tenant, caller, &call, Some(&by_hand)).await? {
+        EventAnswer::Accepted { exited, in_flight } => {
+            Ok(Stopped { exited: exited.into_iter().map(|(id, _)| id).collect(), in_flight })
+        }
+        EventAnswer::Duplicate => Ok(Stopped::default()),
+        EventAnswer::Refused { problem, .. } => {
+            Err(Error::Invalid(vec![FieldError { field: "contact".to_owned(), problem }]))
+        }
+    }
+}
+
+/// Lifts suppressions of a contact, its addresses among them, or of an address; whether there was any.
+pub(crate) async fn lift(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    whom: &Whom,
+    kind: Option<Kind>,
+) -> Result<bool, Error> {
+    let id = match whom {
+        Whom::Contact(id) => id,
+        Whom::Address(address) => {
+            let kinds = kinds_of(address, kind)?;
+            let change = |known: &mut Suppressed| {
+                known.lift(&kinds);
+            };
+            return change_address(node, tenant, caller, Act::Lift, address, change).await;
+        }
+    };
+    let kinds = kind.map_or_else(|| BTreeSet::from(Kind::ALL), |kind| BTreeSet::from([kind]));
+    for _ in 0..limits::LOOKS {
+        let Found { contact, addresses } = find(node, tenant, id).await?;
+        let suppressed = || Kind::ALL.into_iter().filter(|kind| contact.value.is_suppressed(*kind));
+        if contact.version.is_none() && suppressed().next().is_none() {
+            return Err(not_found(id));
+        }
+        if !suppressed().any(|kind| kinds.contains(&kind)) {
+            return Ok(false);
+        }
+        let mut commit = Commit::new(Class::Event, tenant.no, tenant.shard);
+        addresses.change(&mut commit, |_, known| {
+            known.lift(&kinds);
+        })?;
+        commit.expects.push(contact.expectation());
+        if contact.version.is_some() {
+            let mut lifted = contact.value.clone();
+            lifted.lift(&kinds);
+            record::put(&mut commit, contact.key.clone(), Format::Contact, &lifted)?;
+        }
+        let what = format!("{}, {}", pseudonym(node.key, tenant.no, id), kind.map_or("all", Kind::word));
+        audit::add(&mut commit, node, tenant.no, caller, Act::Lift, &what)?;
+        if submit(node, commit).await? {
+            return Ok(true);
+        }
+    }
+    Err(Error::Overloaded { retry_after: limits::COME_BACK })
+}
+
+/// The kinds of channel that are meant of an address: the one that is named, else all that it serves.
+fn kinds_of(address: &Address, kind: Option<Kind>) -> Result<BTreeSet<Kind>, Error> {
+    let all = address.kinds();
+    match kind {
+        None => Ok(all.iter().copied().collect()),
+        Some(kind) if all.contains(&kind) => Ok(BTreeSet::from([kind])),
+        Some(kind) => {
+            let serves: Vec<&str> = all.iter().map(|kind| kind.word()).collect();
+            let problem =
+                format!("{} does not reach this address: it serves {}", kind.word(), serves.join(" and "));
+            Err(Error::Invalid(vec![FieldError { field: "kind".to_owned(), problem }]))
+        }
+    }
+}
+
+/// Changes what is suppressed of one address; whether that changed anything.
+async fn change_address(
+    node: &Node,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    act: Act,
+    address: &Address,
+    change: impl Fn(&mut Suppressed),
+) -> Result<bool, Error> {
+    let place = node.place(&tenant.loaded());
+    for _ in 0..limits::LOOKS {
+        let addresses = suppression::read(&*node.store, place, vec![address.clone()]).await?;
+        let mut commit = Commit::new(Class::Exit, tenant.no, tenant.shard);
+        addresses.change(&mut commit, |_, known| change(known))?;
+        if commit.puts.is_empty() && commit.deletes.is_empty() {
+            return Ok(false);
+        }
+        let hash = u128::from_be_bytes(address.hash(place.key, place.tenant));
+        audit::add(&mut commit, node, tenant.no, caller, act, &format!("address-{hash:032x}"))?;
+        if submit(node, commit).await? {
+            return Ok(true);
+        }
+    }
+    Err(Error::Overloaded { retry_after: limits::COME_BACK })
+}
+
+/// Commits; `false` when something changed under it, or nobody knows: look again.
+pub(crate) async fn submit(node: &Node, commit: Commit) -> Result<bool, Error> {
+    match node.store.commit(commit).await {
+        Ok(_) => Ok(true),
+        Err(Refused::Stale(_)) => Ok(false),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// A page of everything that is known of a contact; the first one is written down in the audit log.
+pub(crate) async fn export(
+    node: &Node,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    id: &str,
+    from: Option<&[u8]>,
+    limit: usize,
+) -> Result<Export, Error> {
+    let found = find(node, tenant, id).await?;
+    if found.contact.version.is_none() {
+        return Err(not_found(id));
+    }
+    if from.is_none() {
+        let mut commit = Commit::new(Class::Event, tenant.no, tenant.shard);
+        let what = pseudonym(node.key, tenant.no, id);
+        audit::add(&mut commit, node, tenant.no, caller, Act::Export, &what)?;
+        node.store.commit(commit).await.map_err(refused)?;
+    }
+    let page = list::of_contact(node, tenant, id, &found.contact.value, from, limit).await?;
+    let (mut timelines, mut entries, mut next) = (Vec::new(), 0, page.next);
+    for enrollment in page.enrollments {
+        if entries >= limits::EXPORT_ENTRIES {
+            next = timelines.last().map(|last: &crate::api::Timeline| list::after(last.enrollment.id));
+            break;
+        }
+        let timeline = read::timeline(node, tenant, enrollment.id).await?;
+        entries += timeline.history.len();
+        timelines.push(timeline);
+    }
+    Ok(Export { person: shown(node, tenant, id, found), timelines, next })
+}

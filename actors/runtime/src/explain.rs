@@ -1,0 +1,85 @@
+//! Explaining an enrollment: what the core says of it on what the store has now, its lane's limits and line included.
+
+use followupd_domain::decide::explain::{self, Outlook};
+use followupd_domain::enrollment::Enrollment;
+use followupd_domain::gate::View;
+use followupd_domain::lane::Lane;
+use followupd_domain::ledger::{Earliest, Ledger};
+use followupd_domain::{EnrollmentId, Moment};
+use followupd_store::{Key, Scan, Store};
+
+use crate::api::{Error, Explanation};
+use crate::limits;
+use crate::loaded::{Loaded, TenantHandle};
+use crate::node::Node;
+use crate::{pacer, record};
+
+/// Explains one enrollment as things are now.
+pub(crate) async fn explain(
+    node: &Node,
+    tenant: &TenantHandle,
+    id: EnrollmentId,
+) -> Result<Explanation, Error> {
+    let not_found = || Error::NotFound { what: "enrollment", name: id.to_string() };
+    if id.shard() != tenant.shard {
+        return Err(not_found());
+    }
+    let facts = record::read(&*node.store, tenant.loaded(), id).await?.ok_or_else(not_found)?;
+    let facts = facts.with_addresses(node).await?;
+    let view = facts.view(node.now());
+    let outlook = outlook(node, &facts.loaded, &view).await?;
+    let ahead = outlook.ahead.len();
+    let explained = explain::explain(&view, &outlook);
+    Ok(Explanation { explained, ahead, enrollment: facts.enrollment().clone() })
+}
+
+/// What the lane of its step lets expect.
+async fn outlook(node: &Node, loaded: &Loaded, view: &View<'_>) -> Result<Outlook, Error> {
+    let step = view.version.step(view.enrollment.step);
+    let Some(channel) = step.and_then(|step| view.channel(step)) else {
+        return Ok(Outlook { earliest: Earliest::Now, ahead: Vec::new() });
+    };
+    let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
+    let row = node.store.get(vec![Key::ledger(loaded.shard, lane)]).await?.pop().flatten();
+    let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
+    let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
+    let earliest = ledger.earliest(&channel.limits, node.engine_now(), pacer::day(loaded, view.now));
+    let ahead = match explain::line_until(view) {
+        Some(until) => ahead(&*node.store, loaded, lane, view.enrollment, until).await?,
+        None => Vec::new(),
+    };
+    Ok(Outlook { earliest, ahead })
+}
+
+/// When those are due that stand before an enrollment in its lane: in queues of its class or a higher one whose
+/// sequence is not held, up to a bound.
+async fn ahead(
+    store: &dyn Store,
+    loaded: &Loaded,
+    lane: Lane,
+    enrollment: &Enrollment,
+    until: Moment,
+) -> Result<Vec<Moment>, Error> {
+    let Some(own) = enrollment.wake_row() else { return Ok(Vec::new()) };
+    let prefix = Key::lane(loaded.shard, lane);
+    let (mut from, mut dues) = (prefix.clone(), Vec::new());
+    while dues.len() < limits::LINE_LOOKS {
+        let next = Scan { from, to: prefix.after_prefix(), limit: 1 };
+        let Some(first) = store.scan(next).await?.first().and_then(|(key, _)| key.to_wake()) else { break };
+        let queue = Key::queue(loaded.shard, lane, &first.queue);
+        let held = loaded.scope.held_by(first.queue.sequence, lane.channel).is_some();
+        if !held && first.queue.class <= own.queue.class {
+            let to = Key::due(loaded.shard, lane, &first.queue, until + followupd_domain::Span(1));
+            let range = Scan { from: queue.clone(), to, limit: limits::LINE_LOOKS - dues.len() };
+            let wakes = store.scan(range).await?;
+            let before = wakes
+                .iter()
+                .filter_map(|(key, _)| key.to_wake())
+                .filter(|wake| (wake.due_at, wake.enrollment) < (until, own.enrollment));
+            dues.extend(before.map(|wake| wake.due_at));
+        }
+        from = queue.after_prefix();
+    }
+    dues.sort();
+    Ok(dues)
+}

@@ -1,0 +1,110 @@
+//! Every unary call of every service with random and hostile values in every field, generated from the protos: the
+//! daemon stays up, answers each with a refusal of its own or does it, and changes nothing where it refuses.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "fuzz/protos.rs"]
+mod protos;
+#[path = "fuzz/values.rs"]
+mod values;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use blackbox::daemon::{Daemon, Files};
+use blackbox::http::{Client, Failed};
+use blackbox::seed::Seed;
+use blackbox::{row, table};
+use protos::Protos;
+use serde_json::{Value, json};
+use values::Maker;
+
+const TENANT: &str = "acme";
+
+/// Cases of each call.
+const CASES: usize = 60;
+
+/// Nothing is due while the test runs, so that what is read before and after a refusal is the same.
+const FILES: Files<'_> = Files {
+    tenant: "on: true\ntime_zone: UTC\n",
+    channel: "kind: email\ntransport: outbox\n",
+    sequence: "steps:\n  - wait: 80 days\n    channel: mail\n    subject: Hello\n    body: Dear friend\n",
+};
+
+/// What a caller's fault or the state of things is answered with; all else is a fault of ours.
+const REFUSALS: [u16; 5] = [400, 404, 409, 412, 429];
+
+/// What the people and the settings are, as far as calls can read it; the audit log grows with every change.
+fn state(client: &mut Client) -> Value {
+    let contacts = ["ana", "bo"].map(|contact| {
+        let asked = json!({ "tenant": TENANT, "contact": contact });
+        client.call("ContactService/GetContact", &asked).map_or(Value::Null, |found| found["contact"].clone())
+    });
+    let listed =
+        client.must("EnrollmentService/ListEnrollments", &json!({ "tenant": TENANT, "pageSize": 1_000 }));
+    let ids: Vec<Value> = listed["enrollments"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| json!([one["id"], one["state"], one["reason"]]))
+        .collect();
+    let audit = |client: &mut Client, tenant: &str| {
+        client.must("AccessService/ListAudit", &json!({ "tenant": tenant, "pageSize": 1_000 }))["entries"]
+            .clone()
+    };
+    let keys = client.must("AccessService/ListKeys", &json!({}));
+    json!([contacts, ids, audit(client, TENANT), audit(client, ""), keys])
+}
+
+/// The status of a call, and what was said.
+fn outcome(client: &mut Client, call: &str, request: &Value) -> (u16, Value) {
+    match client.call(call, request) {
+        Ok(answer) => (200, answer),
+        Err(Failed::Refused { status, says }) => (status, says),
+        Err(Failed::Broken(error)) => panic!("{call} {request}: {error}"),
+    }
+}
+
+#[test]
+fn no_request_breaks_the_daemon_or_is_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    daemon.put(TENANT, "welcome", &FILES);
+    let mut client = daemon.client();
+    let enroll = |contact: &str| {
+        json!({ "tenant": TENANT, "sequence": "welcome", "enroll": { "contact": contact,
+            "profile": { "email": format!("{contact}@mail.example") } } })
+    };
+    let enrolled = client.must("EnrollmentService/Enroll", &enroll("ana"));
+    client.must("EnrollmentService/Enroll", &enroll("bo"));
+    let enrollment = enrolled["result"]["enrollmentId"].as_str().unwrap().to_owned();
+
+    let protos = Protos::read();
+    let mut maker = Maker::new(&protos, Seed::of_this_run(), enrollment);
+    let mut rows = Vec::new();
+    for call in &protos.calls {
+        let mut told: BTreeMap<u16, usize> = BTreeMap::new();
+        for _ in 0..CASES {
+            let request = maker.message(&call.request, 0);
+            let before = state(&mut client);
+            let (status, says) = outcome(&mut client, &call.path, &request);
+            *told.entry(status).or_default() += 1;
+            let text = request.to_string();
+            assert!(status == 200 || REFUSALS.contains(&status), "{} {text}: {status} {says}", call.path);
+            if status != 200 {
+                assert_eq!(
+                    before,
+                    state(&mut client),
+                    "{} {text} was refused and changed something",
+                    call.path
+                );
+            }
+        }
+        let said: Vec<String> = told.iter().map(|(status, times)| format!("{status} × {times}")).collect();
+        rows.push(row![call.path, said.join(", ")]);
+    }
+    table::print("calls and how often they were answered so", &rows);
+    let log = fs::read_to_string(daemon.log()).unwrap();
+    assert!(!log.contains("panicked"), "{log}");
+    daemon.stop();
+}
