@@ -62,11 +62,13 @@ async fn read(store: &dyn Store) -> Result<Option<Stop>, Error> {
 
 /// Stops all sending; what is stopped stays as it is.
 pub(crate) async fn stop(node: &Node, caller: &Caller, reason: &str) -> Result<(), Error> {
-    if node.stop.is_closed() {
+    let new = || Stop { since: node.now(), reason: reason.to_owned(), by: caller.by.clone() };
+    let stop = node.stop.stop().unwrap_or_else(new);
+    node.stop.set(Some(stop.clone()));
+    // One whose row could not be written before is closed as well, and not yet for good.
+    if read(&*node.store).await?.is_some() {
         return Ok(());
     }
-    let stop = Stop { since: node.now(), reason: reason.to_owned(), by: caller.by.clone() };
-    node.stop.set(Some(stop.clone()));
     let mut commit = Commit::new(Class::Exit, TenantNo(0), SYSTEM);
     record::put(&mut commit, Key::stop(), Format::Stop, &stop)?;
     let what = if reason.is_empty() { "all sending".to_owned() } else { format!("all sending: {reason}") };

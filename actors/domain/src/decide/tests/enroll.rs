@@ -143,8 +143,16 @@ fn a_target_of_too_many_enrollments_takes_no_more_until_one_ends() {
 }
 
 #[test]
+fn an_archived_sequence_enrolls_nobody_though_it_has_a_version() {
+    let mut desk = Desk::new();
+    desk.scope.sequences.get_mut(&SequenceNo(1)).unwrap().archived_at = Some(NOON);
+    assert_eq!(desk.refusal(), Some(Refusal::Archived));
+}
+
+#[test]
 fn every_refusal_has_a_word_of_its_own() {
     let all = [
+        Refusal::Archived,
         Refusal::TenantOff,
         Refusal::Unpublished,
         Refusal::Paused,

@@ -3,13 +3,14 @@
 use super::{NOON, SCOPES, Sample, wakes};
 use crate::calendar::{QuietHours, QuietWindow, Zone};
 use crate::channel::Kind;
+use crate::decide::leave;
 use crate::decide::samples::channel;
 use crate::decide::tests::ScopeRef;
 use crate::decide::wake::{Doubt, Look};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, FailReason, SendFailure, SendStatus, SkipReason, State};
 use crate::gate::Binding;
-use crate::ids::ChannelNo;
+use crate::ids::{ChannelNo, SequenceNo};
 use crate::limits;
 use crate::scope::HeldBy;
 use crate::time::{Moment, Span};
@@ -48,6 +49,16 @@ fn a_row_that_is_not_its_wake_any_more_is_gone() {
     assert_eq!(wakes::look(&sample.view(), &first), Look::Gone, "the next step has its own");
     sample.exits();
     assert_eq!(wakes::look(&sample.view(), &first), Look::Gone);
+}
+
+#[test]
+fn whoever_is_in_an_archived_sequence_exits_with_the_next_wake_or_when_asked() {
+    let mut sample = Sample::enrolled();
+    assert!(leave::outlived(&sample.view()).is_empty());
+    sample.scope.sequences.get_mut(&SequenceNo(1)).unwrap().archived_at = Some(NOON);
+    assert_eq!(leave::outlived(&sample.view()), [Decision::Exited(ExitReason::Archived)]);
+    assert_eq!(sample.fire(), [Decision::Exited(ExitReason::Archived)]);
+    assert!(leave::outlived(&sample.view()).is_empty(), "once");
 }
 
 #[test]
