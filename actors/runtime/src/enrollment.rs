@@ -282,10 +282,8 @@ impl Live {
 /// What a call's end says of its send. Of one that was in doubt before, a call that was surely not taken says nothing:
 /// the first may have been.
 fn heard(ended: &CallEnded) -> &Outcome {
-    match &ended.outcome {
-        Outcome::Refused { .. } | Outcome::BackedOff { .. } if ended.in_doubt => &Outcome::Uncertain,
-        heard => heard,
-    }
+    let surely_not = matches!(ended.outcome, Outcome::Refused { .. } | Outcome::BackedOff { .. });
+    if ended.in_doubt && surely_not { &Outcome::Uncertain } else { &ended.outcome }
 }
 
 fn store_pause() -> std::time::Duration {
