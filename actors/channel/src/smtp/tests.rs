@@ -246,7 +246,7 @@ async fn a_connection_that_died_while_idle_costs_a_mail_nothing() {
         for _ in 0..2 {
             assert_eq!(called(&smtp, call()).await, Answer::Accepted);
         }
-        assert!(!smtp.places.rests().is_some());
+        assert!(smtp.places.rests().is_none());
         drop(smtp);
         let seen = seen(served).await;
         assert_eq!([seen[0].mails.len(), seen[1].mails.len()], [1, 1]);
