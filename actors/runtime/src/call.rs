@@ -44,7 +44,8 @@ pub(crate) struct Ready {
     pub(crate) under_way: SendUnderWay,
 }
 
-/// Begins a call now, unless it is past `not_after`; its outcome goes to the enrollment through its shard.
+/// Begins a call now, unless it is past `not_after`, before the moment its gates were asked for (the wall has jumped
+/// back since, and they may be closed again), or all sending is stopped; its outcome goes to the enrollment through its shard.
 pub(crate) fn begin(
     node: &Arc<Node>,
     tenant: TenantNo,
@@ -59,7 +60,8 @@ pub(crate) fn begin(
     tokio::spawn(async move {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
-        let (outcome, began_at) = if now > not_after || node.stop.is_closed() {
+        let too_early_or_late = now < call.at || now > not_after;
+        let (outcome, began_at) = if too_early_or_late || node.stop.is_closed() {
             (Outcome::NotBegun, None)
         } else {
             noted.get_or_init(|| began_at);
