@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::problem::Problem;
 use crate::seal::Seal;
 use crate::secret::Secret;
-use crate::smtp::{Login, Security, Smtp, TimeOuts};
+use crate::smtp::{Login, Smtp, TimeOuts};
 use crate::tls::Trust;
 use crate::webhook::{Network, Resolve, Webhook};
 use crate::{Transport, limits, smtp, webhook};
@@ -163,11 +163,7 @@ impl Outside {
         Ok(smtp::Settings {
             host: smtp.host.clone(),
             port: smtp.port,
-            security: match smtp.security {
-                channel::Security::Tls => Security::Tls,
-                channel::Security::StartTls => Security::StartTls,
-                channel::Security::None => Security::None,
-            },
+            security: smtp.security,
             login,
             from: smtp.from.clone(),
             from_name: smtp.from_name.clone(),

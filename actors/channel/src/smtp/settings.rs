@@ -3,23 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use followupd_domain::channel::Security;
 use lettre::Address;
 use url::Url;
 
 use crate::limits;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
-
-/// How a conversation is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
-    /// TLS from the first byte (port 465, RFC 8314).
-    Tls,
-    /// TLS after STARTTLS (port 587, RFC 3207); without it nothing is sent.
-    StartTls,
-    /// None.
-    None,
-}
 
 /// A login.
 #[derive(Clone, Debug)]
