@@ -6,10 +6,10 @@ use std::time::Duration;
 /// Bytes of one RPC message: a batch of 1,000 contacts with generous attributes, far below what hurts.
 pub(crate) const MESSAGE_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// Threads for what blocks: reads of the store, and files of the outbox, which wait in line when all are taken.
+/// Threads for what blocks: files of the outbox above all, which wait in line when all are taken.
 /// tokio would start up to 512, whenever one is asked for in the moment between another's end and its being idle,
 /// and each keeps some MiB of heap for good.
-pub(crate) const BLOCKING_THREADS: usize = 2 * followupd_store::limits::READERS;
+pub(crate) const BLOCKING_THREADS: usize = 16;
 
 /// Batches of one enroll stream the engine works on at once: one is decided while the one before is synced.
 pub(crate) const ENROLL_BATCHES_AHEAD: usize = 4;

@@ -1,8 +1,9 @@
 //! The default store: fjall on the local disk, one committer thread, groups that share a sync.
 //!
 //! What lives where: `inbox` is the bounded way from async callers to the committer thread, `writer` that
-//! thread, `database` the only file that knows fjall's API, `journal` the only one that knows its journal, `health` what the outside sees of all this. Which commits
-//! make a group and what they come down to is `crate::committer`'s.
+//! thread, `reader` the threads that read, `database` the only file that knows fjall's API, `journal` the only one
+//! that knows its journal, `health` what the outside sees of all this. Which commits make a group and what they come
+//! down to is `crate::committer`'s.
 //!
 //! A failed write poisons fjall for good, so the writer answers what it must, closes the database, opens it again
 //! with growing pauses and goes on; until then reads and commits are refused.
@@ -11,7 +12,6 @@ use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use tokio::sync::Semaphore;
 
 use crate::commit::{Commit, Refused};
 use crate::limits;
@@ -23,6 +23,7 @@ mod database;
 mod health;
 mod inbox;
 mod journal;
+mod reader;
 mod writer;
 
 pub use database::OpenError;
@@ -31,6 +32,7 @@ pub use health::{Disk, Health, State};
 use database::Database;
 use health::Monitor;
 use inbox::Inbox;
+use reader::Readers;
 
 /// What may differ from one installation to the next.
 #[derive(Clone, Debug)]
@@ -106,7 +108,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Embedded {
     shared: Arc<Shared>,
-    readers: Arc<Semaphore>,
+    readers: Arc<Readers>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -128,12 +130,9 @@ impl Embedded {
             #[cfg(test)]
             faults: database::Faults::default(),
         });
+        let readers = Readers::start(&shared).map_err(OpenError::Thread)?;
         let thread = writer::start(Arc::clone(&shared), last).map_err(OpenError::Thread)?;
-        Ok(Embedded {
-            shared,
-            readers: Arc::new(Semaphore::new(limits::READERS)),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Embedded { shared, readers, thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes no more commits, writes those that wait, closes the database and releases its folder.
@@ -158,36 +157,23 @@ impl Embedded {
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
     }
-
-    /// Runs a read off the async workers.
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| Closed::Stopped)?;
-        let database = self.shared.database()?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            read(&database)
-        });
-        task.await.map_err(|error| Error::Unavailable(Box::new(error)))?
-    }
 }
 
 impl Drop for Embedded {
     /// Without a [`Embedded::close`] the thread still writes what waits, and nobody waits for it.
     fn drop(&mut self) {
         self.shared.inbox.close();
+        self.readers.end();
     }
 }
 
 impl Store for Embedded {
     fn get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Row>>, Error>> {
-        Box::pin(self.read(move |database| database.get(&keys)))
+        Box::pin(self.readers.read(move |database| database.get(&keys)))
     }
 
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<(Key, Row)>, Error>> {
-        Box::pin(self.read(move |database| database.scan(&scan)))
+        Box::pin(self.readers.read(move |database| database.scan(&scan)))
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>> {

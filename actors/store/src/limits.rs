@@ -47,6 +47,13 @@ pub const QUEUE_COMMIT_BYTES: usize = QUEUE_BYTES / QUEUE_COMMITS;
 /// Bytes of writes that fjall keeps in memory before it writes a table. At most four of these are resident.
 pub const MEMTABLE_BYTES: usize = 16 * MIB;
 
+/// How long the committer lets commits gather where several came in the group before: less than a sync and the
+/// switches between threads it costs, and a caller that is alone never waits for it.
+pub const GATHER: Duration = Duration::from_micros(250);
+
+/// Where so many wait, the next group is large enough already.
+pub const GATHERED: usize = 64;
+
 /// Bytes of journal on disk; opening reads them all. fjall begins a new journal every 64 MB and takes no less.
 pub const JOURNAL_BYTES: usize = 128 * MIB;
 
@@ -63,8 +70,12 @@ pub const JOURNAL_CHUNK_BYTES: usize = MIB;
 /// Threads of fjall that write and merge tables: one for each, so that merging never holds up writing.
 pub const WORKERS: usize = 2;
 
-/// Reads that are on threads at once: beyond this a disk is not faster, and each thread costs its stack.
+/// Threads that read: beyond this a disk is not faster, and each thread costs its stack.
 pub const READERS: usize = 8;
+
+/// Reads that may wait for each reading thread that is awake before another is roused. One from memory takes some
+/// microseconds, less than waking a thread; eight from a disk are still below what a sync takes.
+pub const READS_AHEAD: usize = 8;
 
 /// Rows of one scan, whatever it asks for.
 pub const SCAN_ROWS: usize = 100_000;

@@ -102,6 +102,15 @@ impl Inbox {
         verdict.await.unwrap_or(Err(Refused::Unknown))
     }
 
+    /// Lets commits gather for a moment, unless many wait already.
+    pub(super) fn gather(&self) {
+        let waiters = self.lock();
+        if waiters.queue.len() < limits::GATHERED && waiters.closed.is_none() {
+            drop(waiters);
+            std::thread::sleep(limits::GATHER);
+        }
+    }
+
     /// The next group; waits for one at most `patience`.
     pub(super) fn next(&self, patience: Duration) -> Work {
         let (mut waiters, _) = self

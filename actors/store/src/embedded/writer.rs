@@ -18,6 +18,8 @@ struct Writer {
     shared: Arc<Shared>,
     last: Version,
     looked_at: Option<Instant>,
+    /// Commits of the group before.
+    before: usize,
     opened_at: Instant,
     /// How long to wait before the next attempt to open.
     pause: Duration,
@@ -37,8 +39,14 @@ impl Drop for End {
 
 /// Starts the thread. `last` is the number of the last commit.
 pub(super) fn start(shared: Arc<Shared>, last: Version) -> Result<JoinHandle<()>, std::io::Error> {
-    let mut writer =
-        Writer { shared, last, looked_at: None, opened_at: Instant::now(), pause: limits::REOPEN_AFTER };
+    let mut writer = Writer {
+        shared,
+        last,
+        looked_at: None,
+        before: 0,
+        opened_at: Instant::now(),
+        pause: limits::REOPEN_AFTER,
+    };
     std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
         let _end = End(Arc::clone(&writer.shared));
         writer.run();
@@ -49,6 +57,10 @@ impl Writer {
     fn run(&mut self) {
         loop {
             self.look_at_disk();
+            // Several came at once: others are on their way, and a sync costs the same for all of them.
+            if self.before > 1 {
+                self.shared.inbox.gather();
+            }
             let work = self.shared.inbox.next(limits::CHECK_EVERY);
             let Ok(database) = self.shared.database() else { return };
             let done = match work {
@@ -74,6 +86,7 @@ impl Writer {
     /// Applies, writes and answers one group.
     fn write(&mut self, database: &Database, tickets: Vec<Ticket>) -> Result<(), WriteError> {
         let begun = Instant::now();
+        self.before = tickets.len();
         let mut group = Group::new(|key: &_| database.read(key), self.last);
         let verdicts: Vec<Verdict> = tickets.iter().map(|ticket| group.apply(ticket.commit())).collect();
         let last = group.last();
