@@ -310,7 +310,8 @@ fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr, settings: Option
 }
 
 /// An address that nobody listened on a moment ago.
-pub(crate) fn free_address() -> SocketAddr {
+#[must_use]
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     listener.local_addr().expect("a listener has an address")
 }

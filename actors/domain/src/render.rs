@@ -60,11 +60,11 @@ fn check_variable(variable: &str) -> Result<(), String> {
     let root = path.next().unwrap_or_default();
     let Some((_, fields)) = ROOTS.iter().find(|(known, _)| *known == root) else {
         let known = ROOTS.map(|(known, _)| known);
-        return Err(format!("there is no variable {root:?}{}: use {}", near(root, &known), known.join(", ")));
+        return Err(format!("there is no variable {root:?}: {}", advice(root, &known)));
     };
     match (fields, path.next()) {
         (Some(fields), Some(field)) if !fields.contains(&field) => {
-            Err(format!("{root} has no {field:?}{}: it has {}", near(field, fields), fields.join(", ")))
+            Err(format!("{root} has no {field:?}: {}", advice(field, fields)))
         }
         _ => Ok(()),
     }
@@ -93,9 +93,13 @@ pub fn needed(template: &str) -> Vec<String> {
     optional.filter(fails_without).cloned().collect()
 }
 
-fn near(word: &str, known: &[&str]) -> String {
-    let near = name::nearest(word, known.iter().copied());
-    near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default()
+/// What could have been meant, and what there is.
+fn advice(word: &str, known: &[&str]) -> String {
+    let all = known.join(", ");
+    match name::nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}? There are {all}"),
+        None => format!("there are {all}"),
+    }
 }
 
 fn describe(error: &minijinja::Error) -> String {

@@ -190,6 +190,7 @@ fn details(entry: &v1::TimelineEntry) -> String {
     let attempt = if entry.attempt > 1 { format!("attempt {}", entry.attempt) } else { String::new() };
     let due = time::utc(entry.due_at.as_option());
     let look = time::utc(entry.next_look_at.as_option());
+    let known = String::new();
     let parts = [
         ("", &entry.status),
         ("", &entry.reason),
@@ -197,7 +198,7 @@ fn details(entry: &v1::TimelineEntry) -> String {
         ("by ", &entry.by),
         ("via ", &entry.channel),
         ("due ", &due),
-        ("next look ", if look == due { &entry.status } else { &look }),
+        ("next look ", if look == due { &known } else { &look }),
         ("", &attempt),
         ("", &entry.send_id),
     ];
@@ -229,6 +230,13 @@ mod tests {
         let text = show(&enrollment);
         assert!(text.contains("state       exited (replied)"), "{text}");
         assert!(!text.contains("next step") && !text.contains("about"), "{text}");
+    }
+
+    #[test]
+    fn what_was_received_has_no_next_look() {
+        let entry =
+            v1::TimelineEntry { kind: "received".into(), status: "replied".into(), ..Default::default() };
+        assert_eq!(details(&entry), "replied");
     }
 
     #[test]

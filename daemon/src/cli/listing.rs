@@ -142,7 +142,8 @@ pub(crate) fn explanation(explained: &v1::ExplainResponse) -> String {
     if !explained.binding_gate.is_empty() {
         text.push_str(&format!("decided by: {}\n", explained.binding_gate));
     }
-    if explained.ahead > 0 {
+    // While its own wait runs, others that are due before it keep it from nothing.
+    if explained.ahead > 0 && matches!(explained.binding_gate.as_str(), "line" | "limits") {
         text.push_str(&format!("in line before it: {}\n", explained.ahead));
     }
     if !explained.gates.is_empty() {

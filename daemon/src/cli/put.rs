@@ -179,11 +179,12 @@ pub(crate) async fn channel(shared: &Shared, command: ChannelCommand) -> Result<
         ChannelCommand::List => return scope::channels(shared).await,
     };
     let settings: files::Channel = files::read(&file)?;
-    let settings = v1::ChannelSettings::from(settings).into();
+    let settings = v1::ChannelSettings::from(settings);
     let server = shared.server()?;
-    let request = v1::PutChannelRequest { tenant: shared.tenant()?, name, settings, ..Default::default() };
+    let transport = settings.transport.clone();
+    let request = v1::PutChannelRequest { tenant: shared.tenant()?, name, settings: settings.into(), ..Default::default() };
     let put = answer(&server, server.tenants().put_channel(request)).await?;
-    shared.answer(&put, || format!("channel {} · {}", put.name, put.kind))
+    shared.answer(&put, || format!("channel {} · {} through {}", put.name, put.kind, transport))
 }
 
 /// Does what is asked of sequences.

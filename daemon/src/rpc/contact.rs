@@ -121,7 +121,7 @@ impl Service {
         let show = self.show(caller, tenant).await?;
         let enrollments = found.timelines.iter().map(|one| v1::ExportedEnrollment {
             enrollment: show.enrollment(&one.enrollment).into(),
-            entries: one.history.iter().map(|entry| timeline::entry(&show, entry)).collect(),
+            entries: timeline::entries(&show, &one.history),
             ..Default::default()
         });
         Ok(v1::ExportContactResponse {

@@ -274,7 +274,7 @@ impl Service {
             names: self.engine.names(caller, tenant).await?,
             now: self.env.wall(),
         };
-        let entries = timeline.history.iter().map(|entry| timeline::entry(&show, entry)).collect();
+        let entries = timeline::entries(&show, &timeline.history);
         Ok((show.enrollment(&timeline.enrollment), entries))
     }
 

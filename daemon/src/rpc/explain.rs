@@ -2,7 +2,7 @@
 
 use buffa::MessageField;
 use followupd_domain::decide::explain::{Next, Said};
-use followupd_domain::enrollment::{ExitReason, FailReason, SendFailure, SkipReason};
+use followupd_domain::enrollment::{ExitReason, FailReason, SendFailure, SkipReason, State};
 use followupd_domain::gate::{Binding, Verdict};
 use followupd_domain::scope::HeldBy;
 use followupd_runtime::{Caller, Error};
@@ -24,7 +24,12 @@ impl Service {
         let names = self.engine.names(caller, tenant).await?;
         let show = show::Show { engine: &self.engine, names, now: self.env.wall() };
         let explained = &found.explained;
-        let (action, reason, text) = action(explained.next);
+        let (action, reason, text) = match (explained.next, found.enrollment.state) {
+            (Next::Over, State::Exited(reason)) => ("none", reason.word(), exited(reason)),
+            (Next::Over, State::Failed(reason)) => ("none", reason.word(), ended(reason)),
+            (Next::Over, State::Completed) => ("none", "completed", "it is over: it went through all its steps"),
+            (next, _) => action(next),
+        };
         let over = explained.next == Next::Over;
         let channel = match explained.next {
             Next::Send(channel) | Next::Settle(channel) => show.channel(channel),
@@ -183,6 +188,30 @@ fn exits(reason: ExitReason) -> &'static str {
         ExitReason::Late => "the step comes too late to be of use, and says that this ends it",
         ExitReason::StepFailed => "the step fails, and says that this ends it",
         ExitReason::Erased => "the contact was erased",
+    }
+}
+
+/// How it left.
+fn exited(reason: ExitReason) -> &'static str {
+    match reason {
+        ExitReason::Replied => "it is over: the contact wrote",
+        ExitReason::Resolved => "it is over: the conversation was resolved",
+        ExitReason::Goal => "it is over: the target reached its goal",
+        ExitReason::OptedOut => "it is over: the contact opted out",
+        ExitReason::Manual => "it is over: somebody took it out",
+        ExitReason::TargetCancelled => "it is over: the target was lost, cancelled or deleted",
+        ExitReason::Expired => "it is over: it lived its longest",
+        ExitReason::Archived => "it is over: its sequence was archived",
+        ExitReason::Late => "it is over: a step came too late to be of use",
+        ExitReason::StepFailed => "it is over: a step failed, and says that this ends it",
+        ExitReason::Erased => "it is over: the contact was erased",
+    }
+}
+
+/// Why it could not go on.
+fn ended(reason: FailReason) -> &'static str {
+    match reason {
+        FailReason::NoChannel => "it is over: the channel of a step was gone",
     }
 }
 

@@ -1,6 +1,7 @@
-//! History entries as messages: which fields each kind of decision has.
+//! History entries as messages: which fields each kind of decision has, and which send it is about.
 
 use followupd_domain::decision::{Decision, Entry, Source, TraceId};
+use followupd_domain::SendId;
 use followupd_domain::enrollment::Wake;
 use followupd_domain::gate::Binding;
 
@@ -8,8 +9,52 @@ use crate::proto::v1;
 use crate::rpc::asked;
 use crate::rpc::show::{self, Show};
 
+/// All lines of a timeline.
+pub(super) fn entries(show: &Show<'_>, history: &[Entry]) -> Vec<v1::TimelineEntry> {
+    let mut begun = None;
+    let line = |one: &Entry| {
+        if let Decision::Intended(open) = &one.decision {
+            begun = Some(open.send);
+        }
+        let line = entry(show, one);
+        if is_of_send(&one.decision) { of_send(show, begun, line) } else { line }
+    };
+    history.iter().map(line).collect()
+}
+
+/// Whether a decision is about the send that began before it, and does not name it.
+fn is_of_send(decision: &Decision) -> bool {
+    match decision {
+        Decision::Accepted { .. }
+        | Decision::Refused { .. }
+        | Decision::BackedOff { .. }
+        | Decision::Withdrawn
+        | Decision::Doubted { .. }
+        | Decision::LeftUncertain => true,
+        Decision::Enrolled(_)
+        | Decision::Planned { .. }
+        | Decision::Moved { .. }
+        | Decision::Intended(_)
+        | Decision::Skipped(_)
+        | Decision::StepFailed(_)
+        | Decision::Received { .. }
+        | Decision::Paused { .. }
+        | Decision::Resumed { .. }
+        | Decision::Completed
+        | Decision::Exited(_)
+        | Decision::Failed(_)
+        | Decision::Quarantined { .. }
+        | Decision::Released { .. } => false,
+    }
+}
+
+fn of_send(show: &Show<'_>, send: Option<SendId>, line: v1::TimelineEntry) -> v1::TimelineEntry {
+    let Some(send) = send else { return line };
+    v1::TimelineEntry { step: Some(u32::from(send.step.0)), send_id: show.send(send), ..line }
+}
+
 /// One line of a timeline.
-pub(super) fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
+fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
     let line = v1::TimelineEntry {
         at: show::moment(entry.at),
         trace_id: if entry.trace == TraceId::default() { String::new() } else { asked::hex(entry.trace) },
@@ -81,7 +126,7 @@ pub(super) fn gate_word(gate: Binding) -> &'static str {
         Binding::Address => "address",
         Binding::Late => "late",
         Binding::Hold => "hold",
-        Binding::PushedBack => "pushed_back",
+        Binding::PushedBack => "wait",
         Binding::Queue => "queue",
         Binding::Hours => "hours",
         Binding::Retry => "retry",
