@@ -36,7 +36,11 @@ fn lines(pool: &DescriptorPool) -> BTreeSet<String> {
     let messages = pool.all_messages().filter(|message| message.package_name() == PACKAGE);
     let enums = pool.all_enums().filter(|one| one.package_name() == PACKAGE);
     let services = pool.services().filter(|service| service.package_name() == PACKAGE);
-    messages.flat_map(of_message).chain(enums.flat_map(of_enum)).chain(services.flat_map(of_service)).collect()
+    messages
+        .flat_map(of_message)
+        .chain(enums.flat_map(of_enum))
+        .chain(services.flat_map(of_service))
+        .collect()
 }
 
 fn of_message(message: MessageDescriptor) -> Vec<String> {
@@ -107,7 +111,10 @@ fn nothing_that_others_may_have_compiled_is_gone() {
         return;
     }
     let new: Vec<&String> = now.difference(&then).collect();
-    assert!(new.is_empty(), "these are new: WIRE=write cargo test -p followupd-tests --test protos\n{new:#?}");
+    assert!(
+        new.is_empty(),
+        "these are new: WIRE=write cargo test -p followupd-tests --test protos\n{new:#?}"
+    );
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn run(script: &str, folder: &Path) -> String {
     let path = format!("{}:{}", path.join(":"), std::env::var("PATH").unwrap());
     let mut command = Command::new("bash");
     command.args(["-c", script]).current_dir(folder).env("PATH", path).process_group(0);
-    for variable in ["FOLLOWUPD_KEY", "FOLLOWUPD_TENANT", "FOLLOWUPD_CONFIG", "FOLLOWUPD_LOG", "FOLLOWUPD_CA"] {
+    for variable in ["FOLLOWUPD_KEY", "FOLLOWUPD_TENANT", "FOLLOWUPD_CONFIG", "FOLLOWUPD_LOG", "FOLLOWUPD_CA"]
+    {
         command.env_remove(variable);
     }
     let both = (Stdio::from(out.try_clone().unwrap()), Stdio::from(out));

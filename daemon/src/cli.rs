@@ -8,6 +8,7 @@ use crate::cli::client::Server;
 use crate::config::{Overrides, Source};
 use crate::exit::{self, Code, Failure};
 use crate::limits;
+use crate::traces::Traces;
 use crate::{demo, log, serve};
 
 pub(crate) mod ask;
@@ -197,8 +198,14 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             };
             let source = Source { path: options.config, overrides };
             let config = source.read()?;
-            let log = log::to_stderr(&config.log_level, config.log_format);
-            serve::run(config, source, log).await
+            let traces = config.traces.as_ref().map(Traces::open).transpose().map_err(Failure::input)?;
+            let log = log::to_stderr(&config.log_level, config.log_format, traces.as_ref());
+            let ended = serve::run(config, source, log).await;
+            if let Some(traces) = traces {
+                // It blocks, and nothing else is to be done.
+                let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+            }
+            ended
         }
         Command::Demo(options) => demo::run(options, shared.json).await,
         Command::Example { what } => print(what.text()),

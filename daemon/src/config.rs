@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::exit::Failure;
-use crate::{log, strict, tls};
+use crate::{log, strict, tls, traces};
 
 mod bounds;
 
@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) drain_within: Duration,
     /// What channels that lead outside need.
     pub(crate) outside: Outside,
+    /// Where spans of calls go, if anywhere.
+    pub(crate) traces: Option<traces::To>,
 }
 
 /// The form of log lines.
@@ -82,6 +84,7 @@ struct File {
     smtp: outside::Smtp,
     http: outside::Http,
     limits: bounds::Limits,
+    traces: Traces,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -111,6 +114,13 @@ struct Folder {
 struct Log {
     level: Option<String>,
     format: Option<LogFormat>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Traces {
+    endpoint: Option<String>,
+    percent: Option<u8>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -201,7 +211,29 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
         log_format: given.log.format.or(defaults.log.format).unwrap_or_default(),
         drain_within: Duration::from_secs(seconds),
         outside,
+        traces: spans(given.traces, defaults.traces)?,
     })
+}
+
+/// Where spans go; an empty endpoint is none.
+fn spans(given: Traces, defaults: Traces) -> Result<Option<traces::To>, Failure> {
+    let endpoint = or(given.endpoint, defaults.endpoint, "traces.endpoint")?;
+    let percent = or(given.percent, defaults.percent, "traces.percent")?;
+    if percent > 100 {
+        return Err(Failure::input(format!("traces.percent is {percent}: write 0 to 100")));
+    }
+    if endpoint.is_empty() {
+        return Ok(None);
+    }
+    let url = endpoint.parse::<http::Uri>();
+    let right = url.is_ok_and(|url| url.scheme_str() == Some("http") && url.host().is_some());
+    if !right {
+        return Err(Failure::input(format!(
+            "traces.endpoint: {endpoint:?} is no address of a collector: write one such as \"http://127.0.0.1:4318\" \
+             (OTLP over http; TLS is the business of a collector on this machine)"
+        )));
+    }
+    Ok(Some(traces::To { endpoint, percent }))
 }
 
 pub(crate) fn or<T>(given: Option<T>, default: Option<T>, key: &str) -> Result<T, Failure> {

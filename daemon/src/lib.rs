@@ -19,6 +19,7 @@ mod serve;
 mod strict;
 mod table;
 mod tls;
+mod traces;
 
 /// Reads the command line, does what it says, and answers with the exit code that [`exit::Code`] documents.
 #[must_use]

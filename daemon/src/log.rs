@@ -12,6 +12,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::LogFormat;
 use crate::limits;
 use crate::log::budget::{Budget, Dropped};
+use crate::traces::Traces;
 
 mod budget;
 
@@ -43,20 +44,21 @@ impl Log {
 
 /// Writes log lines to stderr; stdout is for data.
 ///
-/// `level` is a filter as of `tracing_subscriber::EnvFilter`; it was checked when the settings were read.
-pub(crate) fn to_stderr(level: &str, format: LogFormat) -> Log {
-    install(level, format, io::stderr)
+/// Spans go to `traces` as well. `level` is a filter as of `tracing_subscriber::EnvFilter`; it was checked when the settings were read.
+pub(crate) fn to_stderr(level: &str, format: LogFormat, traces: Option<&Traces>) -> Log {
+    install(level, format, io::stderr, traces)
 }
 
 /// Writes log lines to a file.
 pub(crate) fn to_file(level: &str, file: File) -> Log {
-    install(level, LogFormat::Text, Mutex::new(file))
+    install(level, LogFormat::Text, Mutex::new(file), None)
 }
 
 fn install<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
     level: &str,
     format: LogFormat,
     writer: W,
+    traces: Option<&Traces>,
 ) -> Log {
     let filter = filter(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let (filter, handle) = reload::Layer::new(filter);
@@ -67,7 +69,8 @@ fn install<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // A second installation in one process is a test's; the first one stays.
-    let _ = tracing_subscriber::registry().with(filter).with(budget).with(lines).try_init();
+    let lines = tracing_subscriber::registry().with(filter).with(budget).with(lines);
+    let _ = lines.with(traces.map(Traces::layer)).try_init();
     Log { filter: Some(handle) }
 }
 

@@ -220,6 +220,7 @@ mod tests {
             log_level: "info".into(),
             log_format: config::LogFormat::Text,
             drain_within: std::time::Duration::from_secs(5),
+            traces: None,
             outside: config::Outside {
                 seal_key: folder.join("seal.key"),
                 rules: followupd_channel::transports::Rules::default(),

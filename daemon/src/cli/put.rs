@@ -182,7 +182,12 @@ pub(crate) async fn channel(shared: &Shared, command: ChannelCommand) -> Result<
     let settings = v1::ChannelSettings::from(settings);
     let server = shared.server()?;
     let transport = settings.transport.clone();
-    let request = v1::PutChannelRequest { tenant: shared.tenant()?, name, settings: settings.into(), ..Default::default() };
+    let request = v1::PutChannelRequest {
+        tenant: shared.tenant()?,
+        name,
+        settings: settings.into(),
+        ..Default::default()
+    };
     let put = answer(&server, server.tenants().put_channel(request)).await?;
     shared.answer(&put, || format!("channel {} · {} through {}", put.name, put.kind, transport))
 }

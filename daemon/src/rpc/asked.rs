@@ -11,6 +11,7 @@ use tracing::Span;
 
 use crate::limits;
 use crate::rpc::refusal;
+use crate::traces::{self, Parent};
 
 /// The metadata that names who makes the call.
 const ON_BEHALF_OF: &str = "on-behalf-of";
@@ -34,7 +35,8 @@ impl Asked {
     /// `on-behalf-of` is not what timelines can show. A `traceparent` that makes no sense is replaced, as W3C Trace
     /// Context (§3.2) asks for.
     pub(super) fn of(ctx: &RequestContext) -> Result<Asked, ConnectError> {
-        let trace = trace(ctx);
+        let given = parent(ctx);
+        let trace = given.map_or_else(begin, |given| given.trace);
         let Some(key) = ctx.extensions().get::<AccessKey>() else {
             return Err(refusal::denied(Denied::Missing, trace));
         };
@@ -50,7 +52,16 @@ impl Asked {
             }
         };
         let method = ctx.path().unwrap_or_default();
-        let span = tracing::info_span!("call", method, trace = %hex(trace), by);
+        let span =
+            tracing::info_span!("call", otel.kind = "server", method, trace = tracing::field::Empty, by);
+        let trace = match given {
+            Some(given) => {
+                traces::join(&span, given);
+                trace
+            }
+            None => traces::begun(&span).unwrap_or(trace),
+        };
+        span.record("trace", tracing::field::display(hex(trace)));
         let caller = Caller { by, trace, only: key.tenant.clone(), once: None };
         Ok(Asked { caller, span })
     }
@@ -78,8 +89,11 @@ impl Asked {
 
 /// The trace a call belongs to; a `traceparent` that makes no sense is replaced.
 pub(super) fn trace(ctx: &RequestContext) -> TraceId {
-    let given = ctx.header("traceparent").and_then(|value| parse(value.to_str().ok()?));
-    given.unwrap_or_else(begin)
+    parent(ctx).map_or_else(begin, |given| given.trace)
+}
+
+fn parent(ctx: &RequestContext) -> Option<Parent> {
+    ctx.header("traceparent").and_then(|value| parse(value.to_str().ok()?))
 }
 
 /// A trace id as it is written.
@@ -87,8 +101,8 @@ pub(super) fn hex(trace: TraceId) -> String {
     format!("{:032x}", trace.0)
 }
 
-/// The trace id of a `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`, not all zero (W3C Trace Context, §3.2.2).
-fn parse(text: &str) -> Option<TraceId> {
+/// What a `traceparent` says: `00-<32 hex>-<16 hex>-<2 hex>`, not all zero (W3C Trace Context, §3.2.2).
+fn parse(text: &str) -> Option<Parent> {
     let mut parts = text.trim().split('-');
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, length| {
@@ -99,7 +113,9 @@ fn parse(text: &str) -> Option<TraceId> {
     if !(known && hex(trace, 32) && hex(parent, 16) && hex(flags, 2)) {
         return None;
     }
-    u128::from_str_radix(trace, 16).ok().filter(|trace| *trace != 0).map(TraceId)
+    let trace = u128::from_str_radix(trace, 16).ok().filter(|trace| *trace != 0).map(TraceId)?;
+    let span = u64::from_str_radix(parent, 16).ok().filter(|span| *span != 0)?;
+    Some(Parent { trace, span, flags: u8::from_str_radix(flags, 16).ok()? })
 }
 
 /// A new trace id. Each `RandomState` is keyed from the system's randomness.

@@ -27,7 +27,9 @@ impl Service {
         let (action, reason, text) = match (explained.next, found.enrollment.state) {
             (Next::Over, State::Exited(reason)) => ("none", reason.word(), exited(reason)),
             (Next::Over, State::Failed(reason)) => ("none", reason.word(), ended(reason)),
-            (Next::Over, State::Completed) => ("none", "completed", "it is over: it went through all its steps"),
+            (Next::Over, State::Completed) => {
+                ("none", "completed", "it is over: it went through all its steps")
+            }
             (next, _) => action(next),
         };
         let over = explained.next == Next::Over;

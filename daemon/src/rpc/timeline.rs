@@ -1,7 +1,7 @@
 //! History entries as messages: which fields each kind of decision has, and which send it is about.
 
-use followupd_domain::decision::{Decision, Entry, Source, TraceId};
 use followupd_domain::SendId;
+use followupd_domain::decision::{Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::Wake;
 use followupd_domain::gate::Binding;
 
