@@ -76,6 +76,7 @@ const NEEDS: &[(Role, &[&str])] = &[
             "SequenceService/PauseSequence",
             "SequenceService/Publish",
             "SequenceService/PutSequence",
+            "SettingsService/Compare",
             "TenantService/Hold",
             "TenantService/PutChannel",
             "TenantService/PutTenant",
