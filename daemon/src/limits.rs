@@ -61,6 +61,15 @@ pub(crate) const CSV_BATCH: usize = 500;
 /// CSV batches on their way that have no result yet: bounds what an upload keeps in memory.
 pub(crate) const CSV_BATCHES_AHEAD: usize = 8;
 
+/// Bytes of one CSV row: attributes have at most 16 KiB, so one that is larger has lost its end.
+pub(crate) const CSV_ROW_BYTES: usize = 1_024 * 1_024;
+
+/// Bytes of contacts taken from a pipe, which has to be kept to be read twice: millions of rows, and no disk full.
+pub(crate) const CSV_PIPE_BYTES: u64 = 256 * 1_024 * 1_024;
+
+/// Bytes of the beginning of a CSV file that tell it from another.
+pub(crate) const CSV_HEAD_BYTES: u64 = 64 * 1_024;
+
 /// Longest wait for the answer to one call of the command line.
 pub(crate) const CLI_CALL: Duration = Duration::from_secs(60);
 
@@ -78,5 +87,6 @@ pub(crate) const DEMO_MOST: Duration = Duration::from_secs(55);
 pub(crate) const FILE_BYTES: u64 = MESSAGE_BYTES as u64;
 
 const _: () = assert!(CSV_BATCH <= followupd_domain::limits::BATCH_ITEMS);
+const _: () = assert!(CSV_ROW_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES);
 const _: () = assert!(ENROLL_BATCHES_AHEAD <= CSV_BATCHES_AHEAD);
 const _: () = assert!(MESSAGE_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES * 2);
