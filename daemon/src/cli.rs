@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::client::Server;
 use crate::config::{Overrides, Source};
@@ -10,14 +10,19 @@ use crate::exit::{self, Code, Failure};
 use crate::limits;
 use crate::{demo, log, serve};
 
+mod apply;
 pub(crate) mod ask;
+mod check_config;
 pub(crate) mod client;
+mod completions;
 mod contact;
 mod enroll;
 mod enrollment;
 mod event;
 pub(crate) mod files;
+mod folder;
 pub(crate) mod funnel;
+mod init;
 mod key;
 mod listing;
 mod put;
@@ -69,6 +74,26 @@ pub(crate) struct Shared {
 enum Command {
     /// Run the daemon.
     Serve(Serve),
+    /// Check the settings as `serve` would before it listens, and print what is in force.
+    CheckConfig(Serve),
+    /// Write a settings file of the daemon, and a folder that describes a tenant; what is there stays.
+    Init {
+        /// Where.
+        #[arg(value_name = "FOLDER", default_value = ".")]
+        folder: std::path::PathBuf,
+    },
+    /// Show how a tenant stands to the folder that describes it: `tenant.yaml`, `channels/NAME.yaml` and
+    /// `sequences/NAME.yaml`, as their `put` takes them. Changes nothing.
+    Diff {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
+    /// Put what a folder says otherwise than the tenant is, as `diff` shows it, and publish its sequences. What the
+    /// folder does not name is left alone.
+    Apply {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
     /// Show what it does: a whole run in half a minute, on a daemon and folders of its own.
     Demo(demo::Options),
     /// Print a commented settings file to start from.
@@ -141,6 +166,11 @@ enum Command {
         #[command(flatten)]
         scope: put::ScopeOption,
     },
+    /// Print what has a shell complete commands and options.
+    Completions {
+        /// For which.
+        shell: completions::Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +190,15 @@ struct Serve {
     /// Instead of `log.level`.
     #[arg(long, env = "FOLLOWUPD_LOG", value_name = "FILTER")]
     log: Option<String>,
+}
+
+impl Serve {
+    /// Where the settings come from.
+    fn source(self) -> Source {
+        let overrides =
+            Overrides { listen: self.listen, store: self.store, outbox: self.outbox, log_level: self.log };
+        Source { path: self.config, overrides }
+    }
 }
 
 /// Reads the command line and does what it says.
@@ -189,17 +228,16 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let shared = &cli.shared;
     match cli.command {
         Command::Serve(options) => {
-            let overrides = Overrides {
-                listen: options.listen,
-                store: options.store,
-                outbox: options.outbox,
-                log_level: options.log,
-            };
-            let source = Source { path: options.config, overrides };
+            let source = options.source();
             let config = source.read()?;
             let log = log::to_stderr(&config.log_level, config.log_format);
             serve::run(config, source, log).await
         }
+        Command::CheckConfig(options) => check_config::run(shared, &options.source()),
+        Command::Init { folder } => init::run(shared, &folder),
+        Command::Diff { folder } => apply::diff(shared, &folder).await,
+        Command::Apply { folder } => apply::apply(shared, &folder).await,
+        Command::Completions { shell } => print(&completions::script(shell, &mut Cli::command())?),
         Command::Demo(options) => demo::run(options, shared.json).await,
         Command::Example { what } => print(what.text()),
         Command::Tenant(command) => put::tenant(shared, command).await,
@@ -271,7 +309,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

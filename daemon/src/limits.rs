@@ -86,6 +86,15 @@ pub(crate) const DEMO_MOST: Duration = Duration::from_secs(55);
 /// message anyway.
 pub(crate) const FILE_BYTES: u64 = MESSAGE_BYTES as u64;
 
+/// Files of a folder that describes a tenant: what one comparison takes.
+pub(crate) const FOLDER_FILES: usize = followupd_domain::limits::BATCH_ITEMS;
+
+/// Bytes of sequences that are compared at once: their answer holds each of them twice, with its defaults.
+pub(crate) const COMPARED_BYTES: usize = MESSAGE_BYTES / 4;
+
+/// Bytes of an answer to the command line: what is there beside what is to be, of the largest there can be.
+pub(crate) const ANSWER_BYTES: usize = 4 * MESSAGE_BYTES;
+
 const _: () = assert!(CSV_BATCH <= followupd_domain::limits::BATCH_ITEMS);
 const _: () = assert!(CSV_ROW_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES);
 const _: () = assert!(ENROLL_BATCHES_AHEAD <= CSV_BATCHES_AHEAD);

@@ -320,6 +320,7 @@ mod tests {
             include_str!("../../proto/followupd/v1/enrollment.proto"),
             include_str!("../../proto/followupd/v1/event.proto"),
             include_str!("../../proto/followupd/v1/sequence.proto"),
+            include_str!("../../proto/followupd/v1/settings.proto"),
             include_str!("../../proto/followupd/v1/tenant.proto"),
         ];
         let (mut calls, mut service) = (BTreeSet::new(), "");
