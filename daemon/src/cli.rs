@@ -46,6 +46,7 @@ struct Cli {
 
 /// What every command that asks a daemon takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Whom to ask, about whom")]
 pub(crate) struct Shared {
     /// The daemon to ask.
     #[arg(
@@ -82,16 +83,20 @@ enum Command {
         #[arg(value_name = "FOLDER", default_value = ".")]
         folder: std::path::PathBuf,
     },
-    /// Show how a tenant stands to the folder that describes it: `tenant.yaml`, `channels/NAME.yaml` and
-    /// `sequences/NAME.yaml`, as their `put` takes them. Changes nothing.
+    /// Show how a tenant stands to the folder that describes it; changes nothing.
+    ///
+    /// The folder holds `tenant.yaml`, `channels/NAME.yaml` and `sequences/NAME.yaml`, as their `put` takes them; `init`
+    /// writes one. Both sides are shown with every default; a secret is compared by the daemon and never shown.
     Diff {
-        /// The folder.
+        /// That folder; the tenant is the one of --tenant.
         folder: std::path::PathBuf,
     },
-    /// Put what a folder says otherwise than the tenant is, as `diff` shows it, and publish its sequences. What the
-    /// folder does not name is left alone.
+    /// Put what `diff` shows, and publish the folder's sequences.
+    ///
+    /// Everything is checked before the first put. The tenant comes first, then its channels, then its sequences; what
+    /// the folder does not name is left alone.
     Apply {
-        /// The folder.
+        /// The folder; the tenant is the one of --tenant.
         folder: std::path::PathBuf,
     },
     /// Show what it does: a whole run in half a minute, on a daemon and folders of its own.

@@ -110,14 +110,7 @@ async fn compare(
     let (ground, mut rest) = described.split_at(described.partition_point(|one| one.rank() < 2));
     let mut compared = Vec::new();
     loop {
-        let mut bytes = 0;
-        let fits = |one: &&Described| {
-            bytes += one.wanted.encoded_len() as usize;
-            bytes <= limits::COMPARED_BYTES
-        };
-        // One that is larger than that goes alone.
-        let few = rest.iter().take_while(fits).count().max(1).min(rest.len());
-        let (now, later) = rest.split_at(few);
+        let (now, later) = rest.split_at(together(rest));
         let wanted: Vec<v1::Wanted> = ground.iter().chain(now).map(|one| one.wanted.clone()).collect();
         let asked = wanted.len();
         let request = v1::CompareRequest { tenant: tenant.to_owned(), wanted, ..Default::default() };
@@ -132,6 +125,16 @@ async fn compare(
             return Ok(compared);
         }
     }
+}
+
+/// How many of these are compared at once; one that is larger than all of them may be goes alone.
+fn together(rest: &[Described]) -> usize {
+    let mut bytes = 0;
+    let fits = |one: &&Described| {
+        bytes += one.wanted.encoded_len() as usize;
+        bytes <= limits::COMPARED_BYTES
+    };
+    rest.iter().take_while(fits).count().max(1).min(rest.len())
 }
 
 /// The faults of the first kind of file that has any: what builds on a faulty channel would only repeat them.
@@ -338,6 +341,23 @@ mod tests {
     fn one(change: &str, lines: Vec<String>) -> File {
         let (notes, faults) = (Vec::new(), Vec::new());
         File { file: format!("{change}.yaml"), change: change.to_owned(), lines, notes, faults }
+    }
+
+    #[test]
+    fn sequences_are_compared_few_at_a_time_by_their_size() {
+        let sequence = |bytes: usize| {
+            let step = v1::Step { body: "x".repeat(bytes), ..Default::default() };
+            let draft = v1::Draft { steps: vec![step], ..Default::default() };
+            let settings = Some(Settings::Sequence(draft.into()));
+            let wanted = v1::Wanted { settings, ..Default::default() };
+            Described { file: "sequences/a.yaml".into(), wanted }
+        };
+        let half = limits::COMPARED_BYTES / 2 - 100;
+        let (small, large) = (sequence(half), sequence(limits::COMPARED_BYTES + 1));
+        assert_eq!(together(&[]), 0);
+        assert_eq!(together(&[small.clone(), small.clone(), small.clone()]), 2);
+        assert_eq!(together(&[small.clone(), large.clone()]), 1);
+        assert_eq!(together(&[large, small]), 1, "one that is too large goes alone");
     }
 
     #[test]

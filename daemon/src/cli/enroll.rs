@@ -34,16 +34,16 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ID")]
     contact: Option<String>,
     /// Of the one contact: its e-mail address.
-    #[arg(long, conflicts_with = "csv", default_value = "")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true)]
     email: String,
     /// Of the one contact: its phone number, as +491511234567.
-    #[arg(long, conflicts_with = "csv", default_value = "")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true)]
     phone: String,
     /// Of the one contact: what to call them.
-    #[arg(long, conflicts_with = "csv", default_value = "")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true)]
     name: String,
     /// Of the one contact: its time zone.
-    #[arg(long, conflicts_with = "csv", default_value = "", value_name = "IANA")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true, value_name = "IANA")]
     time_zone: String,
     /// Of the one contact: what it is about, such as `charge/ch-1`.
     #[arg(long, conflicts_with = "csv", value_name = "KIND/ID", value_parser = event::target)]
