@@ -26,6 +26,9 @@ pub(crate) const HOLD_REASON_CHARS: usize = 200;
 /// Characters of the reason of a suppression.
 pub(crate) const SUPPRESSION_REASON_CHARS: usize = 200;
 
+/// Days an access key is good for where it has an end: ten years, and no year that JSON cannot write.
+pub(crate) const KEY_DAYS: i64 = 3_660;
+
 /// Times a stream comes back by itself to an engine that has too much to do; then its client is told.
 pub(crate) const STREAM_RETRIES: usize = 60;
 
