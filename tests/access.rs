@@ -54,6 +54,7 @@ fn request(call: &str, tenant: &str, enrollment: &str) -> Value {
         "PutSequence" => json!({ "tenant": tenant, "name": "welcome", "sequence": draft }),
         "GetTenant" | "ListChannels" | "ListHolds" | "ListSequences" => json!({ "tenant": tenant }),
         "ListTenants" => json!({}),
+        "Compare" => json!({ "tenant": tenant, "wanted": [{ "tenant": settings }] }),
         "GetChannel" => json!({ "tenant": tenant, "channel": "mail" }),
         "PreviewSequence" => {
             json!({ "tenant": tenant, "sequence": "welcome", "enroll": { "contact": "ana" } })

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::client::Server;
 use crate::config::{Overrides, Source};
@@ -11,14 +11,19 @@ use crate::limits;
 use crate::traces::Traces;
 use crate::{demo, log, serve};
 
+mod apply;
 pub(crate) mod ask;
+mod check_config;
 pub(crate) mod client;
+mod completions;
 mod contact;
 mod enroll;
 mod enrollment;
 mod event;
 pub(crate) mod files;
+mod folder;
 pub(crate) mod funnel;
+mod init;
 mod key;
 mod listing;
 mod put;
@@ -42,6 +47,7 @@ struct Cli {
 
 /// What every command that asks a daemon takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Whom to ask, about whom")]
 pub(crate) struct Shared {
     /// The daemon to ask.
     #[arg(
@@ -70,6 +76,30 @@ pub(crate) struct Shared {
 enum Command {
     /// Run the daemon.
     Serve(Serve),
+    /// Check the settings as `serve` would before it listens, and print what is in force.
+    CheckConfig(Serve),
+    /// Write a settings file of the daemon, and a folder that describes a tenant; what is there stays.
+    Init {
+        /// Where.
+        #[arg(value_name = "FOLDER", default_value = ".")]
+        folder: std::path::PathBuf,
+    },
+    /// Show how a tenant stands to the folder that describes it; changes nothing.
+    ///
+    /// The folder holds `tenant.yaml`, `channels/NAME.yaml` and `sequences/NAME.yaml`, as their `put` takes them; `init`
+    /// writes one. Both sides are shown with every default; a secret is compared by the daemon and never shown.
+    Diff {
+        /// That folder; the tenant is the one of --tenant.
+        folder: std::path::PathBuf,
+    },
+    /// Put what `diff` shows, and publish the folder's sequences.
+    ///
+    /// Everything is checked before the first put. The tenant comes first, then its channels, then its sequences; what
+    /// the folder does not name is left alone.
+    Apply {
+        /// The folder; the tenant is the one of --tenant.
+        folder: std::path::PathBuf,
+    },
     /// Show what it does: a whole run in half a minute, on a daemon and folders of its own.
     Demo(demo::Options),
     /// Print a commented settings file to start from.
@@ -142,6 +172,11 @@ enum Command {
         #[command(flatten)]
         scope: put::ScopeOption,
     },
+    /// Print what has a shell complete commands and options.
+    Completions {
+        /// For which.
+        shell: completions::Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +196,15 @@ struct Serve {
     /// Instead of `log.level`.
     #[arg(long, env = "FOLLOWUPD_LOG", value_name = "FILTER")]
     log: Option<String>,
+}
+
+impl Serve {
+    /// Where the settings come from.
+    fn source(self) -> Source {
+        let overrides =
+            Overrides { listen: self.listen, store: self.store, outbox: self.outbox, log_level: self.log };
+        Source { path: self.config, overrides }
+    }
 }
 
 /// Reads the command line and does what it says.
@@ -190,13 +234,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let shared = &cli.shared;
     match cli.command {
         Command::Serve(options) => {
-            let overrides = Overrides {
-                listen: options.listen,
-                store: options.store,
-                outbox: options.outbox,
-                log_level: options.log,
-            };
-            let source = Source { path: options.config, overrides };
+            let source = options.source();
             let config = source.read()?;
             let traces = config.traces.as_ref().map(Traces::open).transpose().map_err(Failure::input)?;
             let log = log::to_stderr(&config.log_level, config.log_format, traces.as_ref());
@@ -207,6 +245,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             }
             ended
         }
+        Command::CheckConfig(options) => check_config::run(shared, &options.source()),
+        Command::Init { folder } => init::run(shared, &folder),
+        Command::Diff { folder } => apply::diff(shared, &folder).await,
+        Command::Apply { folder } => apply::apply(shared, &folder).await,
+        Command::Completions { shell } => print(&completions::script(shell, &mut Cli::command())?),
         Command::Demo(options) => demo::run(options, shared.json).await,
         Command::Example { what } => print(what.text()),
         Command::Tenant(command) => put::tenant(shared, command).await,
@@ -278,7 +321,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -28,6 +28,8 @@ pub(crate) const DEFAULTS: &str = include_str!("../../config.toml");
 pub(crate) struct Config {
     /// Where the RPC listens; port 0: a free one.
     pub(crate) listen: SocketAddr,
+    /// Whether it may be one that others can reach in the clear.
+    pub(crate) insecure: bool,
     /// The certificate of that address; without one it speaks in the clear.
     pub(crate) tls: Option<tls::Files>,
     /// What a connection and a key may take.
@@ -203,6 +205,7 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
     }
     Ok(Config {
         listen,
+        insecure: or(given.listen.insecure, defaults.listen.insecure, "listen.insecure")?,
         tls,
         bounds,
         store,

@@ -1,17 +1,21 @@
 //! Contacts from CSV: which columns there are, and what is wrong with a row.
 //!
-//! A wrong row is a value like a right one, with its line, its column and what would be right; only a file whose
-//! heading makes no sense is an error.
+//! A wrong row is a value like a right one, with its line, its column and what would be right. A file that is wrong as
+//! a whole is an error: its heading makes no sense, it has no rows, it is in another encoding, none of its rows has
+//! the cells of the heading, or a row has no end.
 
 use std::io::Read;
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use crate::limits;
 use crate::proto::v1;
 
+mod bounded;
 mod columns;
 mod row;
 
+use bounded::Bounded;
 pub(crate) use columns::{Columns, REJECTED};
 pub(crate) use row::{email_problem, phone_problem};
 
@@ -37,7 +41,7 @@ pub(crate) struct Problem {
 
 /// A file of contacts, read row by row.
 pub(crate) struct Contacts<R> {
-    reader: csv::Reader<R>,
+    reader: csv::Reader<Bounded<R>>,
     columns: Columns,
 }
 
@@ -47,6 +51,7 @@ impl<R: Read> Contacts<R> {
     /// # Errors
     /// It cannot be read, or there is no `contact` column, or two columns are one.
     pub(crate) fn open(file: R) -> Result<Contacts<R>, String> {
+        let file = Bounded::new(file, limits::CSV_ROW_BYTES);
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
         let heading = reader.byte_headers().map_err(|error| format!("the file cannot be read: {error}"))?;
         let columns = Columns::read(heading)?;
@@ -64,15 +69,90 @@ impl<R: Read> Contacts<R> {
     /// The file cannot be read on.
     pub(crate) fn next(&mut self) -> Result<Option<Row>, String> {
         let mut cells = ByteRecord::new();
-        let more = self.reader.read_byte_record(&mut cells);
-        let more = more.map_err(|error| format!("the file cannot be read on: {error}"))?;
-        if !more {
+        if !self.read(&mut cells)? {
             return Ok(None);
         }
-        let line = cells.position().map(csv::Position::line).unwrap_or_default();
         let says = row::read(&self.columns, &cells);
-        Ok(Some(Row { line, cells, says }))
+        Ok(Some(Row { line: line(&cells), cells, says }))
     }
+
+    /// Passes over this many rows; fewer where the file ends before.
+    ///
+    /// # Errors
+    /// The file cannot be read on.
+    pub(crate) fn skip(&mut self, rows: u64) -> Result<(), String> {
+        let mut cells = ByteRecord::new();
+        for _ in 0..rows {
+            if !self.read(&mut cells)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a file to its end, in constant memory, and says how many rows it has; `seen` is told how many bytes were
+    /// read so far.
+    ///
+    /// # Errors
+    /// The file as a whole is wrong, with the first line that shows it.
+    pub(crate) fn survey(mut self, mut seen: impl FnMut(u64)) -> Result<u64, String> {
+        let wants = self.columns.columns().len();
+        let mut cells = ByteRecord::new();
+        let (mut rows, mut other_cells, mut other_encoding) = (0_u64, Odd::default(), Odd::default());
+        while self.read(&mut cells)? {
+            rows += 1;
+            if cells.len() != wants {
+                other_cells.add(|| format!("line {} has {}", line(&cells), cells.len()));
+            }
+            if let Some(says) = row::undecodable(&self.columns, &cells) {
+                other_encoding.add(|| format!("line {}, {says}", line(&cells)));
+            }
+            seen(cells.position().map(csv::Position::byte).unwrap_or_default());
+        }
+        if rows == 0 {
+            return Err("it has a heading and no rows".to_owned());
+        }
+        if let Some(first) = other_encoding.first {
+            let more = match other_encoding.rows {
+                1 => String::new(),
+                rows => format!(" ({rows} rows are like this)"),
+            };
+            return Err(format!("{first}{more}: save the file as UTF-8"));
+        }
+        match other_cells.first {
+            Some(first) if other_cells.rows == rows => Err(format!(
+                "no row has the {wants} cells of the heading: {first}; separate cells by commas, and quote those that \
+                 hold one"
+            )),
+            Some(_) | None => Ok(rows),
+        }
+    }
+
+    fn read(&mut self, cells: &mut ByteRecord) -> Result<bool, String> {
+        self.reader.get_mut().begin();
+        let line = self.reader.position().line();
+        self.reader
+            .read_byte_record(cells)
+            .map_err(|error| format!("the file cannot be read on from line {line}: {error}"))
+    }
+}
+
+/// Rows of one kind: the first, and how many.
+#[derive(Default)]
+struct Odd {
+    first: Option<String>,
+    rows: u64,
+}
+
+impl Odd {
+    fn add(&mut self, says: impl FnOnce() -> String) {
+        self.rows += 1;
+        self.first.get_or_insert_with(says);
+    }
+}
+
+fn line(cells: &ByteRecord) -> u64 {
+    cells.position().map(csv::Position::line).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -135,6 +215,45 @@ mod tests {
         let (line, column, says) = problem(b"contact,name\nct-1,Jos\xe9\n");
         assert_eq!((line, column.as_str()), (2, "name"));
         assert!(says.contains("UTF-8"), "{says}");
+    }
+
+    fn surveyed(text: impl AsRef<[u8]>) -> Result<u64, String> {
+        Contacts::open(text.as_ref())?.survey(|_| ())
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_as_a_whole_is_found_before_its_rows() {
+        let endless = format!("contact,name\nct-1,\"{}", "x\n".repeat(limits::CSV_ROW_BYTES));
+        let table: [(&[u8], &str); 7] = [
+            (b"", "is empty"),
+            (b"contact,name\n", "no rows"),
+            (b"contact,name\nct-1,Jos\xe9\nct-2,Ren\xe9\n", "line 2, column \"name\": not UTF-8 from byte 4"),
+            (b"contact,name\nct-1,Jos\xe9\nct-2,Ren\xe9\n", "2 rows are like this"),
+            (b"contact,name\nct-1;Ana\nct-2;Bo\n", "no row has the 2 cells of the heading: line 2 has 1"),
+            (b"\xff\xfec\0o\0n\0t\0", "the heading is not UTF-8"),
+            (endless.as_bytes(), "from line 2: a row has more than 1048576 bytes"),
+        ];
+        for (text, says) in table {
+            let error = surveyed(text).unwrap_err();
+            assert!(error.contains(says), "{says}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_wrong_row_makes_no_wrong_file() {
+        assert_eq!(surveyed("contact,name\nct-1\nct-2,Bo\n"), Ok(2));
+        assert_eq!(surveyed(b"rejected_problem,contact\n\xe9,ct-1\n"), Ok(1), "what an earlier run wrote");
+    }
+
+    #[test]
+    fn rows_that_were_passed_over_keep_their_lines() {
+        let text = "contact\nct-1\n\"ct\n2\"\nct-3\n";
+        let mut contacts = Contacts::open(text.as_bytes()).unwrap();
+        contacts.skip(2).unwrap();
+        let row = contacts.next().unwrap().unwrap();
+        assert_eq!((row.line, row.says.unwrap().contact.as_str()), (5, "ct-3"));
+        contacts.skip(9).unwrap();
+        assert!(contacts.next().unwrap().is_none());
     }
 
     #[test]

@@ -97,7 +97,7 @@ async fn story(server: &Server, folder: &Path, began: Instant) -> Result<End, Fa
     let contacts = Contacts::open(CONTACTS.as_bytes()).map_err(Failure::other)?;
     let rejects = Rejects::to(folder.join("contacts.rejected.csv"), contacts.columns());
     let into = Into { tenant: TENANT.to_owned(), sequence: SEQUENCE.to_owned() };
-    let upload = upload::run(server, into, contacts, rejects, |_| ()).await?;
+    let upload = upload::run(server, into, contacts, rejects, Totals::default(), |_, _| ()).await?;
     view.say(&report::enrolled(&upload));
     let script = play::script(CONTACTS);
     let playing = play::run(server, &script, Instant::now());

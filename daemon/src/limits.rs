@@ -26,6 +26,9 @@ pub(crate) const HOLD_REASON_CHARS: usize = 200;
 /// Characters of the reason of a suppression.
 pub(crate) const SUPPRESSION_REASON_CHARS: usize = 200;
 
+/// Days an access key is good for where it has an end: ten years, and no year that JSON cannot write.
+pub(crate) const KEY_DAYS: i64 = 3_660;
+
 /// Times a stream comes back by itself to an engine that has too much to do; then its client is told.
 pub(crate) const STREAM_RETRIES: usize = 60;
 
@@ -61,6 +64,15 @@ pub(crate) const CSV_BATCH: usize = 500;
 /// CSV batches on their way that have no result yet: bounds what an upload keeps in memory.
 pub(crate) const CSV_BATCHES_AHEAD: usize = 8;
 
+/// Bytes of one CSV row: attributes have at most 16 KiB, so one that is larger has lost its end.
+pub(crate) const CSV_ROW_BYTES: usize = 1_024 * 1_024;
+
+/// Bytes of contacts taken from a pipe, which has to be kept to be read twice: millions of rows, and no disk full.
+pub(crate) const CSV_PIPE_BYTES: u64 = 256 * 1_024 * 1_024;
+
+/// Bytes of the beginning of a CSV file that tell it from another.
+pub(crate) const CSV_HEAD_BYTES: u64 = 64 * 1_024;
+
 /// Longest wait for the answer to one call of the command line.
 pub(crate) const CLI_CALL: Duration = Duration::from_secs(60);
 
@@ -77,6 +89,16 @@ pub(crate) const DEMO_MOST: Duration = Duration::from_secs(55);
 /// message anyway.
 pub(crate) const FILE_BYTES: u64 = MESSAGE_BYTES as u64;
 
+/// Files of a folder that describes a tenant: what one comparison takes.
+pub(crate) const FOLDER_FILES: usize = followupd_domain::limits::BATCH_ITEMS;
+
+/// Bytes of sequences that are compared at once: their answer holds each of them twice, with its defaults.
+pub(crate) const COMPARED_BYTES: usize = MESSAGE_BYTES / 4;
+
+/// Bytes of an answer to the command line: what is there beside what is to be, of the largest there can be.
+pub(crate) const ANSWER_BYTES: usize = 4 * MESSAGE_BYTES;
+
 const _: () = assert!(CSV_BATCH <= followupd_domain::limits::BATCH_ITEMS);
+const _: () = assert!(CSV_ROW_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES);
 const _: () = assert!(ENROLL_BATCHES_AHEAD <= CSV_BATCHES_AHEAD);
 const _: () = assert!(MESSAGE_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES * 2);

@@ -36,6 +36,7 @@ mod preview;
 mod refusal;
 mod scopes;
 mod sequence;
+mod settings;
 mod show;
 mod stream;
 mod take;
@@ -68,6 +69,7 @@ pub(crate) fn router(
         .add_service(Arc::new(access::Keys(service.clone())))
         .add_service(Arc::new(tenant::Tenants(service.clone())))
         .add_service(Arc::new(sequence::Sequences(service.clone())))
+        .add_service(Arc::new(settings::Compare(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))
         .add_service(Arc::new(contact::Contacts(service.clone())))
         .add_service(Arc::new(event::Events(service)));

@@ -28,6 +28,7 @@ use crate::serve::lock::FolderLock;
 use crate::serve::reload::Reload;
 use crate::tls::Tls;
 
+pub(crate) mod check;
 pub(crate) mod first_key;
 mod lock;
 mod notify;
@@ -213,6 +214,7 @@ mod tests {
     fn config(folder: &Path) -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            insecure: false,
             tls: None,
             bounds: load(None, &Overrides::default()).unwrap().bounds,
             store: folder.join("store"),

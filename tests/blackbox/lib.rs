@@ -11,6 +11,7 @@ pub mod http;
 pub mod maildir;
 pub mod refusal;
 pub mod seed;
+pub mod state;
 pub mod table;
 pub mod time;
 pub mod timeline;

@@ -124,6 +124,13 @@ impl Transports {
         sealed.map(SecretAt::Sealed).ok_or("this machine has no randomness to give")
     }
 
+    /// Whether what is sealed for a channel is this value.
+    #[must_use]
+    pub fn is(&self, tenant: TenantNo, channel: ChannelNo, sealed: &SecretAt, value: &Secret) -> bool {
+        let (Some(outside), SecretAt::Sealed(sealed)) = (&self.outside, sealed) else { return false };
+        outside.seal.open(&name(&(tenant, channel)), sealed).is_some_and(|opened| opened == *value)
+    }
+
     fn open(&self, place: Place, settings: &channel::Transport) -> Result<Arc<dyn Transport>, Vec<Problem>> {
         let outside = self.outside.as_ref();
         let outside =

@@ -54,7 +54,7 @@ pub use engine::{Config, Engine};
 pub use env::{EngineClock, Env, WallEnv};
 pub use once::Once;
 pub use scopes::{
-    At, ChannelPut, ChannelShown, Expected, Held, HeldScope, Published, SequencePut, SequenceShown,
-    TenantPut, TenantShown, Trial, TrialOf,
+    At, Change, ChannelPut, ChannelShown, Compared, Expected, Held, HeldScope, Published, SequencePut,
+    SequenceShown, Settings, TenantPut, TenantShown, Trial, TrialOf, Wanted,
 };
 pub use stop::Stop;

@@ -12,7 +12,7 @@ use followupd_domain::name::Name;
 use followupd_domain::scope::Scope;
 use followupd_domain::sequence::{Sequence, Version};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, Moment, SequenceNo, Shard, TenantNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, Shard, TenantNo, route};
 use followupd_store::codec::{self, Format};
 use followupd_store::{Expect, Key, Scan, Store};
 use ractor::ActorRef;
@@ -53,6 +53,14 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// The scope of a tenant that has nothing yet, of which nothing is stored.
+    pub(crate) fn of_new(tenant: Tenant) -> Loaded {
+        let shard = route(tenant.no, "");
+        let (channels, sequences) = (BTreeMap::new(), BTreeMap::new());
+        let scope = Scope { tenant, channels, sequences, versions: BTreeMap::new() };
+        Loaded { shard, scope, versions: BTreeMap::new() }
+    }
+
     /// What an intent of `sequence` through `channel` expects of its scopes.
     pub(crate) fn expects(&self, sequence: SequenceNo, channel: ChannelNo) -> Vec<Expect> {
         let tenant = self.scope.tenant.no;

@@ -5,7 +5,7 @@ use followupd_domain::calendar::{Wait, Zone};
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::name::Name;
-use followupd_domain::sequence::{Draft, Status};
+use followupd_domain::sequence::{Draft, FieldError, Status};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{Moment, Span, VersionNo};
 
@@ -183,6 +183,73 @@ pub struct Trial {
     pub of: TrialOf,
     /// Who would be enrolled, as the enroll would say it; what is known of the contact counts too.
     pub request: Request,
+}
+
+/// Settings of one thing, as they can be put.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settings {
+    /// The tenant's.
+    Tenant(TenantSettings),
+    /// A channel's.
+    Channel(ChannelSettings),
+    /// A sequence's draft.
+    Sequence(Draft),
+}
+
+/// What something is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// The name of the channel or sequence; the tenant's is known.
+    pub name: String,
+    /// Its settings.
+    pub settings: Settings,
+}
+
+/// What a put would change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There is none yet.
+    New,
+    /// It says something else.
+    Changed,
+    /// The draft that was put last says the same, and is not published.
+    Unpublished,
+    /// Nothing.
+    Unchanged,
+}
+
+impl Change {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Change::New => "new",
+            Change::Changed => "changed",
+            Change::Unpublished => "unpublished",
+            Change::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// How something stands to what it is to be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// Its name, as it was given.
+    pub name: String,
+    /// What a put would change; `None`: it would be refused.
+    pub change: Option<Change>,
+    /// Its revision; 0: it is not there.
+    pub revision: u64,
+    /// As it is: of a sequence its latest version, else its draft. Defaults are filled in.
+    pub now: Option<Settings>,
+    /// As it would be, defaults filled in.
+    pub then: Option<Settings>,
+    /// What a put would be refused for.
+    pub faults: Vec<FieldError>,
+    /// Fields of secrets that are stored and would be stored as another value, which nothing shows.
+    pub other_secrets: Vec<String>,
+    /// Whether there is a draft that says something else than what it is to be.
+    pub other_draft: bool,
 }
 
 /// The settings that make this tenant.

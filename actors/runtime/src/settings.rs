@@ -25,6 +25,7 @@ use crate::once;
 use crate::record;
 use crate::scopes::{At, Expected};
 
+pub(crate) mod compare;
 pub(crate) mod transport;
 
 /// What a tenant can be asked to write.
@@ -52,6 +53,13 @@ pub(crate) enum PutAnswer {
 pub(crate) struct Written {
     pub(crate) answer: PutAnswer,
     pub(crate) revision: u64,
+}
+
+/// What a put stands on: the scope as it is, and who puts.
+pub(crate) struct Ground<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) caller: &'a Caller,
 }
 
 /// One change under way: of which scope, and who makes it.
@@ -103,8 +111,7 @@ fn check(put: &Put, expected: Expected, loaded: &Loaded) -> Result<(), Error> {
     let sequence =
         |name: &Name| loaded.sequence(name.as_str()).ok().map(|known| Key::sequence(shard, tenant, known.no));
     let key = match put {
-        // One that has only its number is not there for those who put it.
-        Put::Tenant(_) if loaded.scope.tenant == new_tenant(tenant, loaded.scope.tenant.name.clone()) => None,
+        Put::Tenant(_) if is_only_begun(loaded) => None,
         Put::Tenant(_) => Some(Key::tenant(shard, tenant)),
         Put::Channel(name, _) => loaded.channel(name).ok().map(|known| Key::channel(shard, tenant, known.no)),
         Put::Sequence(name, _) | Put::Publish(name) | Put::Archive(name) => sequence(name),
@@ -177,6 +184,12 @@ pub(crate) fn refused(error: Refused) -> Error {
     Error::Unavailable(error.to_string())
 }
 
+/// Whether a tenant has only its number: for those who put it, it is not there.
+fn is_only_begun(loaded: &Loaded) -> bool {
+    let tenant = &loaded.scope.tenant;
+    *tenant == new_tenant(tenant.no, tenant.name.clone())
+}
+
 /// A tenant as a new one begins: off, in UTC.
 pub(crate) fn new_tenant(no: TenantNo, name: Name) -> Tenant {
     Tenant {
@@ -245,13 +258,22 @@ pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Mome
 
 async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings) -> Result<Written, Error> {
     let loaded = change.loaded;
+    let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
+    let key = Key::channel(loaded.shard, loaded.scope.tenant.no, channel.no);
+    let answer = PutAnswer::Channel { kind: channel.kind };
+    change.write(key, Format::Channel, &channel, Class::Event, answer).await
+}
+
+/// The channel that `settings` make of the one of this name, or of a new one.
+fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Result<Channel, Error> {
+    let loaded = ground.loaded;
     let known = loaded.scope.channels.values().find(|channel| channel.name == name);
     let next = loaded.scope.channels.keys().next_back().map_or(1, |last| last.0 + 1);
     let no = known.map_or(ChannelNo(next), |channel| channel.no);
     let mut faults = Faults::default();
     let kind = Kind::parse(&settings.kind).ok_or_else(|| one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
     let kind = faults.take("kind", kind.map(Some));
-    let transport = transport::of(change, no, known, settings, &mut faults);
+    let transport = transport::of(ground, no, known, settings, &mut faults);
     if let (Some(kind), Some(serves)) = (kind, transport.serves()) {
         let problem = format!("{} is for {}, not for {}", transport.word(), serves.word(), kind.word());
         faults.take("transport", if kind == serves { Ok(()) } else { Err(problem) });
@@ -259,7 +281,7 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
     let limits = to_limits(settings, &mut faults);
     faults.none()?;
     let kind = kind.unwrap_or(Kind::Email);
-    let channel = Channel {
+    Ok(Channel {
         no,
         name,
         kind,
@@ -267,9 +289,7 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
         limits,
         ignores_quiet_hours: settings.ignores_quiet_hours.unwrap_or(kind == Kind::Webhook),
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
-    };
-    let key = Key::channel(loaded.shard, loaded.scope.tenant.no, no);
-    change.write(key, Format::Channel, &channel, Class::Event, PutAnswer::Channel { kind }).await
+    })
 }
 
 fn one_of(given: &str, known: &[&str]) -> String {

@@ -16,8 +16,8 @@ use followupd_domain::preview::Becomes;
 use followupd_domain::sequence::{Draft, DraftStep, Status};
 use followupd_domain::{EnrollmentId, Moment, Span, VersionNo};
 use followupd_runtime::{
-    At, Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, Expected, Once, ScopeName,
-    TenantSettings, Trial, TrialOf,
+    At, Caller, Change, ChannelSettings, Compared, Config, Engine, EnrollAnswer, Env, Error, Expected, Once,
+    ScopeName, Settings, TenantSettings, Trial, TrialOf, Wanted,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -419,4 +419,79 @@ async fn a_restart_goes_on_ending_what_an_archived_sequence_had() {
     let restarted = start(world.store.clone(), world.env.clone()).await;
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     assert_eq!(restarted.state(id).await, State::Exited(ExitReason::Archived));
+}
+
+/// The tenant, `mail` and `welcome`, as they are to be.
+fn wanted(tenant: TenantSettings, channel: ChannelSettings, draft: Draft) -> Vec<Wanted> {
+    let named = |name: &str, settings| Wanted { name: name.to_owned(), settings };
+    vec![
+        named("", Settings::Tenant(tenant)),
+        named("mail", Settings::Channel(channel)),
+        named("welcome", Settings::Sequence(draft)),
+    ]
+}
+
+fn changes(compared: &[Compared]) -> Vec<Option<Change>> {
+    compared.iter().map(|one| one.change).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_is_compared_on_the_ground_it_would_make_itself() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let compared = engine.compare(&caller, "acme", wanted(tenant(), mail(), draft())).unwrap();
+    assert_eq!(changes(&compared), [Some(Change::Unchanged); 3], "{compared:?}");
+    let mut later = draft();
+    later.steps[1].wait = "3 hours".into();
+    let paced = ChannelSettings { rate_count: 2, ..mail() };
+    let compared = engine.compare(&caller, "acme", wanted(tenant(), paced, later.clone())).unwrap();
+    assert_eq!(
+        changes(&compared),
+        [Some(Change::Unchanged), Some(Change::Changed), Some(Change::Changed)],
+        "{compared:?}"
+    );
+    let Some(Settings::Channel(then)) = &compared[1].then else { panic!("{compared:?}") };
+    assert_eq!((then.rate_per.as_str(), then.rate_burst), ("1 second", 2), "defaults are filled in");
+    let revision = engine.get_sequence(&caller, "acme", "welcome").await.unwrap().revision;
+    assert_eq!(compared[2].revision, revision);
+
+    // A sequence may name a channel that is new beside it, of a tenant that is not there.
+    let new = engine.compare(&caller, "globex", wanted(tenant(), mail(), draft())).unwrap();
+    assert_eq!(changes(&new), [Some(Change::New); 3], "{new:?}");
+    assert!(matches!(engine.get_tenant(&caller, "globex").await, Err(Error::NotFound { .. })));
+    let only = Caller { only: Some(Name::parse("acme").unwrap()), ..Caller::default() };
+    assert!(engine.compare(&only, "globex", wanted(tenant(), mail(), draft())).is_err());
+    let no_tenant = wanted(tenant(), mail(), draft()).split_off(1);
+    assert!(matches!(engine.compare(&caller, "globex", no_tenant), Err(Error::NotFound { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_that_is_not_published_is_told_from_a_version() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let mut later = draft();
+    later.steps[1].wait = "3 hours".into();
+    engine.put_sequence(&caller, "acme", "welcome", later.clone()).await.unwrap();
+    let compare = |draft| engine.compare(&caller, "acme", wanted(tenant(), mail(), draft)).unwrap().remove(2);
+    let drafted = compare(later);
+    assert_eq!((drafted.change, drafted.other_draft), (Some(Change::Unpublished), false));
+    let published = compare(draft());
+    assert_eq!((published.change, published.other_draft), (Some(Change::Unchanged), true));
+    engine.archive(&caller, "acme", "welcome").await.unwrap();
+    let over = compare(draft());
+    assert!(over.change.is_none() && over.faults[0].problem.contains("archived, for good"), "{over:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_stands_with_what_it_is_about() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let zone = TenantSettings { time_zone: "America/Sao_Paolo".into(), ..tenant() };
+    let fax = ChannelSettings { kind: "fax".into(), ..mail() };
+    let mut fortnight = draft();
+    fortnight.steps[0].wait = "1 fortnight".into();
+    let compared = engine.compare(&caller, "acme", wanted(zone, fax, fortnight)).unwrap();
+    let fields: Vec<&str> = compared.iter().map(|one| one.faults[0].field.as_str()).collect();
+    assert_eq!(fields, ["time_zone", "kind", "steps[0].wait"], "{compared:?}");
+    assert!(changes(&compared).iter().all(Option::is_none));
 }

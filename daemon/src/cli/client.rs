@@ -48,7 +48,7 @@ impl Server {
         };
         let config = ClientConfig::new(uri)
             .with_protocol(Protocol::Grpc)
-            .with_default_max_message_size(limits::MESSAGE_BYTES)
+            .with_default_max_message_size(limits::ANSWER_BYTES)
             .with_default_header("authorization", authorization);
         Ok(Server { url: url.to_owned(), transport, config })
     }
@@ -70,6 +70,11 @@ impl Server {
     /// Sequences.
     pub(crate) fn sequences(&self) -> v1::SequenceServiceClient<Transport> {
         v1::SequenceServiceClient::new(self.transport.clone(), self.single())
+    }
+
+    /// Settings against what they are to be.
+    pub(crate) fn settings(&self) -> v1::SettingsServiceClient<Transport> {
+        v1::SettingsServiceClient::new(self.transport.clone(), self.single())
     }
 
     /// Enrollments.

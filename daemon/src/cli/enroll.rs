@@ -1,18 +1,18 @@
 //! `enroll`: one contact, or a file of any size.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
 use crate::cli::ask::answer;
-use crate::cli::upload::{self, Into, Rejects, Totals};
 use crate::cli::{Shared, event, time};
-use crate::contacts::Contacts;
-use crate::exit::{Code, Failure};
+use crate::exit::Failure;
 use crate::proto::v1;
-use crate::table::{count, thousands};
+
+mod bar;
+mod csv;
+mod mark;
+mod source;
 
 /// Whom to enroll.
 #[derive(Debug, Args)]
@@ -23,23 +23,27 @@ pub(crate) struct Options {
     sequence: String,
     /// A file of contacts, `-` for stdin. Columns: contact (required), email, phone, name, time_zone; one of
     /// conversation, deal, appointment or charge for the id of what it is about; others are values for templates.
-    /// Rejected rows go to FILE.rejected.csv.
+    /// The file is looked at as a whole first: nobody is enrolled from one without the column, of another encoding or
+    /// without rows. Rejected rows go to FILE.rejected.csv.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Go on with a file whose upload was interrupted, where FILE.progress says it came to.
+    #[arg(long, conflicts_with = "contact")]
+    resume: bool,
     /// One contact, by the platform's id.
     #[arg(long, value_name = "ID")]
     contact: Option<String>,
     /// Of the one contact: its e-mail address.
-    #[arg(long, conflicts_with = "csv", default_value = "")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true)]
     email: String,
     /// Of the one contact: its phone number, as +491511234567.
-    #[arg(long, conflicts_with = "csv", default_value = "")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true)]
     phone: String,
     /// Of the one contact: what to call them.
-    #[arg(long, conflicts_with = "csv", default_value = "")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true)]
     name: String,
     /// Of the one contact: its time zone.
-    #[arg(long, conflicts_with = "csv", default_value = "", value_name = "IANA")]
+    #[arg(long, conflicts_with = "csv", default_value = "", hide_default_value = true, value_name = "IANA")]
     time_zone: String,
     /// Of the one contact: what it is about, such as `charge/ch-1`.
     #[arg(long, conflicts_with = "csv", value_name = "KIND/ID", value_parser = event::target)]
@@ -57,7 +61,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// Enrolls.
 pub(crate) async fn run(shared: &Shared, mut options: Options) -> Result<(), Failure> {
     match (options.csv.take(), options.contact.take()) {
-        (Some(path), _) => file(shared, options.sequence, &path).await,
+        (Some(path), _) => csv::run(shared, options.sequence, &path, options.resume).await,
         (None, Some(contact)) => one(shared, options, contact).await,
         (None, None) => Err(Failure::input("whom? Give --csv FILE or --contact ID")),
     }
@@ -98,56 +102,4 @@ async fn one(shared: &Shared, options: Options, contact: String) -> Result<(), F
             }
         }
     })
-}
-
-async fn file(shared: &Shared, sequence: String, path: &Path) -> Result<(), Failure> {
-    let stdin = path == Path::new("-");
-    let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let wrong = |error: &dyn std::fmt::Display| Failure::input(format!("{name}: {error}"));
-    let source: Box<dyn Read + Send> = match stdin {
-        true => Box::new(io::stdin()),
-        false => Box::new(File::open(path).map_err(|error| wrong(&error))?),
-    };
-    let contacts = Contacts::open(source).map_err(|error| wrong(&error))?;
-    for (given, near) in contacts.columns().doubtful() {
-        eprintln!("{name}: column {given:?} is taken as a value for templates; did you mean {near:?}?");
-    }
-    let rejected = if stdin { PathBuf::from("stdin.rejected.csv") } else { rejected_beside(path) };
-    let rejects = Rejects::to(rejected.clone(), contacts.columns());
-    let into = Into { tenant: shared.tenant()?, sequence };
-    let live = io::stderr().is_terminal();
-    let progress = move |totals: &Totals| {
-        if live {
-            eprint!("\r{}", line(totals));
-        }
-    };
-    let done = upload::run(&shared.server()?, into, contacts, rejects, progress).await;
-    if live {
-        eprint!("\r\x1b[K");
-    }
-    let totals = done?;
-    shared.answer(&totals, || line(&totals))?;
-    if totals.rejected == 0 {
-        return Ok(());
-    }
-    let rows = count(totals.rejected, "row was", "rows were");
-    let says =
-        format!("{rows} rejected: {} says which and why; enroll it again once mended", rejected.display());
-    Err(Failure::new(Code::Rejected, says))
-}
-
-fn rejected_beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".rejected.csv");
-    PathBuf::from(name)
-}
-
-fn line(totals: &Totals) -> String {
-    format!(
-        "{}: {} enrolled, {} enrolled already, {} rejected",
-        count(totals.rows, "row", "rows"),
-        thousands(totals.enrolled),
-        thousands(totals.already_enrolled),
-        thousands(totals.rejected)
-    )
 }

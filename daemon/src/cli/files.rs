@@ -90,7 +90,9 @@ pub(crate) struct Channel {
     per_day: u32,
     #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
+    #[serde(skip_serializing_if = "is_default")]
     smtp: Option<Smtp>,
+    #[serde(skip_serializing_if = "is_default")]
     http: Option<Http>,
 }
 

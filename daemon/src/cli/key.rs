@@ -5,6 +5,7 @@ use clap::{Subcommand, ValueEnum};
 use crate::cli::ask::answer;
 use crate::cli::{Shared, time};
 use crate::exit::Failure;
+use crate::limits;
 use crate::proto::v1;
 use crate::table::{Align, Table};
 
@@ -19,7 +20,7 @@ pub(crate) enum KeyCommand {
         #[arg(long, required = true)]
         role: Vec<Role>,
         /// Days it is good for; without, until it is revoked.
-        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3_660))]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=limits::KEY_DAYS))]
         days: Option<u32>,
     },
     /// The keys there are, without their secrets.

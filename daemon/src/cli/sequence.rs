@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::ask::answer;
+use crate::cli::client::Server;
 use crate::cli::scope::{held, yaml};
 use crate::cli::{Shared, files, time};
 use crate::exit::{Code, Failure};
@@ -59,25 +60,33 @@ pub(crate) async fn get(shared: &Shared, sequence: String, version: u32) -> Resu
     shared.answer(&found, || text)
 }
 
-/// Prints all of a tenant.
-pub(crate) async fn list(shared: &Shared, status: String) -> Result<(), Failure> {
-    let (server, tenant) = (shared.server()?, shared.tenant()?);
+/// All sequences of a tenant; with a status those that have it.
+pub(crate) async fn all_sequences(
+    server: &Server,
+    tenant: &str,
+    status: &str,
+) -> Result<v1::ListSequencesResponse, Failure> {
     let mut all = v1::ListSequencesResponse::default();
     loop {
         let request = v1::ListSequencesRequest {
-            tenant: tenant.clone(),
-            status: status.clone(),
+            tenant: tenant.to_owned(),
+            status: status.to_owned(),
             page_size: 1_000,
             page_token: std::mem::take(&mut all.next_page_token),
             ..Default::default()
         };
-        let page = answer(&server, server.sequences().list_sequences(request)).await?;
+        let page = answer(server, server.sequences().list_sequences(request)).await?;
         all.sequences.extend(page.sequences);
         all.next_page_token = page.next_page_token;
         if all.next_page_token.is_empty() {
-            break;
+            return Ok(all);
         }
     }
+}
+
+/// Prints all of a tenant.
+pub(crate) async fn list(shared: &Shared, status: String) -> Result<(), Failure> {
+    let all = all_sequences(&shared.server()?, &shared.tenant()?, &status).await?;
     shared.answer(&all, || {
         let left = |title| (title, Align::Left);
         let right = |title| (title, Align::Right);

@@ -2,11 +2,11 @@
 //! and only the batches under way are kept.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::cli::client::Server;
@@ -25,7 +25,7 @@ pub(crate) struct Into {
 }
 
 /// What became of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Totals {
     /// Rows read, without the heading.
@@ -40,6 +40,15 @@ pub(crate) struct Totals {
     pub(crate) reasons: std::collections::BTreeMap<String, u64>,
 }
 
+/// How far an upload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    /// Where the last row with a result begins in its file.
+    pub(crate) bytes: u64,
+    /// How long the file of rejected rows is, as it lies on disk.
+    pub(crate) rejected_bytes: u64,
+}
+
 /// The file of rejected rows, made with the first of them.
 #[derive(Debug)]
 pub(crate) struct Rejects {
@@ -52,6 +61,38 @@ impl Rejects {
     /// Rejected rows go to `path`, under the headings of their file.
     pub(crate) fn to(path: PathBuf, columns: &Columns) -> Rejects {
         Rejects { path, headings: columns.headings().to_vec(), file: None }
+    }
+
+    /// Rejected rows go on after what an earlier run wrote; what it wrote of rows that had no result then is cut off.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn after(path: PathBuf, columns: &Columns, bytes: u64) -> Result<Rejects, Failure> {
+        let mut rejects = Rejects::to(path, columns);
+        if bytes == 0 {
+            return Ok(rejects);
+        }
+        let cut = |mut file: File| {
+            file.set_len(bytes.min(file.metadata()?.len()))?;
+            file.seek(SeekFrom::End(0)).map(|_| file)
+        };
+        match OpenOptions::new().write(true).open(&rejects.path).and_then(cut) {
+            Ok(file) => rejects.file = Some(csv::WriterBuilder::new().flexible(true).from_writer(file)),
+            // Whoever took it away has what was in it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let says = format!("{} cannot be written: {error}", rejects.path.display());
+                return Err(Failure::other(says));
+            }
+        }
+        Ok(rejects)
+    }
+
+    /// Writes out what was rejected so far, and says how long the file is.
+    fn flushed(&mut self) -> Result<u64, Failure> {
+        let Some(file) = &mut self.file else { return Ok(0) };
+        let length = file.flush().and_then(|()| file.get_ref().metadata()).map(|meta| meta.len());
+        length.map_err(|error| Failure::other(format!("{} cannot be written: {error}", self.path.display())))
     }
 
     fn write(&mut self, row: &Row, reason: &str, problem: &Problem) -> Result<(), Failure> {
@@ -70,12 +111,6 @@ impl Rejects {
             [line.as_bytes(), problem.column.as_bytes(), reason.as_bytes(), problem.problem.as_bytes()];
         file.write_record(ours.into_iter().chain(row.cells.iter())).map_err(cannot)
     }
-
-    fn finish(self) -> Result<(), Failure> {
-        let Some(mut file) = self.file else { return Ok(()) };
-        file.flush()
-            .map_err(|error| Failure::other(format!("{} cannot be written: {error}", self.path.display())))
-    }
 }
 
 fn columns_prefix() -> &'static str {
@@ -85,7 +120,8 @@ fn columns_prefix() -> &'static str {
 /// Rows that were read together, some of which are on the wire.
 type Batch = Vec<Row>;
 
-/// Enrolls every row of a file.
+/// Enrolls every row of a file from where it is read to; `totals` is what became of those before. `accounted` is told
+/// after each batch that has its results.
 ///
 /// # Errors
 /// The file cannot be read on, or the daemon ends the stream: what has a result by then is done, and enrolling the
@@ -95,7 +131,8 @@ pub(crate) async fn run<R: Read + Send + 'static>(
     into: Into,
     contacts: Contacts<R>,
     mut rejects: Rejects,
-    mut progress: impl FnMut(&Totals),
+    mut totals: Totals,
+    mut accounted: impl FnMut(&Totals, At),
 ) -> Result<Totals, Failure> {
     let stream = server.enrollment_streams().enroll_stream().await.map_err(|error| server.failure(&error))?;
     let (mut out, mut back) = stream.into_split();
@@ -120,7 +157,6 @@ pub(crate) async fn run<R: Read + Send + 'static>(
         drop(sent);
         Ok::<(), Failure>(())
     };
-    let mut totals = Totals::default();
     let receiving = async {
         while let Some(batch) = waiting.recv().await {
             let wired = batch.iter().filter(|row| row.says.is_ok()).count();
@@ -139,13 +175,14 @@ pub(crate) async fn run<R: Read + Send + 'static>(
                 return Err(broken(&totals, "the daemon answered another number of rows"));
             }
             account(&batch, results, &mut totals, &mut rejects)?;
-            progress(&totals);
+            let last = batch.last().and_then(|row| row.cells.position());
+            let bytes = last.map(csv::Position::byte).unwrap_or_default();
+            accounted(&totals, At { bytes, rejected_bytes: rejects.flushed()? });
         }
         Ok(totals)
     };
     // Whichever fails first is the cause; the other only notices.
     let ((), totals) = tokio::try_join!(sending, receiving)?;
-    rejects.finish()?;
     Ok(totals)
 }
 
@@ -153,11 +190,7 @@ fn broken(totals: &Totals, why: &str) -> Failure {
     if totals.rows == 0 {
         return Failure::new(Code::Unreachable, why.to_owned());
     }
-    let says = format!(
-        "{why}, after {} rows had their result: give the same command again, what is enrolled is recognised",
-        totals.rows
-    );
-    Failure::new(Code::Unreachable, says)
+    Failure::new(Code::Unreachable, format!("{why}, after {} rows had their result", totals.rows))
 }
 
 /// Reads the file on a thread of its own: reading blocks.
@@ -264,7 +297,7 @@ mod tests {
         ];
         let mut totals = Totals::default();
         account(&batch, results, &mut totals, &mut rejects).unwrap();
-        rejects.finish().unwrap();
+        rejects.flushed().unwrap();
         assert_eq!((totals.rows, totals.enrolled, totals.already_enrolled, totals.rejected), (4, 1, 1, 2));
         assert_eq!(totals.reasons["invalid"], 1);
         let written = std::fs::read_to_string(folder.path().join("c.csv.rejected.csv")).unwrap();
@@ -278,11 +311,30 @@ mod tests {
     }
 
     #[test]
+    fn rejected_rows_go_on_where_the_results_ended() {
+        let (batch, mut rejects, folder) = rows("contact,email\nct-1,one\nct-2,two\n");
+        let path = folder.path().join("c.csv.rejected.csv");
+        let contacts = Contacts::open("contact,email\n".as_bytes()).unwrap();
+        let (mut totals, first) = (Totals::default(), batch[..1].to_vec());
+        account(&first, Vec::new(), &mut totals, &mut rejects).unwrap();
+        let bytes = rejects.flushed().unwrap();
+        // The run ends after it wrote the second row, and before it noted that.
+        account(&batch[1..].to_vec(), Vec::new(), &mut totals, &mut rejects).unwrap();
+        drop(rejects);
+        let mut again = Rejects::after(path.clone(), contacts.columns(), bytes).unwrap();
+        account(&batch[1..].to_vec(), Vec::new(), &mut totals, &mut again).unwrap();
+        again.flushed().unwrap();
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(written.lines().count(), 3, "a heading and each row once: {written}");
+        assert!(written.contains("ct-1,one") && written.contains("ct-2,two"), "{written}");
+    }
+
+    #[test]
     fn a_file_without_wrong_rows_leaves_no_file_behind() {
         let (batch, mut rejects, folder) = rows("contact\nct-1\n");
         let results = vec![result(v1::EnrollOutcome::Enrolled)];
         account(&batch, results, &mut Totals::default(), &mut rejects).unwrap();
-        rejects.finish().unwrap();
+        rejects.flushed().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -44,6 +44,11 @@ impl Columns {
     /// # Errors
     /// Says which column is missing, doubled or probably misspelt.
     pub(super) fn read(heading: &ByteRecord) -> Result<Columns, String> {
+        if heading.is_empty() {
+            return Err(
+                "the file is empty: its first line names the columns, one of them \"contact\"".to_owned()
+            );
+        }
         let text = |cell: &[u8]| String::from_utf8(cell.to_vec()).map(|text| text.trim().to_owned());
         let headings = heading.iter().map(text).collect::<Result<Vec<String>, _>>();
         let headings = headings.map_err(|_| "the heading is not UTF-8: save the file as UTF-8".to_owned())?;

@@ -32,6 +32,20 @@ pub(crate) fn phone_problem(text: &str) -> Option<String> {
     })
 }
 
+/// The first cell of a row that is not UTF-8, and from where on.
+pub(super) fn undecodable(columns: &Columns, cells: &ByteRecord) -> Option<String> {
+    // All cells together are one look; a letter that two of them share shows when the row is read.
+    if std::str::from_utf8(cells.as_slice()).is_ok() {
+        return None;
+    }
+    let named = columns.headings().iter().zip(columns.columns()).zip(cells);
+    let mut ours = named.filter(|((_, column), _)| **column != Column::Rejected);
+    ours.find_map(|((heading, _), cell)| {
+        let error = std::str::from_utf8(cell).err()?;
+        Some(format!("column {heading:?}: not UTF-8 from byte {} on", error.valid_up_to() + 1))
+    })
+}
+
 /// Reads a row.
 pub(super) fn read(columns: &Columns, cells: &ByteRecord) -> Result<v1::Enroll, Problem> {
     if cells.len() != columns.columns().len() {

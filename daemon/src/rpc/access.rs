@@ -15,6 +15,7 @@ use followupd_domain::access::{AccessKey, Denied, Draw, Role};
 use followupd_runtime::{Audited, Engine, Error, KeyWish};
 use tracing::Instrument;
 
+use crate::limits;
 use crate::proto::v1;
 use crate::rpc::asked::{self, Asked};
 use crate::rpc::pace::Pace;
@@ -76,6 +77,7 @@ const NEEDS: &[(Role, &[&str])] = &[
             "SequenceService/PauseSequence",
             "SequenceService/Publish",
             "SequenceService/PutSequence",
+            "SettingsService/Compare",
             "TenantService/Hold",
             "TenantService/PutChannel",
             "TenantService/PutTenant",
@@ -277,8 +279,13 @@ fn wish(request: v1::CreateKeyRequest) -> Result<KeyWish, Error> {
     let expires_after = request.expires_after.into_option().map(|after| {
         let millis = after.seconds.saturating_mul(1_000).saturating_add(i64::from(after.nanos) / 1_000_000);
         match millis {
-            1.. => Ok(Span(millis)),
-            _ => Err(take::invalid("expires_after", "is over at once: leave it out for no end")),
+            ..1 => Err(take::invalid("expires_after", "is over at once: leave it out for no end")),
+            _ if Span(millis) > Span::days(limits::KEY_DAYS) => {
+                let most = limits::KEY_DAYS;
+                let problem = format!("is more than {most} days: leave it out for no end");
+                Err(take::invalid("expires_after", &problem))
+            }
+            _ => Ok(Span(millis)),
         }
     });
     Ok(KeyWish {
@@ -319,6 +326,7 @@ mod tests {
             include_str!("../../proto/followupd/v1/enrollment.proto"),
             include_str!("../../proto/followupd/v1/event.proto"),
             include_str!("../../proto/followupd/v1/sequence.proto"),
+            include_str!("../../proto/followupd/v1/settings.proto"),
             include_str!("../../proto/followupd/v1/tenant.proto"),
         ];
         let (mut calls, mut service) = (BTreeSet::new(), "");

@@ -115,7 +115,8 @@ pub(super) fn tenant_settings(given: v1::TenantSettings) -> TenantSettings {
     }
 }
 
-fn shown_tenant_settings(settings: TenantSettings) -> v1::TenantSettings {
+/// Settings of a tenant, as they can be put again.
+pub(super) fn shown_tenant_settings(settings: TenantSettings) -> v1::TenantSettings {
     let quiet = |(days, from, to)| v1::QuietHours { days, from, to, ..Default::default() };
     v1::TenantSettings {
         on: settings.on,
@@ -155,7 +156,8 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
     })
 }
 
-fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSettings {
+/// Settings of a channel, as they can be put again.
+pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSettings {
     let rate = v1::Rate {
         count: settings.rate_count,
         per: settings.rate_per,

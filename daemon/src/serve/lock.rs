@@ -45,6 +45,27 @@ impl FolderLock {
     }
 }
 
+/// Who has the folder now, without taking or making anything; `None`: nobody.
+///
+/// # Errors
+/// The file of the lock cannot be read.
+pub(super) fn owner(folder: &Path) -> io::Result<Option<String>> {
+    let mut file = match File::open(folder.join("lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        // What was locked is free again with the file.
+        Ok(()) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let mut owner = String::new();
+    file.read_to_string(&mut owner)?;
+    Ok(Some(owner.trim().to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,7 +73,9 @@ mod tests {
     #[test]
     fn a_second_taker_is_told_who_has_it() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(owner(folder.path()).unwrap(), None);
         let held = FolderLock::take(folder.path()).unwrap();
+        assert_eq!(owner(folder.path()).unwrap(), Some(format!("process {}", std::process::id())));
         let failure = FolderLock::take(folder.path()).unwrap_err();
         assert_eq!(failure.code, Code::Folder);
         assert!(failure.says.contains(&format!("process {}", std::process::id())), "{failure}");

@@ -21,7 +21,26 @@ pub(crate) fn open(path: &Path) -> Result<Seal, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(path).map_err(cannot)?,
         read => read.map_err(cannot)?,
     };
-    Seal::new(&key).map_err(|right| {
+    seal(path, &key)
+}
+
+/// Whether there is a key at `path`; nothing is made.
+///
+/// # Errors
+/// The file cannot be read, or what it holds is no key.
+pub(crate) fn check(path: &Path) -> Result<bool, Failure> {
+    match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            let says = format!("the seal key {} cannot be opened: {error}", path.display());
+            Err(Failure::new(Code::Folder, says))
+        }
+        Ok(key) => seal(path, &key).map(|_| true),
+    }
+}
+
+fn seal(path: &Path, key: &[u8]) -> Result<Seal, Failure> {
+    Seal::new(key).map_err(|right| {
         Failure::new(
             Code::Folder,
             format!(

@@ -40,6 +40,12 @@ impl FromStr for Network {
     }
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
 impl Network {
     const fn v4(a: u8, b: u8, c: u8, bits: u8) -> Network {
         Network { address: IpAddr::V4(Ipv4Addr::new(a, b, c, 0)), bits }

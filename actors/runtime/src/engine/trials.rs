@@ -1,4 +1,5 @@
-//! Trying a sequence: what is wrong with it, and what one contact would get of it. Nothing here writes anything.
+//! Trying what could be put: what is wrong with a sequence, what one contact would get of it, and how settings stand to
+//! what they are to be. Nothing here writes anything.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use followupd_domain::preview::{self, Foreseen, Walk};
 use followupd_domain::scope::Scope;
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Version, advice};
 use followupd_domain::target::Target;
-use followupd_domain::{SequenceNo, VersionNo};
+use followupd_domain::{SequenceNo, TenantNo, VersionNo};
 use followupd_store::Key;
 use followupd_store::codec::Format;
 
@@ -20,7 +21,7 @@ use super::{Engine, named};
 use crate::api::{Caller, Error};
 use crate::loaded::Loaded;
 use crate::record::read_or_default;
-use crate::scopes::{Trial, TrialOf};
+use crate::scopes::{Compared, Settings, Trial, TrialOf, Wanted};
 use crate::settings;
 
 impl Engine {
@@ -46,6 +47,27 @@ impl Engine {
             Err(Error::Invalid(faults)) => Ok((faults, Vec::new())),
             Err(error) => Err(error),
         }
+    }
+
+    /// How a tenant, its channels and sequences stand to what they are to be, each as if those before it were put.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such tenant for this caller, and none is to be made, or it could not make
+    /// one; [`Error::Invalid`] when the tenant's name is none. What is wrong with one of them stands with it.
+    pub fn compare(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Compared>, Error> {
+        let name = named("tenant", tenant)?;
+        let makes_it = wanted.iter().any(|one| matches!(one.settings, Settings::Tenant(_)));
+        let loaded = match self.tenant(caller, tenant) {
+            Ok(handle) => Loaded::clone(&handle.loaded()),
+            Err(error) if caller.only.is_some() || !makes_it => return Err(error),
+            Err(_) => Loaded::of_new(settings::new_tenant(TenantNo(0), name)),
+        };
+        Ok(settings::compare::compare(&self.node, loaded, caller, wanted))
     }
 
     /// What a contact would get of a sequence that began now, if every lane were free.

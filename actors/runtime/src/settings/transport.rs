@@ -1,9 +1,10 @@
 //! How a channel's messages leave, from what is put: its secrets sealed, its way out tried before it is stored.
 
+use followupd_channel::secret::Secret;
 use followupd_domain::ChannelNo;
 use followupd_domain::channel::{Channel, Http, SecretAt, Security, Smtp, Transport};
 
-use super::{Change, Faults, one_of};
+use super::{Faults, Ground, one_of};
 use crate::api::{ChannelSettings, HttpSettings, SecretGiven, SmtpSettings};
 
 /// Connections a sender has where nobody says: enough for the rates mail and web servers take without asking.
@@ -11,7 +12,7 @@ const CONNECTIONS: u16 = 8;
 
 /// The transport that `settings` describe, for a channel that is perhaps known.
 pub(super) fn of(
-    change: &Change<'_>,
+    ground: &Ground<'_>,
     no: ChannelNo,
     known: Option<&Channel>,
     settings: &ChannelSettings,
@@ -20,8 +21,7 @@ pub(super) fn of(
     let stored = known.into_iter().flat_map(|channel| channel.transport.secrets());
     let sealed = |at: &&SecretAt| matches!(at, SecretAt::Sealed(_));
     let stored: Vec<SecretAt> = stored.filter(sealed).cloned().collect();
-    let stored = stored.into_iter();
-    let mut reading = Reading { change, no, stored, faults };
+    let mut reading = Reading { ground, no, stored, kept: 0, faults };
     for (given, word) in [(settings.smtp.is_some(), "smtp"), (settings.http.is_some(), "http")] {
         let wanted = settings.transport == word;
         let problem = match (given, wanted) {
@@ -46,10 +46,12 @@ pub(super) fn of(
 
 /// Settings as they are read, with what is wrong so far.
 struct Reading<'a> {
-    change: &'a Change<'a>,
+    ground: &'a Ground<'a>,
     no: ChannelNo,
     /// The values that are stored: those that are kept are taken in this order.
-    stored: std::vec::IntoIter<SecretAt>,
+    stored: Vec<SecretAt>,
+    /// How many of these were taken.
+    kept: usize,
     faults: &'a mut Faults,
 }
 
@@ -90,8 +92,8 @@ impl Reading<'_> {
     }
 
     fn secret(&mut self, field: &str, given: SecretGiven) -> Option<SecretAt> {
-        let change = self.change;
-        let of_all = change.caller.only.is_none();
+        let ground = self.ground;
+        let of_all = ground.caller.only.is_none();
         let here = |secret: SecretAt| {
             of_all.then_some(secret).ok_or(
                 "what lies on the daemon's machine may be named by a key for all tenants only: give a value",
@@ -100,12 +102,22 @@ impl Reading<'_> {
         let secret = match given {
             SecretGiven::Env(variable) => here(SecretAt::Env(variable)),
             SecretGiven::File(path) => here(SecretAt::File(path)),
-            SecretGiven::Value(value) => {
-                change.node.transports.seal(change.loaded.scope.tenant.no, self.no, &value)
+            SecretGiven::Value(value) => self.sealed(&value),
+            SecretGiven::Kept => {
+                self.kept += 1;
+                let stored = self.stored.get(self.kept - 1).cloned();
+                stored.ok_or("no value is stored here to be kept: give one")
             }
-            SecretGiven::Kept => self.stored.next().ok_or("no value is stored here to be kept: give one"),
         };
         self.faults.take(field, secret.map(Some))
+    }
+
+    /// A value as it is stored: one that is there already stays as it was sealed, so that putting the same again
+    /// changes nothing.
+    fn sealed(&self, value: &Secret) -> Result<SecretAt, &'static str> {
+        let (transports, tenant) = (&self.ground.node.transports, self.ground.loaded.scope.tenant.no);
+        let same = self.stored.iter().find(|stored| transports.is(tenant, self.no, stored, value));
+        same.cloned().map_or_else(|| transports.seal(tenant, self.no, value), Ok)
     }
 
     /// Whether it would work here; only asked when all of it could be read.
@@ -113,9 +125,9 @@ impl Reading<'_> {
         if !self.faults.0.is_empty() {
             return;
         }
-        let tenant = self.change.loaded.scope.tenant.no;
+        let tenant = self.ground.loaded.scope.tenant.no;
         let problems =
-            self.change.node.transports.check(tenant, self.no, transport).err().unwrap_or_default();
+            self.ground.node.transports.check(tenant, self.no, transport).err().unwrap_or_default();
         for problem in problems {
             let field = format!("{}.{}", transport.word(), problem.field);
             self.faults.take(&field, Err::<(), _>(format!("has to be {}", problem.right)));
