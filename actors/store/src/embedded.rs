@@ -9,15 +9,15 @@
 
 use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 use tokio::sync::Semaphore;
 
 use crate::commit::{Commit, Refused};
 use crate::limits;
-use crate::row::Row;
+use crate::row::{Row, Version};
 use crate::stats::{Counters, Stats};
-use crate::{Applied, Error, Key, Scan, Store};
+use crate::{Applied, Error, Key, Scan, Snapshot, Store};
 
 mod database;
 mod health;
@@ -28,7 +28,7 @@ mod writer;
 pub use database::OpenError;
 pub use health::{Disk, Health, State};
 
-use database::Database;
+use database::{Database, Pin};
 use health::Monitor;
 use inbox::Inbox;
 
@@ -136,6 +136,24 @@ impl Embedded {
         })
     }
 
+    /// Makes a store in `path` of these rows, which keep their versions; its next commits have numbers above `last`.
+    /// It is written beside its place and moved there whole. Blocks while it writes.
+    ///
+    /// # Errors
+    /// [`OpenError::Taken`] when there is something already; [`OpenError::Filling`] when a row cannot be had or
+    /// written; those of [`Embedded::open`].
+    pub fn restore<E>(
+        path: impl AsRef<Path>,
+        options: &Options,
+        rows: impl Iterator<Item = Result<(Key, Row), E>>,
+        last: Version,
+    ) -> Result<(), OpenError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Database::restore(path.as_ref(), options, rows, last)
+    }
+
     /// Takes no more commits, writes those that wait, closes the database and releases its folder.
     pub async fn close(&self) {
         self.shared.inbox.close();
@@ -162,15 +180,53 @@ impl Embedded {
     /// Runs a read off the async workers.
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
+        read: impl FnOnce(&Arc<Database>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| Closed::Stopped)?;
-        let database = self.shared.database()?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            read(&database)
-        });
-        task.await.map_err(|error| Error::Unavailable(Box::new(error)))?
+        off_the_workers(Arc::clone(&self.readers), || self.shared.database(), read).await
+    }
+}
+
+/// Runs a read where it may block, when a reader's place is free.
+async fn off_the_workers<T: Send + 'static>(
+    readers: Arc<Semaphore>,
+    database: impl FnOnce() -> Result<Arc<Database>, Closed>,
+    read: impl FnOnce(&Arc<Database>) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let permit = readers.acquire_owned().await.map_err(|_| Closed::Stopped)?;
+    let database = database()?;
+    let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        read(&database)
+    });
+    task.await.map_err(|error| Error::Unavailable(Box::new(error)))?
+}
+
+/// What the store held at one moment. It does not keep the database open: one that failed is opened again without
+/// waiting for whoever reads this, and one that is closed lets go of its folder.
+struct Pinned {
+    readers: Arc<Semaphore>,
+    database: Weak<Database>,
+    pin: Arc<Pin>,
+    last: Version,
+    from: Key,
+}
+
+impl Snapshot for Pinned {
+    fn last(&self) -> Version {
+        self.last
+    }
+
+    fn next(&mut self, bytes: usize) -> BoxFuture<'_, Result<Vec<(Key, Row)>, Error>> {
+        Box::pin(async move {
+            let (pin, from) = (Arc::clone(&self.pin), self.from.clone());
+            let database = || self.database.upgrade().ok_or(Closed::Reopening);
+            let read = move |database: &Arc<Database>| database.pinned(&pin, &from, bytes);
+            let rows = off_the_workers(Arc::clone(&self.readers), database, read).await?;
+            if let Some((last, _)) = rows.last() {
+                self.from = last.successor();
+            }
+            Ok(rows)
+        })
     }
 }
 
@@ -202,6 +258,15 @@ impl Store for Embedded {
                 self.shared.counters.refused(class);
             }
             verdict
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, Error>> {
+        Box::pin(async move {
+            let pinned = self.read(|database| Ok((database.pin()?, Arc::downgrade(database))));
+            let ((pin, last), database) = pinned.await?;
+            let (readers, from) = (Arc::clone(&self.readers), Key::from_bytes(Vec::new()));
+            Ok(Box::new(Pinned { readers, database, pin: Arc::new(pin), last, from }) as Box<dyn Snapshot>)
         })
     }
 }
