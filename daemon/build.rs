@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "google/rpc/error_details.proto",
     "followupd/v1/access.proto",
     "followupd/v1/tenant.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 7] = [
     "followupd/v1/enrollment.proto",
     "followupd/v1/event.proto",
     "followupd/v1/contact.proto",
+    "followupd/v1/store.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

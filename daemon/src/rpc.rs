@@ -37,6 +37,7 @@ mod refusal;
 mod scopes;
 mod sequence;
 mod show;
+mod store;
 mod stream;
 mod take;
 mod tenant;
@@ -70,7 +71,8 @@ pub(crate) fn router(
         .add_service(Arc::new(sequence::Sequences(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))
         .add_service(Arc::new(contact::Contacts(service.clone())))
-        .add_service(Arc::new(event::Events(service)));
+        .add_service(Arc::new(event::Events(service.clone())))
+        .add_service(Arc::new(store::Stores(service)));
     let reflector = Reflector::from_descriptor_set_bytes(proto::DESCRIPTORS)?;
     let router = health::install(router, reflector.service_names(), serving);
     Ok(connectrpc_reflection::install(router, reflector))

@@ -176,7 +176,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// What is wrong with it.
     pub fn check(mut self) -> Result<u64, Error> {
-        while let Some(row) = self.next() {
+        for row in self.by_ref() {
             row?;
         }
         Ok(self.rows)
@@ -226,9 +226,12 @@ impl<R: Read> Reader<R> {
     /// The body of the next frame, and where the frame began.
     fn frame(&mut self) -> Result<(u64, Vec<u8>), Error> {
         let (at, rows) = (self.at, self.rows);
-        let cut = |error: io::Error| match error.kind() {
-            ErrorKind::UnexpectedEof => Error::CutOff { rows },
-            _ => Error::Medium(error),
+        let cut = |error: io::Error| {
+            if error.kind() == ErrorKind::UnexpectedEof {
+                Error::CutOff { rows }
+            } else {
+                Error::Medium(error)
+            }
         };
         let mut lead = [0; 8];
         self.from.read_exact(&mut lead).map_err(cut)?;

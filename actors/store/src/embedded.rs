@@ -59,6 +59,9 @@ pub enum Closed {
     /// New work is refused until somebody makes room; exits and outcomes are still written.
     #[error("the disk is nearly full")]
     DiskLow,
+    /// It failed, and the disk has no room.
+    #[error("the disk is full; the store goes on by itself when there is room")]
+    DiskFull,
     /// The group this commit was in could not be written.
     #[error("the group of this commit was not written")]
     GroupFailed,
@@ -93,7 +96,13 @@ struct Shared {
 impl Shared {
     fn database(&self) -> Result<Arc<Database>, Closed> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        database.clone().ok_or(self.inbox.closed().unwrap_or(Closed::Reopening))
+        database.clone().ok_or_else(|| self.why(self.inbox.closed().unwrap_or(Closed::Reopening)))
+    }
+
+    /// Why it does not answer, where a full disk may be the cause.
+    fn why(&self, closed: Closed) -> Closed {
+        let failed = matches!(closed, Closed::Reopening | Closed::GroupFailed);
+        if failed && self.monitor.read().disk == Disk::Critical { Closed::DiskFull } else { closed }
     }
 
     fn set_database(&self, database: Option<Arc<Database>>) -> Option<Arc<Database>> {

@@ -76,6 +76,7 @@ const NEEDS: &[(Role, &[&str])] = &[
             "SequenceService/PauseSequence",
             "SequenceService/Publish",
             "SequenceService/PutSequence",
+            "StoreService/Backup",
             "TenantService/Hold",
             "TenantService/PutChannel",
             "TenantService/PutTenant",
@@ -319,6 +320,7 @@ mod tests {
             include_str!("../../proto/followupd/v1/enrollment.proto"),
             include_str!("../../proto/followupd/v1/event.proto"),
             include_str!("../../proto/followupd/v1/sequence.proto"),
+            include_str!("../../proto/followupd/v1/store.proto"),
             include_str!("../../proto/followupd/v1/tenant.proto"),
         ];
         let (mut calls, mut service) = (BTreeSet::new(), "");
