@@ -85,7 +85,8 @@ impl Tls {
     pub(crate) fn age(&self, now: SystemTime) -> Age {
         let validity = self.now.lock().unwrap_or_else(PoisonError::into_inner).1.validity;
         let Some(Validity { from, until }) = validity else { return Age::Unknown };
-        let Ok(left) = until.duration_since(now) else { return Age::Over };
+        // It is good until the end of the second it names (RFC 5280, §4.1.2.5).
+        let Ok(left) = (until + Duration::from_secs(1)).duration_since(now) else { return Age::Over };
         let life = until.duration_since(from).unwrap_or_default();
         if left < limits::CERTIFICATE_SOON.min(life / 3) { Age::Soon(left) } else { Age::Good(left) }
     }

@@ -111,6 +111,7 @@ fn plan_crash(world: &World) {
 }
 
 async fn drive(world: &Arc<World>, store: &Memory, planted: Planted) {
+    set_the_clock(world);
     let engine = start(world, store, planted).await;
     go_on(world, &engine).await;
     tokio::spawn(keep_time(engine.clone()));
@@ -156,9 +157,20 @@ async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
     }
 }
 
+/// Now and then somebody sets the wall clock while the process is down.
+fn set_the_clock(world: &World) {
+    let mut inner = world.inner();
+    if inner.life > 1 && inner.armed && inner.faults.chance(100) {
+        let by = inner.faults.span(4 * 3_600_000) - 2 * 3_600_000;
+        world.env.jump(by);
+        world.note_in(&mut inner, super::trace::What::Jumped(by));
+    }
+}
+
 /// Where a start holds all sending, as after a jump of the clock or a long sleep, a person looks and lets it go on.
 async fn go_on(world: &World, engine: &Engine) {
     let Some(stop) = engine.stopped() else { return };
+    world.inner().coverage.held_starts += 1;
     tokio::time::sleep(Duration::from_secs(300)).await;
     let begun = {
         let inner = world.inner();
@@ -178,7 +190,7 @@ async fn keep_time(engine: Engine) {
     loop {
         // One that is not written is written the next time.
         let _ = engine.keep_time().await;
-        tokio::time::sleep(Duration::from_secs(4 * 3_600)).await;
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
     }
 }
 

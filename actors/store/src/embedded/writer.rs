@@ -132,6 +132,8 @@ impl Writer {
     fn reopen(&mut self, failed: Arc<Database>, error: &WriteError) -> bool {
         let cause = chain(error);
         tracing::error!(cause, "the store failed; it is opened again");
+        // Whoever is refused from here on is told whether the disk is full, and it may have filled this instant.
+        self.looked_at = None;
         self.look_at_disk();
         self.shared.monitor.set(State::Reopening(cause));
         self.shared.inbox.refuse(self.shared.why(Closed::Reopening));
