@@ -34,14 +34,14 @@ fn what_was_acknowledged_before_a_backup_is_there_after_it_and_waits_for_a_perso
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut daemon = Daemon::start(folder.path());
     let files = Files {
-        channel: "kind: email\ntransport: outbox\nrate: { count: 80, per: 1 second, burst: 10 }\n",
+        channel: "kind: email\ntransport: outbox\nrate: { count: 30, per: 1 second, burst: 10 }\n",
         sequence: "steps:\n  - channel: mail\n    subject: Hello\n    body: Dear friend\n",
         ..FILES
     };
     daemon.put(TENANT, SEQUENCE, &files);
     let enrolled = enroll(&daemon, 0..CONTACTS);
     let (mut outbox, mut mails) = (Maildir::new(daemon.outbox()), Vec::new());
-    until(&mut outbox, &mut mails, CONTACTS / 2);
+    until(&mut outbox, &mut mails, CONTACTS / 8);
     let file = other.path().join("followupd.backup").display().to_string();
     let began = time::now_ms();
     let says = daemon.cli_must(TENANT, &["backup", &file]);

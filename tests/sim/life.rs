@@ -157,11 +157,12 @@ async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
     }
 }
 
-/// Now and then somebody sets the wall clock while the process is down.
+/// Now and then somebody sets the wall clock back while the process is down. One that is set ahead then cannot be told
+/// from time that has passed: limits go by it.
 fn set_the_clock(world: &World) {
     let mut inner = world.inner();
     if inner.life > 1 && inner.armed && inner.faults.chance(100) {
-        let by = inner.faults.span(4 * 3_600_000) - 2 * 3_600_000;
+        let by = -inner.faults.span(2 * 3_600_000);
         world.env.jump(by);
         world.note_in(&mut inner, super::trace::What::Jumped(by));
     }
