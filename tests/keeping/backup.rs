@@ -66,9 +66,8 @@ fn what_was_acknowledged_before_a_backup_is_there_after_it_and_waits_for_a_perso
 
     // Its keys are those of the backup; the file with the operator's is kept by a person.
     fs::write(other.path().join("store/operator.key"), key).unwrap();
-    let restored = Daemon::start(other.path());
-    let log = fs::read_to_string(restored.log()).unwrap();
-    assert!(log.contains("nothing is sent: restored from the backup of"), "{log}");
+    let mut restored = Daemon::start(other.path());
+    restored.wait_until_logged("nothing is sent: restored from the backup of", 1);
     let (_, ready) = restored.client().request("GET", "/readyz", &[], "").unwrap();
     assert!(ready.contains("calls: ok, taken; all sending is held: restored from"), "{ready}");
     for id in &enrolled {
