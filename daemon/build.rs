@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "google/rpc/error_details.proto",
     "followupd/v1/access.proto",
     "followupd/v1/tenant.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 8] = [
     "followupd/v1/event.proto",
     "followupd/v1/contact.proto",
     "followupd/v1/settings.proto",
+    "followupd/v1/store.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -17,7 +17,7 @@ use followupd_runtime::{
 };
 use followupd_store::keys::Table;
 use followupd_store::memory::Memory;
-use followupd_store::{Applied, Commit, Key, Refused, Row, Scan, Store};
+use followupd_store::{Applied, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -69,6 +69,9 @@ impl Store for Gated {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.store.commit(commit).await
         })
+    }
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, followupd_store::Error>> {
+        self.store.snapshot()
     }
 }
 

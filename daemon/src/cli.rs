@@ -13,6 +13,7 @@ use crate::{demo, log, serve};
 
 mod apply;
 pub(crate) mod ask;
+mod backup;
 mod check_config;
 pub(crate) mod client;
 mod completions;
@@ -30,6 +31,7 @@ mod put;
 pub(crate) mod scope;
 mod sequence;
 mod stop;
+mod store;
 mod time;
 mod transport;
 pub(crate) mod upload;
@@ -177,6 +179,23 @@ enum Command {
         /// For which.
         shell: completions::Shell,
     },
+    /// Write all rows of a running daemon, as of one moment, to a file. The key that seals secrets and config.toml are
+    /// not in it: keep copies of both.
+    Backup {
+        /// The file; it must not be there yet.
+        file: std::path::PathBuf,
+    },
+    /// Make a store of a backup, in a folder that has none. Sending is held until `resume-sending`: what was sent after
+    /// the backup is not known to it.
+    Restore {
+        /// The backup.
+        file: std::path::PathBuf,
+        #[command(flatten)]
+        place: store::Place,
+    },
+    /// The store of a daemon that does not run: `verify`.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
 }
 
 #[derive(Debug, Args)]
@@ -267,6 +286,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::ResumeSending { scope, yes } => stop::resume(shared, scope, yes).await,
         Command::Holds => scope::holds(shared).await,
         Command::Release { scope } => put::release(shared, scope).await,
+        Command::Backup { file } => backup::run(shared, file).await,
+        Command::Restore { file, place } => store::restore(shared, file, place).await,
+        Command::Store(command) => store::run(shared, command).await,
     }
 }
 

@@ -16,12 +16,14 @@ pub(crate) enum Code {
     Refused = 4,
     /// `serve`: the address cannot be listened on.
     Address = 5,
-    /// `serve`, `check-config`: the store or outbox folder is in use by another process or cannot be written.
+    /// `serve`, `check-config`, `restore`, `store verify`: a folder is in use by another process or cannot be written.
     Folder = 6,
     /// `enroll --csv`: done, and some rows were rejected.
     Rejected = 7,
     /// `diff`: something differs.
     Differs = 8,
+    /// `store verify`, `restore`: what is looked at is damaged.
+    Damaged = 9,
     /// Stopped by a second signal, before it was finished.
     Interrupted = 130,
 }
@@ -35,9 +37,10 @@ Exit codes:
   3    no daemon answers at the address, or the connection broke
   4    the daemon refused: not found, invalid, not allowed in this state, or too busy
   5    serve: the address cannot be listened on
-  6    serve, check-config: a folder is in use by another process or cannot be written
+  6    serve, check-config, restore, store verify: a folder is in use by another process or cannot be written
   7    enroll --csv: done, and some rows were rejected
   8    diff: something differs
+  9    store verify, restore: what is looked at is damaged
   130  stopped by a signal before it was finished";
 
 /// Why a command did not do what it was asked, in words for a person.
@@ -93,6 +96,7 @@ mod tests {
             Code::Folder,
             Code::Rejected,
             Code::Differs,
+            Code::Damaged,
             Code::Interrupted,
         ];
         for code in all {

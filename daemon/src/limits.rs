@@ -58,6 +58,16 @@ pub(crate) const BEHIND_MOST: Duration = Duration::from_secs(30);
 /// a correction, more is a wrong clock, by which messages would go out at night.
 pub(crate) const CLOCK_OFF_MOST: Duration = Duration::from_secs(6 * 3_600);
 
+/// How often it is written down what the clock says: the next start compares, and a minute is nothing to six hours.
+pub(crate) const CLOCK_EVERY: Duration = Duration::from_secs(60);
+
+/// How long an end waits for the last of these: a healthy store takes milliseconds.
+pub(crate) const CLOCK_LAST: Duration = Duration::from_secs(1);
+
+/// A certificate is said to expire soon when less than this is left, and less than a third of its life: those who
+/// renew by themselves do so with a third left.
+pub(crate) const CERTIFICATE_SOON: Duration = Duration::from_secs(14 * 24 * 3_600);
+
 /// Contacts a CSV upload puts in one batch: large enough to fill a commit, small enough to show progress.
 pub(crate) const CSV_BATCH: usize = 500;
 

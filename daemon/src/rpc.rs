@@ -38,6 +38,7 @@ mod scopes;
 mod sequence;
 mod settings;
 mod show;
+mod store;
 mod stream;
 mod take;
 mod tenant;
@@ -72,7 +73,8 @@ pub(crate) fn router(
         .add_service(Arc::new(settings::Compare(service.clone())))
         .add_service(Arc::new(enrollment::Enrollments(service.clone())))
         .add_service(Arc::new(contact::Contacts(service.clone())))
-        .add_service(Arc::new(event::Events(service)));
+        .add_service(Arc::new(event::Events(service.clone())))
+        .add_service(Arc::new(store::Stores(service)));
     let reflector = Reflector::from_descriptor_set_bytes(proto::DESCRIPTORS)?;
     let router = health::install(router, reflector.service_names(), serving);
     Ok(connectrpc_reflection::install(router, reflector))

@@ -10,7 +10,7 @@ use followupd_channel::outbox::Outbox;
 use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Transports};
 use followupd_channel::webhook::System;
-use followupd_runtime::{Config as EngineConfig, Engine, Env, WallEnv};
+use followupd_runtime::{Config as EngineConfig, Engine, Env, Stop, WallEnv};
 use followupd_store::embedded::{Embedded, Options};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use crate::exit::{Code, Failure};
 use crate::http;
 use crate::http::listen::Port;
 use crate::http::ready::Readiness;
+use crate::limits;
 use crate::log::Log;
 use crate::metrics::Edge;
 use crate::serve::lock::FolderLock;
@@ -29,8 +30,9 @@ use crate::serve::reload::Reload;
 use crate::tls::Tls;
 
 pub(crate) mod check;
+mod clock;
 pub(crate) mod first_key;
-mod lock;
+pub(crate) mod lock;
 mod notify;
 mod reload;
 mod seal_key;
@@ -44,6 +46,7 @@ pub(crate) struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<io::Result<()>>,
     reload: JoinHandle<()>,
+    clock: JoinHandle<()>,
     config: Config,
     _lock: FolderLock,
 }
@@ -74,7 +77,7 @@ pub(crate) async fn start(config: Config, source: Option<Source>, log: Log) -> R
     let engine = engine.map_err(|error| Failure::other(format!("the engine does not start: {error}")))?;
     first_key::make(&engine, &config.store).await?;
     let (stop, stopped) = watch::channel(false);
-    let readiness = Readiness { engine: engine.clone(), store, stopping: stopped.clone() };
+    let readiness = Readiness { engine: engine.clone(), store, tls: tls.clone(), stopping: stopped.clone() };
     let edge = Arc::new(Edge::default());
     let router = http::router(readiness, env, Arc::clone(&edge), config.bounds)
         .map_err(|error| Failure::other(format!("the descriptors of the RPC are not read: {error}")))?;
@@ -82,7 +85,8 @@ pub(crate) async fn start(config: Config, source: Option<Source>, log: Log) -> R
         Reload { tls: tls.clone(), config: config.clone(), source, log, edge: Arc::clone(&edge) }.start();
     let port = Port { router, bounds: config.bounds, tls, edge };
     let server = tokio::spawn(port.serve(listener, stopped));
-    Ok(Running { address, engine, stop, server, reload, config, _lock: lock })
+    let clock = clock::start(engine.clone());
+    Ok(Running { address, engine, stop, server, reload, clock, config, _lock: lock })
 }
 
 /// The ways out: the outbox, and what channels open to the outside.
@@ -101,6 +105,7 @@ impl Running {
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         tracing::info!("drains");
         self.reload.abort();
+        self.clock.abort();
         // Readiness goes first, so that whoever routes calls sends them elsewhere.
         self.stop.send_replace(true);
         let within = self.config.drain_within;
@@ -108,6 +113,8 @@ impl Running {
         // Sends end while the calls that are open are answered: only then the engine stops.
         let drained = tokio::time::timeout_at(end, self.engine.drain());
         let (drained, served) = tokio::join!(drained, tokio::time::timeout_at(end, self.server));
+        // A store that does not answer must not hold up the end.
+        let _ = tokio::time::timeout(limits::CLOCK_LAST, clock::keep(&self.engine)).await;
         self.engine.stop();
         match served {
             Ok(Ok(Ok(()))) => {}
@@ -133,7 +140,15 @@ impl Running {
 /// Those of [`start`] and [`Running::stop`].
 pub(crate) async fn run(config: Config, source: Source, log: Log) -> Result<(), Failure> {
     let running = start(config, Some(source), log).await?;
-    eprint!("{}", banner(running.address, &running.config));
+    let held = running.engine.stopped();
+    eprint!("{}", banner(running.address, &running.config, held.as_ref()));
+    if let Some(stop) = &held {
+        tracing::warn!(
+            reason = stop.reason,
+            by = stop.by,
+            "all sending is held until `followupd resume-sending --all`"
+        );
+    }
     tracing::info!(address = %running.address, "takes calls");
     // Signals are heard before anybody is told that it runs: whoever stops it then gets a drain.
     let mut asked = std::pin::pin!(stop::asked());
@@ -149,12 +164,19 @@ pub(crate) async fn run(config: Config, source: Source, log: Log) -> Result<(), 
 }
 
 /// What a person reads when it runs: where everything is, and what to do next.
-fn banner(address: SocketAddr, config: &Config) -> String {
+fn banner(address: SocketAddr, config: &Config, held: Option<&Stop>) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let server = match address.port() {
         DEFAULT_PORT if config.tls.is_none() => String::new(),
         _ => format!("--server {scheme}://{address} "),
     };
+    let held = held.map(|stop| {
+        let reason = if stop.reason.is_empty() { "no reason was given" } else { &stop.reason };
+        format!(
+            "\x20 held       nothing is sent: {reason}\n\
+             \x20            followupd {server}resume-sending --all  (shows what would go out; --yes lets it)\n"
+        )
+    });
     format!(
         "followupd {version}\n\
          \x20 listening  {scheme}://{address}  (gRPC, gRPC-Web, JSON over HTTP)\n\
@@ -163,7 +185,8 @@ fn banner(address: SocketAddr, config: &Config) -> String {
          \x20 key        {key}  (the operator's, for all tenants)\n\
          \x20 next       export FOLLOWUPD_KEY=$(cat {key})\n\
          \x20            followupd example tenant > tenant.yaml\n\
-         \x20            followupd {server}tenant put acme -f tenant.yaml\n",
+         \x20            followupd {server}tenant put acme -f tenant.yaml\n{held}",
+        held = held.unwrap_or_default(),
         version = env!("CARGO_PKG_VERSION"),
         store = config.store.display(),
         outbox = config.outbox.display(),
@@ -186,7 +209,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-fn unusable(what: &str, folder: &Path, error: &dyn std::error::Error) -> Failure {
+pub(crate) fn unusable(what: &str, folder: &Path, error: &dyn std::error::Error) -> Failure {
     let mut why = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
@@ -252,9 +275,13 @@ mod tests {
     fn the_banner_names_the_next_command_for_this_address() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
-        let usual = banner("127.0.0.1:7400".parse().unwrap(), &config);
+        let usual = banner("127.0.0.1:7400".parse().unwrap(), &config, None);
         assert!(usual.contains("followupd tenant put acme -f tenant.yaml"), "{usual}");
-        let other = banner("127.0.0.1:7500".parse().unwrap(), &config);
+        assert!(!usual.contains("held"), "{usual}");
+        let stop = Stop { since: followupd_domain::Moment(0), reason: "wrong list".into(), by: "zoe".into() };
+        let other = banner("127.0.0.1:7500".parse().unwrap(), &config, Some(&stop));
         assert!(other.contains("followupd --server http://127.0.0.1:7500 tenant put"), "{other}");
+        assert!(other.contains("nothing is sent: wrong list\n"), "{other}");
+        assert!(other.contains("followupd --server http://127.0.0.1:7500 resume-sending --all"), "{other}");
     }
 }

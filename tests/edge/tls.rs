@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use blackbox::daemon::{Daemon, command};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -26,8 +27,15 @@ impl Authority {
 
     /// Writes a certificate of this authority and its key.
     fn issue(&self, certificate: &Path, key: &Path) {
+        self.issue_for(certificate, key, Duration::from_secs(90 * 24 * 3_600));
+    }
+
+    /// The same, good for so long from now.
+    fn issue_for(&self, certificate: &Path, key: &Path, good_for: Duration) {
         let pair = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + now + good_for;
         let signed = params.signed_by(&pair, &self.issuer).unwrap();
         fs::write(certificate, signed.pem()).unwrap();
         fs::write(key, pair.serialize_pem()).unwrap();
@@ -117,6 +125,34 @@ fn a_new_certificate_is_shown_and_one_that_makes_no_sense_is_not() {
     old.issue(&folder.path().join("not-used.pem"), &folder.path().join("key.pem"));
     daemon.wait_until_logged("the new files make no sense", 1);
     assert!(key_list(&daemon, "https", Some(&new.ca)).status.success());
+    daemon.stop();
+}
+
+/// What /readyz says of the certificate, by somebody who does not look at it.
+fn readiness(daemon: &Daemon) -> String {
+    let url = format!("https://{}/readyz", daemon.door().address);
+    let asked = Command::new("curl").args(["--silent", "--insecure"]).arg(url).output().unwrap();
+    let text = String::from_utf8_lossy(&asked.stdout).into_owned();
+    text.lines().find(|line| line.starts_with("certificate: ")).unwrap_or(&text).to_owned()
+}
+
+#[test]
+fn a_certificate_that_expires_is_said_and_the_next_one_taken_without_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let authority = Authority::new(folder.path(), "own");
+    authority.issue_for(&at("cert.pem"), &at("key.pem"), Duration::from_secs(8));
+    let mut daemon = Daemon::start_with(folder.path(), &settings(folder.path(), ""));
+    daemon.wait_until_logged("the certificate expires soon", 1);
+    daemon.wait_until_logged("the certificate has expired", 1);
+    assert_eq!(key_list(&daemon, "https", Some(&authority.ca)).status.code(), Some(3), "a caller turns away");
+    let says = readiness(&daemon);
+    assert!(says.contains("not ok, expired"), "it listens on: {says}");
+    authority.issue(&at("cert.pem"), &at("key.pem"));
+    daemon.wait_until_logged("the certificate was read anew", 1);
+    assert!(key_list(&daemon, "https", Some(&authority.ca)).status.success());
+    let says = readiness(&daemon);
+    assert!(says.contains("ok, good for 89 more days") && !says.contains("not ok"), "{says}");
     daemon.stop();
 }
 

@@ -143,6 +143,8 @@ pub(crate) struct Coverage {
     pub(crate) pairs: BTreeMap<(Standing, Event), u64>,
     /// How often a process died where.
     pub(crate) deaths: BTreeMap<String, u64>,
+    /// How often a start held all sending.
+    pub(crate) held_starts: u64,
 }
 
 impl Coverage {
@@ -164,6 +166,7 @@ impl Coverage {
         for (place, n) in &other.deaths {
             *self.deaths.entry(place.clone()).or_default() += n;
         }
+        self.held_starts += other.held_starts;
     }
 
     /// Pairs and places that were hit less than `least` times.
@@ -172,7 +175,8 @@ impl Coverage {
         let pairs = pairs.filter(|(s, e)| impossible(*s, *e).is_none());
         let pairs = pairs.map(|pair| (format!("{pair:?}"), self.pairs.get(&pair).copied().unwrap_or(0)));
         let places = places.iter().map(|place| (place.clone(), self.deaths.get(place).copied().unwrap_or(0)));
-        let few = pairs.chain(places).filter(|(_, n)| *n < least);
+        let starts = [("starts that held all sending".to_owned(), self.held_starts)];
+        let few = pairs.chain(places).chain(starts).filter(|(_, n)| *n < least);
         few.map(|(name, n)| format!("{name}: {n}")).collect()
     }
 
@@ -198,6 +202,7 @@ impl Coverage {
         for (place, n) in &self.deaths {
             let _ = writeln!(text, "{place:<24}{n:>8}");
         }
+        let _ = writeln!(text, "\nstarts that held all sending {}", self.held_starts);
         text
     }
 }

@@ -111,7 +111,10 @@ fn plan_crash(world: &World) {
 }
 
 async fn drive(world: &Arc<World>, store: &Memory, planted: Planted) {
+    set_the_clock(world);
     let engine = start(world, store, planted).await;
+    go_on(world, &engine).await;
+    tokio::spawn(keep_time(engine.clone()));
     world.inner().engine = Some(engine.clone());
     if !world.inner().armed && world.env.elapsed() < CALM_AFTER {
         set_up(world, &engine).await;
@@ -151,6 +154,44 @@ async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
             world.die(&mut world.inner(), "start");
             std::future::pending().await
         }
+    }
+}
+
+/// Now and then somebody sets the wall clock back while the process is down. One that is set ahead then cannot be told
+/// from time that has passed: limits go by it.
+fn set_the_clock(world: &World) {
+    let mut inner = world.inner();
+    if inner.life > 1 && inner.armed && inner.faults.chance(100) {
+        let by = -inner.faults.span(2 * 3_600_000);
+        world.env.jump(by);
+        world.note_in(&mut inner, super::trace::What::Jumped(by));
+    }
+}
+
+/// Where a start holds all sending, as after a jump of the clock or a long sleep, a person looks and lets it go on.
+async fn go_on(world: &World, engine: &Engine) {
+    let Some(stop) = engine.stopped() else { return };
+    world.inner().coverage.held_starts += 1;
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let begun = {
+        let inner = world.inner();
+        let lines = inner.trace.lines.iter().rev().take_while(|line| line.life == inner.life);
+        lines.filter(|line| matches!(line.what, super::trace::What::Begun(_))).count()
+    };
+    if begun > 0 {
+        world.broken("E8", "held", format!("{begun} calls begin while all sending is held: {stop:?}"));
+    }
+    while engine.resume_sending(&Caller::default()).await.is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Has the engine write down what the clock says, as the daemon does, and more seldom.
+async fn keep_time(engine: Engine) {
+    loop {
+        // One that is not written is written the next time.
+        let _ = engine.keep_time().await;
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Act {
     Export,
     /// A contact was erased.
     Erase,
+    /// All rows were handed out.
+    Backup,
 }
 
 impl Act {
@@ -62,6 +64,7 @@ impl Act {
             Act::Lift => "lift",
             Act::Export => "export",
             Act::Erase => "erase",
+            Act::Backup => "backup",
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::stop::Gate;
 use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
+pub(crate) mod backup;
 mod contacts;
 pub(crate) mod forecast;
 mod lists;
@@ -61,7 +62,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the tree on a store: every tenant is loaded, and every lane that has work near.
+    /// Starts the tree on a store: every tenant is loaded, and every lane that has work near. Where the clock is
+    /// before what it said last, or more than 6 h after it, all sending is stopped; see [`Engine::keep_time`].
     ///
     /// # Errors
     /// The store cannot be read or written.

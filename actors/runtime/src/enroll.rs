@@ -18,6 +18,7 @@ use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::record::{self, Read, Record, read_or_default};
+use crate::settings;
 use crate::shard::ShardMsg;
 use crate::suppression;
 use crate::waves::{About, waves};
@@ -203,7 +204,7 @@ impl Round<'_> {
             // It may be there: its lane has to hear of it, and the next reading says.
             Err(Refused::Unknown) => Ok((Attempt::Again { scope: false }, new.enrollment.wake_row())),
             Err(error @ (Refused::Limit(_) | Refused::Unavailable(_) | Refused::Invalid(_))) => {
-                Err(Error::Unavailable(error.to_string()))
+                Err(settings::refused(error))
             }
         }
     }

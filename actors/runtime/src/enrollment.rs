@@ -22,6 +22,7 @@ use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::pacer::{PacerMsg, Returned};
 use crate::record::{self, Facts, Transition};
+use crate::settings;
 use crate::shard::ShardMsg;
 use crate::suppression;
 
@@ -265,9 +266,7 @@ impl Live {
                 Ok(None)
             }
             Err(Refused::Limit(_)) => Err(Error::Overloaded { retry_after: limits::COME_BACK }),
-            Err(error @ (Refused::Unavailable(_) | Refused::Invalid(_))) => {
-                Err(Error::Unavailable(error.to_string()))
-            }
+            Err(error @ (Refused::Unavailable(_) | Refused::Invalid(_))) => Err(settings::refused(error)),
         }
     }
 

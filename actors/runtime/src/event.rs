@@ -27,6 +27,7 @@ use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
 use crate::record::{self, Facts, Transition, read_or_default};
+use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
 
@@ -253,7 +254,7 @@ impl<'a> Acceptance<'a> {
             Err(
                 error
                 @ (Refused::Limit(_) | Refused::Unavailable(_) | Refused::Invalid(_) | Refused::Unknown),
-            ) => Err(Error::Unavailable(error.to_string())),
+            ) => Err(settings::refused(error)),
         }
     }
 
@@ -389,7 +390,7 @@ async fn consume(node: &Arc<Node>, tenant: &TenantHandle, fan_out: FanOut) -> Re
 async fn forget(node: &Node, tenant: &TenantHandle, key: &Key) -> Result<(), Error> {
     let mut commit = Commit::new(Class::Event, tenant.no, tenant.shard);
     commit.deletes.push(key.clone());
-    crate::settings::submit(node, commit).await.map(drop)
+    settings::submit(node, commit).await.map(drop)
 }
 
 /// Has an event consumed that was accepted and is not yet consumed by everyone, if it is so.

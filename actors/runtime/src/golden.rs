@@ -332,5 +332,6 @@ fn keys_and_the_audit_log_have_the_recorded_bytes() {
     check("once_1", Format::Once, &Done { at: AT, digest: [7; 32], answer });
     let stop = Stop { since: AT, reason: "wrong list".into(), by: "zoe".into() };
     check("stop_1", Format::Stop, &stop);
+    check("clock_1", Format::Clock, &AT);
     check("audit_1", Format::Audit, &Audited { at: AT, by, trace: TraceId(7), act: Act::Publish, what });
 }

@@ -10,6 +10,7 @@ mod api;
 mod audit;
 mod awaited;
 mod call;
+mod clock;
 mod command;
 mod contact;
 mod engine;
@@ -40,6 +41,7 @@ mod stop;
 mod suppression;
 mod sweep;
 mod tenant;
+pub mod verify;
 mod waves;
 
 pub use access::KeyWish;
@@ -49,6 +51,7 @@ pub use api::{
     SecretGiven, SmtpSettings, Stopped, TenantSettings, Timeline, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
+pub use engine::backup::{Backup, held_rows};
 pub use engine::forecast::LaneForecast;
 pub use engine::{Config, Engine};
 pub use env::{EngineClock, Env, WallEnv};

@@ -101,6 +101,13 @@ pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 /// Enrollments that a sweep ends at once: enough to fill a group of the committer, few beside those of callers.
 pub(crate) const EXPIRE_TOGETHER: usize = 64;
 
+/// How far back the clock may be at a start, compared with what it said last: a correction, no wrong clock.
+pub(crate) const CLOCK_BACK_MOST: Span = Span::seconds(5);
+
+/// How far ahead the clock may be at a start: a night without the process is more, and somebody should look at what
+/// goes out after one.
+pub(crate) const CLOCK_AHEAD_MOST: Span = Span::hours(6);
+
 /// Pause between two rounds of a sweep.
 pub(crate) const SWEEP_ROUND: Span = Span::hours(1);
 

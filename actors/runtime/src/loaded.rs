@@ -196,8 +196,14 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(format: Format, body: &[u8]
     codec::decode(format, body).map_err(|error| Error::Unavailable(error.to_string()))
 }
 
+/// What an error of the store says, and what caused it: that the disk is full, say.
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
+}
+
 impl From<followupd_store::Error> for Error {
     fn from(error: followupd_store::Error) -> Self {
-        Error::Unavailable(error.to_string())
+        Error::Unavailable(with_cause(&error))
     }
 }

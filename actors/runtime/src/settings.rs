@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Caller, ChannelSettings, Error, ScopeName, TenantSettings};
 use crate::audit::{self, Act};
-use crate::loaded::Loaded;
+use crate::loaded::{Loaded, with_cause};
 use crate::node::Node;
 use crate::once;
 use crate::record;
@@ -181,7 +181,7 @@ pub(crate) async fn submit(node: &Node, commit: Commit) -> Result<u64, Error> {
 
 /// What a caller is told when the store refuses a write that no second look can save.
 pub(crate) fn refused(error: Refused) -> Error {
-    Error::Unavailable(error.to_string())
+    Error::Unavailable(with_cause(&error))
 }
 
 /// Whether a tenant has only its number: for those who put it, it is not there.

@@ -14,7 +14,7 @@ use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{Caller, ChannelSettings, Config, Engine, Env, TenantSettings};
 use followupd_store::memory::Memory;
-use followupd_store::{Applied, Commit, Error, Key, Refused, Row, Scan, Store};
+use followupd_store::{Applied, Commit, Error, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -55,6 +55,9 @@ impl Store for Gated {
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>> {
         self.0.commit(commit)
+    }
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, Error>> {
+        self.0.snapshot()
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Format {
     Stop = 17,
     /// What is suppressed of an address, format 1.
     Suppressed = 18,
+    /// What the clock said last, format 1.
+    Clock = 19,
 }
 
 /// Why a record could not be written or read.

@@ -27,6 +27,7 @@ mod commits;
 mod races;
 mod reads;
 mod shared;
+mod snapshots;
 
 /// A store as the suite sees it.
 pub type Opened = Arc<dyn Store>;
@@ -38,6 +39,11 @@ pub trait Fixture: Send {
 
     /// The same rows after an orderly end and a new start.
     fn reopen(&mut self, store: Opened) -> BoxFuture<'_, Opened>;
+
+    /// Whether stores of this kind show all their rows as of one moment.
+    fn has_snapshots(&self) -> bool {
+        true
+    }
 }
 
 /// What a case says: nothing, or what was not as it must be.
@@ -67,12 +73,18 @@ pub fn cases() -> impl Iterator<Item = Case> {
     [reads::CASES, commits::CASES, shared::CASES, races::CASES].into_iter().flatten().copied()
 }
 
+/// The clauses for stores that show all their rows as of one moment.
+pub fn snapshot_cases() -> impl Iterator<Item = Case> {
+    snapshots::CASES.iter().copied()
+}
+
 /// Tries every clause, each on a fresh store.
 ///
 /// # Errors
 /// The first clause that does not hold.
 pub async fn run(fixture: &mut dyn Fixture) -> Result<(), Failure> {
-    for case in cases() {
+    let snapshots = fixture.has_snapshots();
+    for case in cases().chain(snapshot_cases().filter(|_| snapshots)) {
         (case.run)(fixture).await.map_err(|seen| Failure { case: case.name, seen })?;
     }
     Ok(())

@@ -10,14 +10,14 @@
 
 use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 
 use crate::commit::{Commit, Refused};
 use crate::limits;
-use crate::row::Row;
+use crate::row::{Row, Version};
 use crate::stats::{Counters, Stats};
-use crate::{Applied, Error, Key, Scan, Store};
+use crate::{Applied, Error, Key, Scan, Snapshot, Store};
 
 mod database;
 mod health;
@@ -29,7 +29,7 @@ mod writer;
 pub use database::OpenError;
 pub use health::{Disk, Health, State};
 
-use database::Database;
+use database::{Database, Pin};
 use health::Monitor;
 use inbox::Inbox;
 use reader::Readers;
@@ -61,6 +61,9 @@ pub enum Closed {
     /// New work is refused until somebody makes room; exits and outcomes are still written.
     #[error("the disk is nearly full")]
     DiskLow,
+    /// It failed, and the disk has no room.
+    #[error("the disk is full; the store goes on by itself when there is room")]
+    DiskFull,
     /// The group this commit was in could not be written.
     #[error("the group of this commit was not written")]
     GroupFailed,
@@ -95,7 +98,13 @@ struct Shared {
 impl Shared {
     fn database(&self) -> Result<Arc<Database>, Closed> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        database.clone().ok_or(self.inbox.closed().unwrap_or(Closed::Reopening))
+        database.clone().ok_or_else(|| self.why(self.inbox.closed().unwrap_or(Closed::Reopening)))
+    }
+
+    /// Why it does not answer, where a full disk may be the cause.
+    fn why(&self, closed: Closed) -> Closed {
+        let failed = matches!(closed, Closed::Reopening | Closed::GroupFailed);
+        if failed && self.monitor.read().disk == Disk::Critical { Closed::DiskFull } else { closed }
     }
 
     fn set_database(&self, database: Option<Arc<Database>>) -> Option<Arc<Database>> {
@@ -135,6 +144,24 @@ impl Embedded {
         Ok(Embedded { shared, readers, thread: Mutex::new(Some(thread)) })
     }
 
+    /// Makes a store in `path` of these rows, which keep their versions; its next commits have numbers above `last`.
+    /// It is written beside its place and moved there whole. Blocks while it writes.
+    ///
+    /// # Errors
+    /// [`OpenError::Taken`] when there is something already; [`OpenError::Filling`] when a row cannot be had or
+    /// written; those of [`Embedded::open`].
+    pub fn restore<E>(
+        path: impl AsRef<Path>,
+        options: &Options,
+        rows: impl Iterator<Item = Result<(Key, Row), E>>,
+        last: Version,
+    ) -> Result<(), OpenError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Database::restore(path.as_ref(), options, rows, last)
+    }
+
     /// Takes no more commits, writes those that wait, closes the database and releases its folder.
     pub async fn close(&self) {
         self.shared.inbox.close();
@@ -156,6 +183,36 @@ impl Embedded {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
+    }
+}
+
+/// What the store held at one moment. It does not keep the database open: one that failed is opened again without
+/// waiting for whoever reads this, and one that is closed lets go of its folder.
+struct Pinned {
+    readers: Arc<Readers>,
+    database: Weak<Database>,
+    pin: Arc<Pin>,
+    last: Version,
+    from: Key,
+}
+
+impl Snapshot for Pinned {
+    fn last(&self) -> Version {
+        self.last
+    }
+
+    fn next(&mut self, bytes: usize) -> BoxFuture<'_, Result<Vec<(Key, Row)>, Error>> {
+        Box::pin(async move {
+            let (pin, from, database) = (Arc::clone(&self.pin), self.from.clone(), self.database.clone());
+            let read = move |_: &Arc<Database>| {
+                database.upgrade().ok_or(Closed::Reopening)?.pinned(&pin, &from, bytes)
+            };
+            let rows = self.readers.read(read).await?;
+            if let Some((last, _)) = rows.last() {
+                self.from = last.successor();
+            }
+            Ok(rows)
+        })
     }
 }
 
@@ -188,6 +245,15 @@ impl Store for Embedded {
                 self.shared.counters.refused(class);
             }
             verdict
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, Error>> {
+        Box::pin(async move {
+            let pinned = self.readers.read(|database| Ok((database.pin()?, Arc::downgrade(database))));
+            let ((pin, last), database) = pinned.await?;
+            let (readers, from) = (Arc::clone(&self.readers), Key::from_bytes(Vec::new()));
+            Ok(Box::new(Pinned { readers, database, pin: Arc::new(pin), last, from }) as Box<dyn Snapshot>)
         })
     }
 }

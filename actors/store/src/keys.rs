@@ -46,6 +46,8 @@ pub enum Table {
     Ledger = b'l',
     /// Funnel counters.
     Count = b'n',
+    /// What the clock said last.
+    Clock = b'o',
     /// Addresses that are suppressed.
     Suppression = b'p',
     /// Tenants, channels, sequences: the scopes an intent expects.
@@ -58,6 +60,31 @@ pub enum Table {
     Wake = b'w',
     /// The store's own row.
     Store = b'x',
+}
+
+impl Table {
+    /// All of them, in the order of their bytes.
+    pub const ALL: [Table; 19] = [
+        Table::Name,
+        Table::Audit,
+        Table::Contact,
+        Table::Event,
+        Table::Enrollment,
+        Table::FanOut,
+        Table::History,
+        Table::Once,
+        Table::Stop,
+        Table::Access,
+        Table::Ledger,
+        Table::Count,
+        Table::Clock,
+        Table::Suppression,
+        Table::Scope,
+        Table::Target,
+        Table::Version,
+        Table::Wake,
+        Table::Store,
+    ];
 }
 
 impl Key {
@@ -78,6 +105,20 @@ impl Key {
     pub fn shard(&self) -> Option<Shard> {
         let (_, rest) = self.0.split_first().filter(|(table, _)| **table > 0)?;
         rest.first_chunk::<2>().map(|shard| Shard(u16::from_be_bytes(*shard)))
+    }
+
+    /// What kind of row stands under it; `None` where this build knows no such.
+    #[must_use]
+    pub fn kind(&self) -> Option<Table> {
+        let first = self.0.first()?;
+        Table::ALL.into_iter().find(|table| *table as u8 == *first)
+    }
+
+    /// Whose row it is, where its table is one of tenants.
+    #[must_use]
+    pub fn tenant_no(&self) -> Option<TenantNo> {
+        let bytes = self.0.get(3..7)?.try_into().ok()?;
+        Some(TenantNo(u32::from_be_bytes(bytes)))
     }
 
     fn start(table: Table, shard: Shard) -> Self {
@@ -134,6 +175,12 @@ impl Key {
     #[must_use]
     pub fn stop() -> Key {
         Key::start(Table::Stop, SYSTEM)
+    }
+
+    /// What the clock said when it was last written down.
+    #[must_use]
+    pub fn clock() -> Key {
+        Key::start(Table::Clock, SYSTEM)
     }
 
     /// A tenant's name.

@@ -6,6 +6,7 @@
 
 use futures::future::BoxFuture;
 
+pub mod backup;
 pub mod codec;
 pub mod commit;
 mod committer;
@@ -33,6 +34,9 @@ pub enum Error {
     /// A row is there and makes no sense.
     #[error("a row is damaged: {0}")]
     Damaged(String),
+    /// It cannot show all its rows as of one moment.
+    #[error("this kind of store is backed up by its own means, not through followupd")]
+    NoSnapshots,
 }
 
 /// Rows of a key range, in key order. A range lies within one table of one shard.
@@ -64,4 +68,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes one commit, or nothing of it.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>>;
+
+    /// All rows as of now, to be read in pieces while commits go on. Keeps old rows on disk until it is dropped.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, Error>>;
+}
+
+/// All rows of a store as of one moment: those of every commit up to one, and of none after it.
+pub trait Snapshot: Send {
+    /// The number of the last commit it shows.
+    fn last(&self) -> Version;
+
+    /// The next rows in key order, at least one and about so many bytes of them; none at the end.
+    ///
+    /// A store that had to be opened again meanwhile answers [`Error::Unavailable`] from then on.
+    fn next(&mut self, bytes: usize) -> BoxFuture<'_, Result<Vec<(Key, Row)>, Error>>;
 }

@@ -80,6 +80,13 @@ pub const READS_AHEAD: usize = 8;
 /// Rows of one scan, whatever it asks for.
 pub const SCAN_ROWS: usize = 100_000;
 
+/// Bytes of rows in one part of a backup: large enough that frames cost nothing, small enough that a reader and a
+/// slow connection hold little. A single row may be larger.
+pub const BACKUP_PART_BYTES: usize = 256 * KIB;
+
+/// Bytes of one frame of a backup: a full part and one more row, the largest there is.
+pub const BACKUP_FRAME_BYTES: usize = 2 * MIB;
+
 /// Bytes of free disk below which new work is refused: room for the journals and one merge, so that exits and
 /// outcomes can still be written while somebody makes room.
 pub const FREE_BYTES_MIN: u64 = 512 * MIB as u64;
@@ -122,6 +129,7 @@ pub const REDIS_CONNECTS: usize = 3;
 const _: () = assert!(followupd_domain::limits::RENDERED_BYTES < RECORD_BYTES);
 const _: () = assert!(followupd_domain::limits::SEQUENCE_BYTES < RECORD_BYTES);
 const _: () = assert!(RECORD_BYTES + KEY_BYTES < COMMIT_BYTES);
+const _: () = assert!(BACKUP_PART_BYTES + RECORD_BYTES + KEY_BYTES + 16 < BACKUP_FRAME_BYTES);
 const _: () = assert!(COMMIT_BYTES <= GROUP_BYTES / ENROLL_SHARE);
 const _: () = assert!(COMMIT_BYTES <= QUEUE_BYTES);
 const _: () = assert!(GROUP_COMMITS <= QUEUE_COMMITS);

@@ -17,7 +17,7 @@ use crate::committer::{Changes, Group, Queue, Verdict, Waiting};
 use crate::limits;
 use crate::row::{Row, Version};
 use crate::stats::{Counters, Stats};
-use crate::{Applied, Error, Key, Scan, Store};
+use crate::{Applied, Error, Key, Scan, Snapshot, Store};
 
 /// A moment in the life of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,13 +198,13 @@ impl Memory {
         }
     }
 
-    async fn read<T>(&self, read: impl FnOnce(&BTreeMap<Key, Row>) -> T) -> Result<Result<T, Error>, Dead> {
+    async fn read<T>(&self, read: impl FnOnce(&State) -> T) -> Result<Result<T, Error>, Dead> {
         match self.inner.pass(self.inner.hooks.read()).await? {
             Fault::Refuse => return Ok(Err(Error::Unavailable(Box::new(Injected)))),
             Fault::None | Fault::Lose | Fault::Unanswered => {}
         }
         let state = self.inner.lock();
-        if state.dead { Err(Dead) } else { Ok(Ok(read(&state.rows))) }
+        if state.dead { Err(Dead) } else { Ok(Ok(read(&state))) }
     }
 }
 
@@ -337,7 +337,7 @@ fn injected() -> Refused {
 impl Store for Memory {
     fn get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Row>>, Error>> {
         Box::pin(async move {
-            let rows = self.read(|rows| keys.iter().map(|key| rows.get(key).cloned()).collect()).await;
+            let rows = self.read(|state| keys.iter().map(|key| state.rows.get(key).cloned()).collect()).await;
             match rows {
                 Ok(rows) => rows,
                 Err(Dead) => future::pending().await,
@@ -351,8 +351,10 @@ impl Store for Memory {
                 return Ok(Vec::new());
             }
             let limit = scan.limit.min(limits::SCAN_ROWS);
-            let rows = self.read(|rows| {
-                rows.range(scan.from..scan.to)
+            let rows = self.read(|state| {
+                state
+                    .rows
+                    .range(scan.from..scan.to)
                     .take(limit)
                     .map(|(key, row)| (key.clone(), row.clone()))
                     .collect()
@@ -376,6 +378,39 @@ impl Store for Memory {
             }
             verdict
         })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, Error>> {
+        Box::pin(async move {
+            let copied = self.read(|state| Copied { rows: state.rows.clone(), last: state.last });
+            match copied.await {
+                Ok(copied) => copied.map(|copied| Box::new(copied) as Box<dyn Snapshot>),
+                Err(Dead) => future::pending().await,
+            }
+        })
+    }
+}
+
+/// A copy of all rows, from which they are taken.
+struct Copied {
+    rows: BTreeMap<Key, Row>,
+    last: Version,
+}
+
+impl Snapshot for Copied {
+    fn last(&self) -> Version {
+        self.last
+    }
+
+    fn next(&mut self, bytes: usize) -> BoxFuture<'_, Result<Vec<(Key, Row)>, Error>> {
+        let (mut piece, mut taken) = (Vec::new(), 0);
+        while taken < bytes.max(1)
+            && let Some((key, row)) = self.rows.pop_first()
+        {
+            taken += key.as_bytes().len() + row.body.len();
+            piece.push((key, row));
+        }
+        Box::pin(future::ready(Ok(piece)))
     }
 }
 

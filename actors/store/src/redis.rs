@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::commit::{Commit, Refused};
 use crate::row::{Row, Version};
-use crate::{Applied, Error, Key, Scan, Store, limits};
+use crate::{Applied, Error, Key, Scan, Snapshot, Store, limits};
 
 mod script;
 
@@ -210,6 +210,11 @@ impl Store for Redis {
             commit.check()?;
             script::verdict(&commit, self.send(&commit).await?)
         })
+    }
+
+    /// There is none: the shards of a cluster lie on several servers, which have no moment in common.
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, Error>> {
+        Box::pin(async { Err(Error::NoSnapshots) })
     }
 }
 

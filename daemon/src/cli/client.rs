@@ -97,6 +97,11 @@ impl Server {
         v1::EventServiceClient::new(self.transport.clone(), self.single())
     }
 
+    /// The store, for streams that last as long as they last.
+    pub(crate) fn store(&self) -> v1::StoreServiceClient<Transport> {
+        v1::StoreServiceClient::new(self.transport.clone(), self.config.clone())
+    }
+
     /// What an error of a call means: the daemon's own errors say why (`ErrorInfo`), others are the connection's.
     pub(crate) fn failure(&self, error: &ConnectError) -> Failure {
         let says = error.message.clone().unwrap_or_else(|| error.code.as_str().to_owned());

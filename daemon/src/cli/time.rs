@@ -2,10 +2,17 @@
 
 use buffa_types::google::protobuf::Timestamp;
 use chrono::DateTime;
+use followupd_domain::Moment;
 
 /// A moment; empty where there is none.
 pub(crate) fn utc(at: Option<&Timestamp>) -> String {
     let at = at.and_then(|at| DateTime::from_timestamp(at.seconds, 0));
+    at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+}
+
+/// A moment of the engine.
+pub(crate) fn moment(at: Moment) -> String {
+    let at = DateTime::from_timestamp_millis(at.0);
     at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
 }
 

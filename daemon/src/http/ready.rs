@@ -1,15 +1,18 @@
 //! Readiness: whether calls are wanted now, and what speaks against it. `/readyz` shows it, gRPC health follows it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use followupd_domain::Span;
-use followupd_runtime::Engine;
+use followupd_runtime::{Engine, Stop};
 use followupd_store::embedded::{Disk, Embedded, State};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::limits;
+use crate::tls::{Age, Tls};
+
+const DAY: u64 = 24 * 3_600;
 
 /// What readiness is read from.
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub(crate) struct Readiness {
     pub(crate) engine: Engine,
     /// The store, for whether it takes writes.
     pub(crate) store: Arc<Embedded>,
+    /// The certificate, where there is one.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// Set when the daemon drains.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -45,12 +50,13 @@ impl Readiness {
     /// Looks at everything now. It costs no read of the store.
     pub(crate) fn look(&self) -> Report {
         let health = self.store.health();
-        let checks = vec![
-            calls(*self.stopping.borrow()),
+        let mut checks = vec![
+            calls(*self.stopping.borrow(), self.engine.stopped().as_ref()),
             store(&health.state, health.disk, health.free_bytes),
             lanes(self.engine.behind()),
             clock(self.engine.clock_ahead()),
         ];
+        checks.extend(self.tls.as_ref().map(|tls| certificate(tls.age(SystemTime::now()))));
         Report { ready: checks.iter().all(|check| check.ok), checks }
     }
 
@@ -88,9 +94,24 @@ impl Report {
     }
 }
 
-fn calls(stopping: bool) -> Check {
-    let says = if stopping { "draining" } else { "taken" };
-    Check { name: "calls", ok: !stopping, says: says.to_owned() }
+/// Calls are wanted also while nothing may be sent: enrolls, events and opt-outs wait for nobody.
+fn calls(stopping: bool, held: Option<&Stop>) -> Check {
+    let says = match (stopping, held) {
+        (true, _) => "draining".to_owned(),
+        (false, None) => "taken".to_owned(),
+        (false, Some(stop)) => format!("taken; all sending is held: {}", stop.reason),
+    };
+    Check { name: "calls", ok: !stopping, says }
+}
+
+fn certificate(age: Age) -> Check {
+    let says = match age {
+        Age::Good(left) => format!("good for {} more days", left.as_secs() / DAY),
+        Age::Soon(left) => format!("expires in {} h: put a new one in its place", left.as_secs() / 3_600),
+        Age::Over => "expired, callers turn away: put a new one in its place".to_owned(),
+        Age::Unknown => "it does not say until when it is good".to_owned(),
+    };
+    Check { name: "certificate", ok: age != Age::Over, says }
 }
 
 fn store(state: &State, disk: Disk, free_bytes: Option<u64>) -> Check {
@@ -131,9 +152,15 @@ mod tests {
     #[test]
     fn each_check_fails_by_itself_and_says_why() {
         let room = Some(7);
+        let stop = Stop { since: followupd_domain::Moment(0), reason: "wrong list".into(), by: "zoe".into() };
         let table = [
-            (calls(false), true, "taken"),
-            (calls(true), false, "draining"),
+            (calls(false, None), true, "taken"),
+            (calls(false, Some(&stop)), true, "all sending is held: wrong list"),
+            (calls(true, None), false, "draining"),
+            (certificate(Age::Good(Duration::from_secs(40 * DAY))), true, "40 more days"),
+            (certificate(Age::Soon(Duration::from_secs(7_200))), true, "expires in 2 h"),
+            (certificate(Age::Over), false, "expired"),
+            (certificate(Age::Unknown), true, "does not say"),
             (store(&State::Ready, Disk::Roomy, room), true, "takes writes"),
             (store(&State::Ready, Disk::Low, room), false, "7 bytes are free"),
             (store(&State::Reopening("x".into()), Disk::Roomy, room), false, "opened again"),
@@ -151,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_text_has_a_line_for_each_check() {
-        let report = Report { ready: false, checks: vec![calls(true), lanes(Span::ZERO)] };
+        let report = Report { ready: false, checks: vec![calls(true, None), lanes(Span::ZERO)] };
         assert_eq!(report.text().lines().next(), Some("calls: not ok, draining"));
         assert_eq!(report.text().lines().count(), 2);
     }

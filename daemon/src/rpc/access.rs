@@ -78,6 +78,7 @@ const NEEDS: &[(Role, &[&str])] = &[
             "SequenceService/Publish",
             "SequenceService/PutSequence",
             "SettingsService/Compare",
+            "StoreService/Backup",
             "TenantService/Hold",
             "TenantService/PutChannel",
             "TenantService/PutTenant",
@@ -327,6 +328,7 @@ mod tests {
             include_str!("../../proto/followupd/v1/event.proto"),
             include_str!("../../proto/followupd/v1/sequence.proto"),
             include_str!("../../proto/followupd/v1/settings.proto"),
+            include_str!("../../proto/followupd/v1/store.proto"),
             include_str!("../../proto/followupd/v1/tenant.proto"),
         ];
         let (mut calls, mut service) = (BTreeSet::new(), "");

@@ -10,7 +10,7 @@ use crate::serve::make_private;
 
 /// Held as long as the value lives.
 #[derive(Debug)]
-pub(super) struct FolderLock {
+pub(crate) struct FolderLock {
     _file: File,
 }
 
@@ -19,7 +19,7 @@ impl FolderLock {
     ///
     /// # Errors
     /// It cannot be written, or another process has it, whose number is named.
-    pub(super) fn take(folder: &Path) -> Result<FolderLock, Failure> {
+    pub(crate) fn take(folder: &Path) -> Result<FolderLock, Failure> {
         let refuse = |why: String| Failure::new(Code::Folder, format!("{}: {why}", folder.display()));
         let io = |error: io::Error| refuse(format!("cannot be written: {error}"));
         make_private(folder).map_err(io)?;

@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::loaded::{self, Loaded, TenantHandle, decode, scan_all};
 use crate::shard::ShardMsg;
 use crate::tenant::{TenantActor, TenantArguments};
-use crate::{event, record, root, settings};
+use crate::{clock, event, record, root, settings};
 
 /// The store's own row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,18 @@ pub(crate) struct StoreRow {
 }
 
 impl Engine {
+    /// Writes down what the clock says now. The next start compares, so whoever runs the engine calls this every
+    /// minute or so, and before the end.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the store does not take it.
+    pub async fn keep_time(&self) -> Result<(), Error> {
+        clock::keep(&self.node).await
+    }
+
+    /// Looks at the clock, then brings every tenant up.
     pub(super) async fn open_tenants(&self) -> Result<(), Error> {
+        clock::compare(&self.node).await?;
         let prefix = Key::table(followupd_store::keys::Table::Name, SYSTEM);
         let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
         let numbers = rows.iter().map(|(_, row)| decode(Format::Name, &row.body));

@@ -19,7 +19,7 @@ use crate::settings::Put;
 use crate::stop::{self, Stop};
 
 /// What is no tenant's is there for those only who have all of them.
-fn for_all(caller: &Caller) -> Result<(), Error> {
+pub(super) fn for_all(caller: &Caller) -> Result<(), Error> {
     match &caller.only {
         None => Ok(()),
         Some(_) => Err(Error::NotFound { what: "tenant", name: String::new() }),

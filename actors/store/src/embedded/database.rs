@@ -76,6 +76,20 @@ pub enum OpenError {
     /// The committer thread could not be started.
     #[error("the committer thread cannot be started")]
     Thread(#[source] io::Error),
+    /// A store is to be made where something is.
+    #[error("there is something in {} already", path.display())]
+    Taken {
+        /// The store's folder.
+        path: PathBuf,
+    },
+    /// The rows a store is to be made of cannot be had or written.
+    #[error("the store in {} cannot be filled", path.display())]
+    Filling {
+        /// The store's folder.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// Why a group was not written, or may not have been.
@@ -104,6 +118,9 @@ pub(super) struct Faults {
     pub(super) fail_opens: std::sync::atomic::AtomicU32,
 }
 
+/// What the database held at one moment, which it keeps until this is dropped.
+pub(super) struct Pin(fjall::Snapshot);
+
 /// An open database.
 pub(super) struct Database {
     inner: fjall::Database,
@@ -120,15 +137,39 @@ impl Database {
     /// Opens the database in `path`, making one where there is none; tells the number of its last commit.
     pub(super) fn open(path: &Path, options: &Options) -> Result<(Self, Version), OpenError> {
         if is_missing(path).map_err(|error| medium(path, error))? {
-            Self::make(path, options)?;
+            Self::make(path, options, |_| Ok(()))?;
         }
         trim_journal(path)?;
         Self::open_made(path, options)
     }
 
+    /// Makes a database of these rows, with their versions, whose last commit has the number `last`.
+    pub(super) fn restore<E>(
+        path: &Path,
+        options: &Options,
+        rows: impl Iterator<Item = Result<(Key, Row), E>>,
+        last: Version,
+    ) -> Result<(), OpenError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if !is_missing(path).map_err(|error| medium(path, error))? {
+            return Err(OpenError::Taken { path: path.to_path_buf() });
+        }
+        Self::make(path, options, |database| {
+            database
+                .fill(rows, last)
+                .map_err(|source| OpenError::Filling { path: path.to_path_buf(), source })
+        })
+    }
+
     /// Makes a database beside its place and moves it there whole: a power cut leaves none instead of half of one,
     /// which fjall would not open.
-    fn make(path: &Path, options: &Options) -> Result<(), OpenError> {
+    fn make(
+        path: &Path,
+        options: &Options,
+        fill: impl FnOnce(&Database) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = PathBuf::from(beside);
@@ -139,8 +180,57 @@ impl Database {
             std::fs::remove_dir_all(&beside).map_err(failed)?;
             drop(lock);
         }
-        drop(Self::open_made(&beside, options)?);
+        fill(&Self::open_made(&beside, options)?.0)?;
         std::fs::rename(&beside, path).map_err(failed)
+    }
+
+    /// Writes rows in groups, each synced.
+    fn fill<E>(
+        &self,
+        rows: impl Iterator<Item = Result<(Key, Row), E>>,
+        last: Version,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (mut changes, mut bytes) = (Changes::default(), 0);
+        for row in rows {
+            let (key, row) = row.map_err(Into::into)?;
+            bytes += key.as_bytes().len() + row.body.len();
+            changes.puts.push((key, row));
+            if bytes >= limits::GROUP_BYTES {
+                self.write(std::mem::take(&mut changes), last)?;
+                bytes = 0;
+            }
+        }
+        Ok(self.write(changes, last)?)
+    }
+
+    /// Holds on to what is there now; with the number of the last commit.
+    pub(super) fn pin(&self) -> Result<(Pin, Version), Error> {
+        let snapshot = self.inner.snapshot();
+        let own = snapshot.get(&self.rows, OWN).map_err(unreadable)?;
+        let own = own.as_ref().and_then(|own| own_row(own));
+        let (_, last) =
+            own.ok_or_else(|| Error::Damaged("the number of the last commit is gone".to_owned()))?;
+        Ok((Pin(snapshot), last))
+    }
+
+    /// Rows of then from a key on, at least one and about so many bytes of them.
+    pub(super) fn pinned(&self, pin: &Pin, from: &Key, bytes: usize) -> Result<Vec<(Key, Row)>, Error> {
+        let from = from.as_bytes().max(&[1]);
+        let (mut rows, mut taken) = (Vec::new(), 0);
+        for guard in pin.0.range(&self.rows, from..) {
+            let (key, value) = guard.into_inner().map_err(unreadable)?;
+            let key = Key::from_bytes(key.to_vec());
+            let row = row(&key, &value)?;
+            taken += key.as_bytes().len() + row.body.len();
+            rows.push((key, row));
+            if taken >= bytes {
+                break;
+            }
+        }
+        Ok(rows)
     }
 
     fn open_made(path: &Path, options: &Options) -> Result<(Self, Version), OpenError> {

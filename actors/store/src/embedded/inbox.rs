@@ -128,21 +128,22 @@ impl Inbox {
         }
     }
 
-    /// Refuses everything that waits and everything that comes, until [`Inbox::accept`].
-    pub(super) fn refuse(&self) {
+    /// Refuses everything that waits and everything that comes, until [`Inbox::accept`]. That it was closed before is
+    /// the better reason.
+    pub(super) fn refuse(&self, why: Closed) {
         let mut waiters = self.lock();
-        waiters.closed.get_or_insert(Closed::Reopening);
+        let why = *waiters.closed.get_or_insert(why);
         let refused = waiters.queue.drain();
         drop(waiters);
         for ticket in refused {
-            ticket.answer(Err(Closed::Reopening.into()));
+            ticket.answer(Err(why.into()));
         }
     }
 
     /// Takes commits again, unless the end has come.
     pub(super) fn accept(&self) {
         let mut waiters = self.lock();
-        if waiters.closed == Some(Closed::Reopening) {
+        if waiters.closed != Some(Closed::Stopped) {
             waiters.closed = None;
         }
     }

@@ -14,7 +14,7 @@ use super::{Closed, Shared};
 use crate::{Error, limits};
 
 /// A read that waits for a thread. It gets the database, or why there is none, and tells its caller itself.
-type Job = Box<dyn FnOnce(Result<&Database, Closed>) + Send>;
+type Job = Box<dyn FnOnce(Result<&Arc<Database>, Closed>) + Send>;
 
 #[derive(Default)]
 struct Line {
@@ -63,7 +63,7 @@ impl Readers {
     /// Has `read` run on a thread.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
+        read: impl FnOnce(&Arc<Database>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         self.push(Box::new(move |database| {
@@ -105,7 +105,7 @@ impl Readers {
         while let Some(job) = self.next() {
             let Some(shared) = shared.upgrade() else { return };
             let database = shared.database();
-            let job = || job(database.as_deref().map_err(|closed| *closed));
+            let job = || job(database.as_ref().map_err(|closed| *closed));
             // The caller is told by the end of its channel; the thread is needed for the others.
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
                 tracing::error!("a read panicked");
@@ -163,7 +163,7 @@ mod tests {
         let slow = {
             let readers = Arc::clone(&readers);
             tokio::spawn(async move {
-                let wait = move |_: &Database| {
+                let wait = move |_: &Arc<Database>| {
                     let _ = began.send(());
                     let _ = blocked.recv();
                     Ok(())

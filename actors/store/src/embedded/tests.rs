@@ -106,6 +106,62 @@ async fn a_store_that_was_never_wholly_made_is_made_anew() {
     assert_eq!(names(&store).await, 1);
 }
 
+/// All rows of a snapshot.
+async fn all(snapshot: &mut dyn Snapshot) -> Vec<(Key, Row)> {
+    let mut all = Vec::new();
+    loop {
+        let piece = snapshot.next(100).await.unwrap();
+        if piece.is_empty() {
+            return all;
+        }
+        all.extend(piece);
+    }
+}
+
+#[tokio::test]
+async fn a_restored_store_has_the_rows_their_versions_and_higher_numbers() {
+    let folder = TempDir::new().unwrap();
+    let store = Embedded::open(folder.path().join("one"), options()).unwrap();
+    for name in ["a", "b", "c"] {
+        store.commit(put(Class::Enroll, name)).await.unwrap();
+    }
+    let mut snapshot = store.snapshot().await.unwrap();
+    let (last, rows) = (snapshot.last(), all(&mut *snapshot).await);
+    let other = folder.path().join("other");
+    let given = rows.iter().cloned().map(Ok::<_, Error>);
+    Embedded::restore(&other, &options(), given.clone(), last).unwrap();
+    let restored = Embedded::open(&other, options()).unwrap();
+    let mut snapshot = restored.snapshot().await.unwrap();
+    assert_eq!((snapshot.last(), all(&mut *snapshot).await), (last, rows.clone()));
+    let next = restored.commit(put(Class::Exit, "a")).await.unwrap();
+    assert_eq!(next.version.0, last.0 + 1);
+    restored.close().await;
+    let taken = Embedded::restore(&other, &options(), given, last).unwrap_err();
+    assert!(matches!(taken, OpenError::Taken { .. }), "{taken}");
+}
+
+#[tokio::test]
+async fn a_restore_that_cannot_go_on_leaves_no_store() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("rows");
+    let row = Row { version: Version(1), body: Bytes::new() };
+    let rows = [Ok((key("a"), row)), Err("the disk is gone")];
+    let failed = Embedded::restore(&path, &options(), rows.into_iter(), Version(1)).unwrap_err();
+    assert!(matches!(failed, OpenError::Filling { .. }), "{failed}");
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_snapshot_keeps_no_database_from_closing() {
+    let folder = TempDir::new().unwrap();
+    let store = Embedded::open(folder.path(), options()).unwrap();
+    store.commit(put(Class::Enroll, "a")).await.unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    store.close().await;
+    assert!(matches!(snapshot.next(1).await, Err(Error::Unavailable(_))));
+    assert!(Embedded::open(folder.path(), options()).is_ok());
+}
+
 #[tokio::test]
 async fn a_torn_journal_opens_with_what_was_acknowledged() {
     let folder = TempDir::new().unwrap();

@@ -31,7 +31,7 @@ struct End(Arc<Shared>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.inbox.close();
-        self.0.inbox.refuse();
+        self.0.inbox.refuse(Closed::Stopped);
         self.0.set_database(None);
         self.0.monitor.set(State::Closed);
     }
@@ -106,7 +106,7 @@ impl Writer {
                 (Err(refused), Ok(())) => Err(refused),
                 (Ok(_), Err(WriteError::Unknown(_))) => Err(Refused::Unknown),
                 // A refusal may rest on a commit that is not there after all.
-                (_, Err(_)) => Err(Closed::GroupFailed.into()),
+                (_, Err(_)) => Err(self.shared.why(Closed::GroupFailed).into()),
             };
             ticket.answer(verdict);
         }
@@ -145,8 +145,11 @@ impl Writer {
     fn reopen(&mut self, failed: Arc<Database>, error: &WriteError) -> bool {
         let cause = chain(error);
         tracing::error!(cause, "the store failed; it is opened again");
+        // Whoever is refused from here on is told whether the disk is full, and it may have filled this instant.
+        self.looked_at = None;
+        self.look_at_disk();
         self.shared.monitor.set(State::Reopening(cause));
-        self.shared.inbox.refuse();
+        self.shared.inbox.refuse(self.shared.why(Closed::Reopening));
         self.close(failed);
         // One that opens and fails at once, as on a full disk, does not begin with short pauses each time.
         if self.opened_at.elapsed() > limits::REOPENED_WELL_AFTER {
@@ -158,6 +161,7 @@ impl Writer {
                 return false;
             }
             self.pause = (pause * 2).min(limits::REOPEN_AFTER_MAX);
+            self.look_at_disk();
             match self.open() {
                 Ok(()) => break,
                 Err(error) => {

@@ -74,6 +74,10 @@ impl Fixture for Prefixes {
         let prefix = format!("test{}:", self.stores);
         Box::pin(async move { Arc::new(self.server.open(&prefix).await) as Opened })
     }
+
+    fn has_snapshots(&self) -> bool {
+        false
+    }
 }
 
 const SHARD: Shard = Shard(5);

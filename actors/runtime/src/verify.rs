@@ -1,0 +1,336 @@
+//! Whether the rows of a store make sense: each by itself, and together. For a store that nobody runs, for a backup,
+//! and for the simulator, which holds every run to it.
+//!
+//! Rows are looked at once, in key order. What one row promises of another is remembered until that one comes: a few
+//! hundred bytes for each enrollment that has not ended, fewer for one that has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use followupd_domain::access::AccessKey;
+use followupd_domain::channel::Channel;
+use followupd_domain::contact::Contact;
+use followupd_domain::decision::Entry;
+use followupd_domain::enrollment::Enrollment;
+use followupd_domain::ledger::Ledger;
+use followupd_domain::suppression::Suppressed;
+use followupd_domain::target::Target;
+use followupd_domain::tenant::Tenant;
+use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant, sequence};
+use followupd_store::codec::Format;
+use followupd_store::keys::Table;
+use followupd_store::{Key, Row, Version};
+use serde::de::DeserializeOwned;
+
+use crate::api::Error;
+use crate::audit::Audited;
+use crate::engine::opening::StoreRow;
+use crate::event::FanOut;
+use crate::loaded::decode;
+use crate::old;
+use crate::once::Done;
+use crate::record::Record;
+use crate::stop::Stop;
+
+mod words;
+
+use words::Words;
+
+/// What is wrong with the rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The invariant that is broken, such as `E1`; `row` for a row that makes no sense by itself.
+    pub name: &'static str,
+    /// The row or the enrollment it is about, in words.
+    pub about: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Rows of each kind.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// Enrollments that have not ended.
+    pub open: u64,
+    /// The first faults, [`Report::FAULTS`] at most.
+    pub faults: Vec<Fault>,
+    /// Faults beyond these.
+    pub more: u64,
+}
+
+impl Report {
+    /// Faults that are kept: nobody reads more, and what damages a file damages much of it.
+    pub const FAULTS: usize = 1_000;
+
+    fn add(&mut self, name: &'static str, about: String, what: String) {
+        if self.faults.len() < Report::FAULTS {
+            self.faults.push(Fault { name, about, what });
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// A row that names an enrollment before that comes.
+#[derive(Debug)]
+struct Named {
+    /// By which contact of which tenant.
+    tenant: TenantNo,
+    contact: String,
+    /// As one that has not ended.
+    open: bool,
+}
+
+/// Looks at rows.
+#[derive(Debug, Default)]
+pub struct Verifier {
+    report: Report,
+    words: Words,
+    last: Version,
+    /// What contacts say of enrollments that were not met yet.
+    named: BTreeMap<EnrollmentId, Named>,
+    /// Enrollments whose older history was not met yet.
+    spilled: BTreeMap<Key, (Record, Vec<Entry>)>,
+    /// Wakes that enrollments have, and whether for an open send.
+    wakes: BTreeMap<Key, bool>,
+    /// Targets and who is enrolled about them.
+    targets: BTreeMap<Key, BTreeSet<EnrollmentId>>,
+    /// What the counters have to say.
+    counts: BTreeMap<Key, i64>,
+}
+
+impl Verifier {
+    /// One for a store whose last commit has this number.
+    #[must_use]
+    pub fn new(last: Version) -> Verifier {
+        Verifier { last, ..Verifier::default() }
+    }
+
+    /// Looks at the next row; they come in key order.
+    pub fn row(&mut self, key: &Key, row: &Row) {
+        if row.version > self.last {
+            self.fault(
+                "row",
+                key,
+                format!("it was written by commit {}, and the last is {}", row.version.0, self.last.0),
+            );
+        }
+        let Some(table) = key.kind() else {
+            return self.fault(
+                "row",
+                key,
+                "no such kind of row is known: was it written by a newer release?".to_owned(),
+            );
+        };
+        *self.report.rows.entry(words::of(table)).or_default() += 1;
+        match self.of_table(table, key, &row.body) {
+            Ok(()) => {}
+            Err(Error::Unavailable(what)) => self.fault("row", key, what),
+            Err(error) => self.fault("row", key, error.to_string()),
+        }
+    }
+
+    /// What was found, when all rows were looked at.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        for (id, named) in std::mem::take(&mut self.named) {
+            let what = format!(
+                "contact {} of {} names it, and it is not there",
+                named.contact,
+                self.words.tenant(named.tenant)
+            );
+            self.report.add("E14", id.to_string(), what);
+        }
+        for (record, _) in std::mem::take(&mut self.spilled).into_values() {
+            let what = format!("{} entries of its history are not there", record.spilled);
+            self.report.add("E9", record.enrollment.id.to_string(), what);
+        }
+        for (key, open) in std::mem::take(&mut self.wakes) {
+            let name = if open { "E2" } else { "E1" };
+            self.fault(name, &key, "an enrollment has it, and it is not there".to_owned());
+        }
+        for (key, ids) in std::mem::take(&mut self.targets) {
+            self.fault("E9", &key, format!("{} enrollments are about it, and it is not there", ids.len()));
+        }
+        for (key, wanted) in std::mem::take(&mut self.counts) {
+            self.fault("E9", &key, format!("it is not there: the enrollments come to {wanted}"));
+        }
+        self.report
+    }
+
+    fn fault(&mut self, name: &'static str, key: &Key, what: String) {
+        let about = self.words.key(key);
+        self.report.add(name, about, what);
+    }
+
+    fn of_table(&mut self, table: Table, key: &Key, body: &[u8]) -> Result<(), Error> {
+        match table {
+            Table::Audit => read::<Audited>(Format::Audit, body),
+            Table::Access => read::<AccessKey>(Format::Access, body),
+            Table::Event => read::<Moment>(Format::Event, body),
+            Table::FanOut => read::<FanOut>(Format::FanOut, body),
+            Table::Once => read::<Done>(Format::Once, body),
+            Table::Stop => read::<Stop>(Format::Stop, body),
+            Table::Clock => read::<Moment>(Format::Clock, body),
+            Table::Suppression => read::<Suppressed>(Format::Suppressed, body),
+            Table::Version => read::<sequence::Version>(Format::Version, body),
+            Table::Store => read::<StoreRow>(Format::Store, body),
+            Table::Scope => scope(key, body),
+            Table::Ledger => Ledger::decode(body).map(drop).map_err(|error| damaged(&error)),
+            Table::Name => {
+                self.words.name(key, decode(Format::Name, body)?);
+                Ok(())
+            }
+            Table::Contact => self.contact(key, &decode(Format::Contact, body)?),
+            Table::Enrollment => self.enrollment(key, decode(Format::Enrollment, body)?),
+            Table::History => self.history(key, decode(Format::History, body)?),
+            Table::Count => self.count(key, body),
+            Table::Target => self.target(key, &decode(Format::Target, body)?),
+            Table::Wake => self.wake(key, body),
+        }
+    }
+
+    fn contact(&mut self, key: &Key, contact: &Contact) -> Result<(), Error> {
+        let Some((tenant, id)) = words::contact(key) else {
+            return Err(damaged(&"its key is none of a contact"));
+        };
+        for membership in &contact.enrollments {
+            let named = Named { tenant, contact: id.clone(), open: membership.ended.is_none() };
+            if self.named.insert(membership.enrollment, named).is_some() {
+                self.fault("E9", key, format!("{} is named twice by contacts", membership.enrollment));
+            }
+        }
+        Ok(())
+    }
+
+    fn enrollment(&mut self, key: &Key, record: Record) -> Result<(), Error> {
+        let enrollment = &record.enrollment;
+        let (id, about) = (enrollment.id, enrollment.id.to_string());
+        if Key::enrollment(id) != *key {
+            self.fault("E9", key, format!("{id} stands under another's key"));
+        }
+        if !invariant::e1_one_wake(enrollment) {
+            self.report.add(
+                "E1",
+                about.clone(),
+                format!("{:?} with the wake {:?}", enrollment.state, enrollment.wake),
+            );
+        }
+        let is_open = !enrollment.state.is_over();
+        self.report.open += u64::from(is_open);
+        self.indexed(enrollment, is_open);
+        if let Some(wake) = enrollment.wake_row() {
+            self.wakes.insert(Key::wake(&wake), enrollment.open.is_some());
+        }
+        if let Some(target) = enrollment.target.as_ref().filter(|_| is_open) {
+            let key = Key::target(id.shard(), enrollment.tenant, target);
+            self.targets.entry(key).or_default().insert(id);
+        }
+        for metric in funnel::contribution(enrollment) {
+            let (tenant, sequence, version) = (enrollment.tenant, enrollment.sequence, enrollment.version);
+            *self.counts.entry(Key::count(id.shard(), tenant, sequence, version, metric)).or_default() += 1;
+        }
+        if record.spilled > 0 {
+            self.spilled.insert(Key::histories(id), (record, Vec::new()));
+        } else if !invariant::e9_state_is_fold(enrollment, &record.history) {
+            self.report.add("E9", about, "its state is not the fold of its history".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Holds that its contact names it as what it is, and no contact of another tenant does.
+    fn indexed(&mut self, enrollment: &Enrollment, is_open: bool) {
+        let about = enrollment.id.to_string();
+        let contact = &enrollment.contact;
+        match self.named.remove(&enrollment.id) {
+            Some(named) if named.tenant != enrollment.tenant => {
+                let tenant = self.words.tenant(named.tenant);
+                self.report.add("E14", about, format!("contact {} of {tenant} names it", named.contact));
+            }
+            Some(named) if is_open && (!named.open || named.contact != *contact) => {
+                let what = format!("contact {} names it: it is open, and {contact}'s", named.contact);
+                self.report.add("E9", about, what);
+            }
+            Some(named) if !is_open && named.open => {
+                self.report.add(
+                    "E9",
+                    about,
+                    format!("contact {} names it as open, and it has ended", named.contact),
+                );
+            }
+            None if is_open => {
+                self.report.add("E9", about, format!("its contact, {contact}, does not name it"))
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn history(&mut self, key: &Key, entries: Vec<Entry>) -> Result<(), Error> {
+        let Some((histories, first)) = words::history(key) else {
+            return Err(damaged(&"its key is none of a history"));
+        };
+        let Some((record, older)) = self.spilled.get_mut(&histories) else {
+            self.fault("E9", key, "no enrollment has it".to_owned());
+            return Ok(());
+        };
+        let in_order = older.len() == first as usize;
+        older.extend(entries);
+        if older.len() < record.spilled as usize && in_order {
+            return Ok(());
+        }
+        let Some((record, mut history)) = self.spilled.remove(&histories) else { return Ok(()) };
+        let whole = in_order && history.len() == record.spilled as usize;
+        history.extend(record.history);
+        if !whole || !invariant::e9_state_is_fold(&record.enrollment, &history) {
+            let what = "its state is not the fold of its history".to_owned();
+            self.report.add("E9", record.enrollment.id.to_string(), what);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, key: &Key, body: &[u8]) -> Result<(), Error> {
+        let found = i64::from_le_bytes(body.try_into().map_err(|_| damaged(&"it is no number"))?);
+        let wanted = self.counts.remove(key).unwrap_or_default();
+        if found != wanted {
+            self.fault("E9", key, format!("it says {found}: the enrollments come to {wanted}"));
+        }
+        Ok(())
+    }
+
+    fn target(&mut self, key: &Key, target: &Target) -> Result<(), Error> {
+        let found: BTreeSet<EnrollmentId> = target.enrollments.iter().copied().collect();
+        let wanted = self.targets.remove(key).unwrap_or_default();
+        for id in wanted.difference(&found) {
+            self.fault("E9", key, format!("it does not name {id}, which is about it"));
+        }
+        for id in found.difference(&wanted) {
+            self.fault("E9", key, format!("it names {id}, which is not open about it"));
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, key: &Key, body: &[u8]) -> Result<(), Error> {
+        if self.wakes.remove(key).is_none() {
+            self.fault("E9", key, "no enrollment has it".to_owned());
+        }
+        if body.is_empty() { Ok(()) } else { Err(damaged(&"its key says all, and it has a body")) }
+    }
+}
+
+fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
+    match key.as_bytes().get(7) {
+        Some(b'a') => read::<Tenant>(Format::Tenant, body),
+        Some(b'c') => read::<Channel>(Format::Channel, body),
+        Some(b's') => old::sequence(body).map(drop),
+        _ => Err(damaged(&"its key is none of a tenant, channel or sequence")),
+    }
+}
+
+fn read<T: DeserializeOwned>(format: Format, body: &[u8]) -> Result<(), Error> {
+    decode::<T>(format, body).map(drop)
+}
+
+fn damaged(what: &dyn std::fmt::Display) -> Error {
+    Error::Unavailable(what.to_string())
+}
