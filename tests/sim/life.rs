@@ -111,7 +111,6 @@ fn plan_crash(world: &World) {
 }
 
 async fn drive(world: &Arc<World>, store: &Memory, planted: Planted) {
-    set_the_clock(world);
     let engine = start(world, store, planted).await;
     go_on(world, &engine).await;
     tokio::spawn(keep_time(engine.clone()));
@@ -154,17 +153,6 @@ async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
             world.die(&mut world.inner(), "start");
             std::future::pending().await
         }
-    }
-}
-
-/// Now and then somebody sets the wall clock back while the process is down. One that is set ahead then cannot be told
-/// from time that has passed: limits go by it.
-fn set_the_clock(world: &World) {
-    let mut inner = world.inner();
-    if inner.life > 1 && inner.armed && inner.faults.chance(100) {
-        let by = -inner.faults.span(2 * 3_600_000);
-        world.env.jump(by);
-        world.note_in(&mut inner, super::trace::What::Jumped(by));
     }
 }
 
