@@ -57,10 +57,10 @@ fn of_message(message: MessageDescriptor) -> Vec<String> {
 }
 
 fn kind(field: &FieldDescriptor) -> String {
-    let of = |kind: Kind| match kind {
-        Kind::Message(message) => message.full_name().to_owned(),
-        Kind::Enum(one) => one.full_name().to_owned(),
-        plain => format!("{plain:?}").to_lowercase(),
+    let of = |kind: Kind| {
+        let message = kind.as_message().map(|message| message.full_name().to_owned());
+        let named = message.or_else(|| kind.as_enum().map(|one| one.full_name().to_owned()));
+        named.unwrap_or_else(|| format!("{kind:?}").to_lowercase())
     };
     if let (true, Kind::Message(entry)) = (field.is_map(), field.kind()) {
         let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
