@@ -175,7 +175,8 @@ impl Coverage {
         let pairs = pairs.filter(|(s, e)| impossible(*s, *e).is_none());
         let pairs = pairs.map(|pair| (format!("{pair:?}"), self.pairs.get(&pair).copied().unwrap_or(0)));
         let places = places.iter().map(|place| (place.clone(), self.deaths.get(place).copied().unwrap_or(0)));
-        let few = pairs.chain(places).filter(|(_, n)| *n < least);
+        let starts = [("starts that held all sending".to_owned(), self.held_starts)];
+        let few = pairs.chain(places).chain(starts).filter(|(_, n)| *n < least);
         few.map(|(name, n)| format!("{name}: {n}")).collect()
     }
 

@@ -86,7 +86,11 @@ fn live(world: &Arc<World>, store: &Memory, planted: Planted) -> bool {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let done = runtime.block_on(async {
         world.env.begin();
+        let set_by = set_the_clock(world);
         world.begin_life(store);
+        if let Some(by) = set_by {
+            world.note(super::trace::What::Jumped(by));
+        }
         plan_crash(world);
         let done = tokio::select! {
             biased;
@@ -154,6 +158,18 @@ async fn start(world: &Arc<World>, store: &Memory, planted: Planted) -> Engine {
             std::future::pending().await
         }
     }
+}
+
+/// Now and then somebody sets the wall clock while the process is down: by how much. One that is set ahead cannot be told
+/// from time that has passed, and limits go by it.
+fn set_the_clock(world: &World) -> Option<i64> {
+    let by = {
+        let mut inner = world.inner();
+        let now_and_then = inner.life > 0 && inner.armed && inner.faults.chance(100);
+        now_and_then.then(|| inner.faults.span(4 * 3_600_000) - 2 * 3_600_000)?
+    };
+    world.env.jump(by);
+    Some(by)
 }
 
 /// Where a start holds all sending, as after a jump of the clock or a long sleep, a person looks and lets it go on.
