@@ -5,7 +5,7 @@
 //! typed into one shell, and the lines below it are what it answers. `…` stands for anything within a line, and alone
 //! on a line for any lines.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;

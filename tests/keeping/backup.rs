@@ -122,9 +122,9 @@ fn a_backup_is_there_whole_or_not_at_all() {
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
     let table = [
-        (&whole[..whole.len() / 2], 8, "it is cut off after"),
-        (&whole[..whole.len() - 3], 8, "it is cut off after"),
-        (&flipped[..], 8, "a checksum is wrong"),
+        (&whole[..whole.len() / 2], 9, "it is cut off after"),
+        (&whole[..whole.len() - 3], 9, "it is cut off after"),
+        (&flipped[..], 9, "a checksum is wrong"),
         (b"nothing", 2, "is no backup of followupd"),
     ];
     for (bytes, code, words) in table {

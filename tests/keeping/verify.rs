@@ -47,7 +47,7 @@ fn damage_to_a_store_is_found_and_nothing_is_done_to_it() {
     bytes[written / 2] ^= 1;
     fs::write(&journal, &bytes).unwrap();
     let (code, says) = offline(&["store", "verify", "--store", &store]);
-    assert!(code == Some(8) && says.contains("is damaged at byte"), "{code:?} {says}");
+    assert!(code == Some(9) && says.contains("is damaged at byte"), "{code:?} {says}");
     assert_eq!(fs::read(&journal).unwrap(), bytes);
 
     let missing = folder.path().join("missing").display().to_string();
