@@ -15,6 +15,7 @@ use crate::figures::{Figures, quantile};
 /// A call fails.
 pub(crate) async fn measure(folder: &Path, contacts: usize) -> io::Result<Figures> {
     let daemon = dormant::start(folder);
+    let before = daemon.cpu();
     let client = Calls::of(&daemon)?.enrollments();
     let (times, took) = at_once(contacts, IN_FLIGHT, move |number| {
         let client = client.clone();
@@ -28,10 +29,12 @@ pub(crate) async fn measure(folder: &Path, contacts: usize) -> io::Result<Figure
         }
     })
     .await?;
+    let cpu = daemon.cpu().saturating_sub(before);
     daemon.stop();
     let mut figures = Figures::new("A: one call for each enroll, 64 in flight, every answer synced");
     figures.count("contacts", "contacts", contacts);
     figures.rate("enrolled a second", "enrolls_per_s", contacts, took);
+    figures.cpu("cpu_s_per_1000", contacts, cpu);
     figures.ms("p50, ms", "p50_ms", quantile(&times, 500));
     figures.ms("p99, ms", "p99_ms", quantile(&times, 990));
     Ok(figures)

@@ -39,6 +39,11 @@ impl Figures {
         self.number(what, key, time.as_secs_f64() * 1_000.0, 2);
     }
 
+    /// What the daemon took of the processors for so many, in seconds for each thousand.
+    pub(crate) fn cpu(&mut self, key: &'static str, count: usize, cpu: Duration) {
+        self.number("CPU of the daemon, s per 1,000", key, 1_000.0 * cpu.as_secs_f64() / count as f64, 3);
+    }
+
     /// Prints them.
     pub(crate) fn print(&self, as_json: bool) {
         if as_json {

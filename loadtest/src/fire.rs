@@ -35,10 +35,13 @@ pub(crate) fn measure(folder: &Path, contacts: usize, kill: bool) -> io::Result<
     if now_ms() > due as f64 {
         return Err(io::Error::other("they were due before all were enrolled: try fewer"));
     }
+    // A daemon that is killed takes what it had taken with it.
+    let before = if kill { Duration::ZERO } else { daemon.cpu() };
     let restarted = if kill { Some(kill_at(&mut daemon, &sink, contacts / 3)) } else { None };
     wait(&sink, contacts);
     let arrivals = sink.arrivals();
     let steps = settled(&daemon, contacts)?;
+    let cpu = daemon.cpu().saturating_sub(before);
     daemon.stop();
     let mut figures =
         Figures::new(if kill { "D: killed in the middle of B" } else { "B: due in the same second" });
@@ -51,6 +54,9 @@ pub(crate) fn measure(folder: &Path, contacts: usize, kill: bool) -> io::Result<
     let late: Vec<Duration> = arrivals.iter().map(|arrival| since(arrival.at)).collect();
     let (first, last) = (late.first().copied().unwrap_or_default(), late.last().copied().unwrap_or_default());
     figures.rate("posts a second", "posts_per_s", arrivals.len(), last.saturating_sub(first));
+    if !kill {
+        figures.cpu("cpu_s_per_1000", contacts, cpu);
+    }
     figures.ms("lateness of the first, ms", "first_late_ms", first);
     figures.ms("lateness p50, ms", "p50_late_ms", quantile(&late, 500));
     figures.ms("lateness p99, ms", "p99_late_ms", quantile(&late, 990));
