@@ -123,7 +123,7 @@ fn an_operator_lists_explains_suppresses_hands_out_and_erases() {
     assert!(of_ana.contains(&id) && of_ana.lines().count() == 2, "{of_ana}");
     let explained = cli(&daemon, &["enrollment", "explain", &id]);
     assert!(explained.starts_with("step 1: the step is sent, through mail, 20"), "{explained}");
-    assert!(explained.contains("decided by: pushed_back"), "{explained}");
+    assert!(explained.contains("decided by: wait"), "{explained}");
     let done = cli(&daemon, &["contact", "suppress", "ana", "--kind", "email", "--reason", "asked by phone"]);
     assert!(done.contains(&format!("{id} has left")), "{done}");
     let explained = cli(&daemon, &["enrollment", "explain", &id]);
