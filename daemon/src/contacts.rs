@@ -9,7 +9,7 @@ use std::io::Read;
 use csv::{ByteRecord, ReaderBuilder};
 
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 mod bounded;
 mod columns;

@@ -19,7 +19,7 @@ use crate::contacts::Contacts;
 use crate::demo::play::Played;
 use crate::demo::view::View;
 use crate::exit::{Code, Failure};
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::serve::{self, first_key, stop};
 use crate::{limits, log};
 

@@ -14,7 +14,6 @@ use connectrpc_reflection::{ReflectionError, Reflector};
 use followupd_runtime::{Engine, Env};
 use tokio::sync::watch;
 
-use crate::proto;
 use crate::rpc::cloud::Way;
 
 pub(crate) mod access;
@@ -75,7 +74,7 @@ pub(crate) fn router(
         .add_service(Arc::new(contact::Contacts(service.clone())))
         .add_service(Arc::new(event::Events(service.clone())))
         .add_service(Arc::new(store::Stores(service)));
-    let reflector = Reflector::from_descriptor_set_bytes(proto::DESCRIPTORS)?;
+    let reflector = Reflector::from_descriptor_set_bytes(followupd_proto::DESCRIPTORS)?;
     let router = health::install(router, reflector.service_names(), serving);
     Ok(connectrpc_reflection::install(router, reflector))
 }

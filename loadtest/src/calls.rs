@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use blackbox::daemon::Daemon;
 use connectrpc::Protocol;
 use connectrpc::client::{ClientConfig, HttpClient};
-use followupd::proto::v1;
+use followupd_proto::v1;
 
 /// How a daemon is asked.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use blackbox::dormant;
-use followupd::proto::v1;
+use followupd_proto::v1;
 
 use crate::calls::{Calls, IN_FLIGHT, at_once};
 use crate::figures::{Figures, quantile};

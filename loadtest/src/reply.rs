@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use blackbox::daemon::Daemon;
 use blackbox::dormant::{self, SEQUENCE, TENANT};
 use blackbox::seed::Seed;
-use followupd::proto::v1;
+use followupd_proto::v1;
 use serde_json::json;
 
 use crate::calls::{Calls, IN_FLIGHT, at_once};

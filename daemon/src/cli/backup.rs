@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::client::Server;
 use crate::cli::{Shared, time};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::thousands;
 
 /// What a backup came to.

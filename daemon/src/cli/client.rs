@@ -8,7 +8,7 @@ use connectrpc::{ConnectError, ErrorCode, Protocol};
 use crate::cli::transport::Transport;
 use crate::exit::{Code, Failure};
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// A daemon at an address.
 #[derive(Clone, Debug)]

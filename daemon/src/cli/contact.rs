@@ -6,7 +6,7 @@ use crate::cli::ask::answer;
 use crate::cli::client::Server;
 use crate::cli::{self, Shared, time};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::{Align, Table};
 
 /// Commands of contacts.

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use crate::cli::ask::answer;
 use crate::cli::{Shared, event, time};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 mod bar;
 mod csv;

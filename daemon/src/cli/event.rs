@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::cli::ask::answer;
 use crate::cli::{Shared, time};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// Commands of events.
 #[derive(Debug, Subcommand)]

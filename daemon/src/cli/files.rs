@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::{config, limits, strict};
 
 mod outside;

@@ -9,8 +9,8 @@ use followupd_domain::name::{Name, nearest};
 use crate::cli::files;
 use crate::exit::Failure;
 use crate::limits;
-use crate::proto::v1;
-use crate::proto::v1::__buffa::oneof::wanted::Settings;
+use followupd_proto::v1;
+use followupd_proto::v1::__buffa::oneof::wanted::Settings;
 
 /// One file of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use crate::cli::Shared;
 use crate::cli::ask::answer;
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::{Align, Table, percent, thousands};
 
 /// Prints it.

@@ -7,7 +7,7 @@ use crate::cli::ask::answer;
 use crate::cli::client::Server;
 use crate::cli::{Shared, event, time};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::{Align, Table};
 
 /// Most enrollments that one call is asked for.

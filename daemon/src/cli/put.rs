@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use crate::cli::ask::answer;
 use crate::cli::{Shared, files, scope, sequence};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// Commands of tenants.
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,7 @@ use crate::cli::client::Server;
 use crate::cli::scope::{held, yaml};
 use crate::cli::{Shared, files, time};
 use crate::exit::{Code, Failure};
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::{Align, Table};
 
 /// Whom to preview a sequence for.

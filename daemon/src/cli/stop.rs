@@ -7,7 +7,7 @@ use crate::cli::client::Server;
 use crate::cli::scope::all_tenants;
 use crate::cli::{Shared, put};
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::{Align, Table, thousands};
 
 /// What is stopped.

@@ -13,7 +13,7 @@ use crate::cli::client::Server;
 use crate::contacts::{Columns, Contacts, Problem, Row};
 use crate::exit::{Code, Failure};
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// Where the contacts are enrolled.
 #[derive(Clone, Debug)]

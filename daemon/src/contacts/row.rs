@@ -6,7 +6,7 @@ use followupd_domain::name::check_id;
 
 use crate::contacts::Problem;
 use crate::contacts::columns::{Column, Columns};
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// Longest number of E.164 (ITU-T E.164, §6.2.1), and the shortest that can be one.
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;

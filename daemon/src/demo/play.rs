@@ -11,7 +11,7 @@ use crate::cli::client::Server;
 use crate::contacts::Contacts;
 use crate::demo::TENANT;
 use crate::exit::Failure;
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// Over how long each contact's act is spread, in milliseconds from about its first mail. A prime, so that neighbours
 /// in the file act at quite different times and no two numbers share one.

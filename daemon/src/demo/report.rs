@@ -10,7 +10,7 @@ use crate::cli;
 use crate::cli::upload::Totals;
 use crate::demo::play::Played;
 use crate::demo::{End, SEQUENCE, TENANT};
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::{count, thousands};
 
 /// The result for programs.

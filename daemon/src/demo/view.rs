@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::table::thousands;
 
 /// How often a line is written where nothing can be drawn again.

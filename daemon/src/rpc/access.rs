@@ -16,7 +16,7 @@ use followupd_runtime::{Audited, Engine, Error, KeyWish};
 use tracing::Instrument;
 
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::{self, Asked};
 use crate::rpc::pace::Pace;
 use crate::rpc::{Service, page, refusal, show, take};

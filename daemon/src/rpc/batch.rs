@@ -5,7 +5,7 @@ use std::future::Future;
 use followupd_domain::sequence::FieldError;
 use followupd_runtime::{EnrollAnswer, Error, EventAnswer};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::show;
 
 /// What became of one item: the engine's answer, or what is wrong with it.

@@ -23,7 +23,7 @@ use tracing::Instrument;
 
 use crate::limits;
 use crate::metrics::Edge;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::access::Gatekeeper;
 use crate::rpc::asked::Asked;
 use crate::rpc::cloud::envelope::Envelope;

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use crate::contacts::{email_problem, phone_problem};
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::show::Show;
 use crate::rpc::take::{self, Faults};

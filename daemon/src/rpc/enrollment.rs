@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use tracing::Instrument;
 
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, batch, refusal, show, stream, take, timeline};
 

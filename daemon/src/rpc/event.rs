@@ -7,7 +7,7 @@ use followupd_runtime::{Caller, Error, EventAnswer};
 use futures::StreamExt;
 use tracing::Instrument;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, batch, refusal, stream, take};
 

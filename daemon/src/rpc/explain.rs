@@ -7,7 +7,7 @@ use followupd_domain::gate::{Binding, Verdict};
 use followupd_domain::scope::HeldBy;
 use followupd_runtime::{Caller, Error};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::timeline::gate_word;
 use crate::rpc::{Service, show, take};
 

@@ -6,7 +6,7 @@ use followupd_domain::enrollment::SendStatus;
 use followupd_domain::funnel::{Metric, Standing};
 use followupd_runtime::Funnel;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// One version's funnel.
 pub(super) fn show(funnel: &Funnel) -> v1::Funnel {

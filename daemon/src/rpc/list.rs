@@ -4,7 +4,7 @@ use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::filter::Filter;
 use followupd_runtime::{Caller, Error};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::take::{self, Faults};
 use crate::rpc::{Service, page, show};
 

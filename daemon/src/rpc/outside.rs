@@ -4,7 +4,7 @@ use buffa::MessageField;
 use followupd_channel::secret::Secret;
 use followupd_runtime::{Error, HttpSettings, SecretGiven, SmtpSettings};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::take;
 
 /// How mail leaves, as the engine takes it.

@@ -7,7 +7,7 @@ use followupd_domain::scope::HeldBy;
 use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Error, Names, Trial, TrialOf};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::{scopes, show, take};
 
 /// Something found in a draft.

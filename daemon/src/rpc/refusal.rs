@@ -10,7 +10,7 @@ use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Error, Expected};
 
 use crate::limits;
-use crate::proto::rpc::{BadRequest, ErrorInfo, RetryInfo, bad_request::FieldViolation};
+use followupd_proto::rpc::{BadRequest, ErrorInfo, RetryInfo, bad_request::FieldViolation};
 use crate::rpc::asked;
 
 const DOMAIN: &str = "followupd";

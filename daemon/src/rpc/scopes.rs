@@ -9,7 +9,7 @@ use followupd_runtime::{
 };
 
 use crate::limits;
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::{outside, show, take};
 
 /// What a put expects of what is there.

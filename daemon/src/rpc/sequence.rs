@@ -7,7 +7,7 @@ use followupd_domain::sequence::{FieldError, Status};
 use followupd_runtime::{At, Error};
 use tracing::Instrument;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::page::Page;
 use crate::rpc::{Service, funnel, preview, refusal, scopes, take};

@@ -6,7 +6,7 @@ use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Change, Compared, Error, Settings, Wanted};
 use tracing::Instrument;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, preview, refusal, scopes, take};
 

@@ -7,7 +7,7 @@ use followupd_domain::target::TargetRef;
 use followupd_domain::{ChannelNo, Moment, SendId, SequenceNo, Span, StepNo};
 use followupd_runtime::{Engine, Names};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// A moment as a message.
 pub(super) fn moment(at: Moment) -> MessageField<Timestamp, buffa::Inline<Timestamp>> {

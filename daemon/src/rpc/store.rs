@@ -4,7 +4,7 @@ use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult, Servic
 use futures::stream;
 use tracing::Instrument;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, refusal};
 

@@ -14,7 +14,7 @@ use followupd_domain::target::{TargetKind, TargetRef};
 use followupd_domain::{EnrollmentId, Moment};
 use followupd_runtime::{Error, EventCall};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::show;
 
 /// Everything that is wrong with one message.

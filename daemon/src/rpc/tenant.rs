@@ -4,7 +4,7 @@ use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use followupd_runtime::At;
 use tracing::Instrument;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::page::Page;
 use crate::rpc::{Service, refusal, scopes};

@@ -5,7 +5,7 @@ use followupd_domain::decision::{Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::Wake;
 use followupd_domain::gate::Binding;
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::asked;
 use crate::rpc::show::{self, Show};
 

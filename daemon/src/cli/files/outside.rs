@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 
 /// How mail leaves.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]

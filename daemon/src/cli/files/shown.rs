@@ -2,7 +2,7 @@
 
 use super::outside::{Http, Smtp};
 use super::{Channel, QuietHours, Rate, Sequence, Step, Tenant};
-use crate::proto::v1;
+use followupd_proto::v1;
 
 impl From<v1::TenantSettings> for Tenant {
     fn from(shown: v1::TenantSettings) -> Tenant {

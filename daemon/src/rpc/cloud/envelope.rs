@@ -13,7 +13,7 @@ use followupd_domain::sequence::FieldError;
 use followupd_domain::target::TargetKind;
 use serde_json::{Map, Value};
 
-use crate::proto::v1;
+use followupd_proto::v1;
 use crate::rpc::show;
 
 /// The one version there is.

@@ -1,4 +1,4 @@
-//! Compiles `proto/` into messages, services and clients. The compiler is protox, so no protoc has to be installed.
+//! Compiles the `.proto` files beside it into messages, services and clients. The compiler is protox, so no protoc has to be installed.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -17,8 +17,9 @@ const FILES: [&str; 9] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=proto");
-    let descriptors = protox::Compiler::new(["proto"])?
+    println!("cargo:rerun-if-changed=followupd");
+    println!("cargo:rerun-if-changed=google");
+    let descriptors = protox::Compiler::new(["."])?
         .include_imports(true)
         .include_source_info(true)
         .open_files(FILES)?
