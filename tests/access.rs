@@ -52,7 +52,9 @@ fn request(call: &str, tenant: &str, enrollment: &str) -> Value {
         "PutTenant" => json!({ "name": tenant, "settings": settings }),
         "PutChannel" => json!({ "tenant": tenant, "name": "mail", "settings": channel }),
         "PutSequence" => json!({ "tenant": tenant, "name": "welcome", "sequence": draft }),
-        "GetTenant" | "ListChannels" | "ListHolds" | "ListSequences" => json!({ "tenant": tenant }),
+        "GetTenant" | "DeleteTenant" | "ListChannels" | "ListHolds" | "ListSequences" => {
+            json!({ "tenant": tenant })
+        }
         "ListTenants" => json!({}),
         "Compare" => json!({ "tenant": tenant, "wanted": [{ "tenant": settings }] }),
         "GetChannel" => json!({ "tenant": tenant, "channel": "mail" }),

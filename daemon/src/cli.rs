@@ -109,7 +109,7 @@ enum Command {
         /// What for.
         what: files::Example,
     },
-    /// Tenants: `put`, `get`, `list`.
+    /// Tenants: `put`, `get`, `list`, `delete`.
     #[command(subcommand)]
     Tenant(put::TenantCommand),
     /// Channels: `put`, `get`, `list`.

@@ -19,9 +19,9 @@ use crate::contacts::Contacts;
 use crate::demo::play::Played;
 use crate::demo::view::View;
 use crate::exit::{Code, Failure};
-use followupd_proto::v1;
 use crate::serve::{self, first_key, stop};
 use crate::{limits, log};
+use followupd_proto::v1;
 
 mod play;
 mod report;

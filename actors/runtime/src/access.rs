@@ -21,6 +21,8 @@ use crate::{limits, record, settings};
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     keys: RwLock<BTreeMap<KeyId, AccessKey>>,
+    /// Held while keys are made or taken away, so that what is looked at first still holds.
+    changing: tokio::sync::Mutex<()>,
 }
 
 /// A key to make.
@@ -43,7 +45,12 @@ impl Access {
         let rows = scan_all(store, prefix.clone(), prefix.after_prefix()).await?;
         let keys = rows.iter().map(|(_, row)| decode::<AccessKey>(Format::Access, &row.body));
         let keys = keys.map(|key| key.map(|key| (key.id, key))).collect::<Result<_, _>>()?;
-        Ok(Access { keys: RwLock::new(keys) })
+        Ok(Access { keys: RwLock::new(keys), changing: tokio::sync::Mutex::default() })
+    }
+
+    /// Nobody else changes keys while this is held.
+    pub(crate) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 
     /// The key a caller presents.
@@ -70,7 +77,7 @@ impl Access {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(key.id, key);
     }
 
-    fn remove(&self, id: KeyId) {
+    pub(crate) fn remove(&self, id: KeyId) {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 }
@@ -88,6 +95,7 @@ pub(crate) async fn make(
     draw: &Draw,
 ) -> Result<(AccessKey, String), Error> {
     let (name, tenant) = checked(caller, &wish)?;
+    let _changing = node.access.changing().await;
     let now = node.now();
     if let Some(tenant) = &tenant
         && !node.tenants().contains_key(tenant.as_str())
@@ -152,6 +160,7 @@ fn checked(caller: &Caller, wish: &KeyWish) -> Result<(Name, Option<Name>), Erro
 /// Takes a key away; the next call with it is not let in.
 pub(crate) async fn revoke(node: &Node, caller: &Caller, name: &str) -> Result<(), Error> {
     let not_found = || Error::NotFound { what: "key", name: name.to_owned() };
+    let _changing = node.access.changing().await;
     let known = node.access.seen_by(caller);
     let key = known.iter().find(|key| key.name.as_str() == name).ok_or_else(not_found)?;
     let operators = |key: &&AccessKey| key.tenant.is_none() && key.roles.contains(&Role::Operator);

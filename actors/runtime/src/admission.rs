@@ -24,6 +24,13 @@ pub(crate) struct Room {
     of_tenant: Waiting,
 }
 
+impl Waiting {
+    /// Whether no call waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
 impl Admission {
     /// Takes on a call of `items` items, or refuses it with a time to come back.
     pub(crate) fn admit(&self, tenant: &Waiting, items: usize) -> Result<Room, Error> {

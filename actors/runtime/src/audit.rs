@@ -44,6 +44,8 @@ pub enum Act {
     Erase,
     /// All rows were handed out.
     Backup,
+    /// A tenant was deleted, with everything of it.
+    DeleteTenant,
 }
 
 impl Act {
@@ -65,6 +67,7 @@ impl Act {
             Act::Export => "export",
             Act::Erase => "erase",
             Act::Backup => "backup",
+            Act::DeleteTenant => "delete_tenant",
         }
     }
 }

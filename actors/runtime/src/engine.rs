@@ -36,6 +36,7 @@ use crate::{command, enroll, event, read};
 
 pub(crate) mod backup;
 mod contacts;
+mod delete;
 pub(crate) mod forecast;
 mod lists;
 pub(crate) mod opening;

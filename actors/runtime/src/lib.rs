@@ -13,6 +13,7 @@ mod call;
 mod clock;
 mod command;
 mod contact;
+mod delete;
 mod engine;
 mod enroll;
 mod enrollment;

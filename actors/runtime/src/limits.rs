@@ -95,6 +95,12 @@ pub(crate) const LINE_LOOKS: usize = 10_000;
 /// Rows a sweep looks at in one step: more than a busy tenant writes in the pause.
 pub(crate) const SWEEP: usize = 2_048;
 
+/// Access keys that one commit takes away with their tenant; `followupd_store::limits::COMMIT_PARTS` is the most.
+pub(crate) const KEYS_REVOKED: usize = 1_000;
+
+/// Between two rounds through the tables of a deleted tenant: the first takes what is there, the last finds nothing.
+pub(crate) const REMOVE_AGAIN: Duration = Duration::from_millis(200);
+
 /// Pause between two steps of a sweep: what is swept never crowds out what is sent.
 pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::{EnrollmentId, Moment, Shard, Span, TenantNo, limits as domain_limits};
 use followupd_store::LedgerOp;
+use futures::future::join_all;
 use ractor::rpc::CallResult;
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::task::JoinHandle;
 
 use crate::api::{Changed, Error};
@@ -46,6 +47,8 @@ pub(crate) enum ShardMsg {
     ScopeChanged(TenantNo),
     /// A lane has nothing due before then, says this pacer of its, having heard so many messages.
     LaneIdle { lane: Lane, pacer: ActorId, next_due: Moment, heard: u64 },
+    /// A tenant is no more: nobody is at work in it when this is answered.
+    Deleted(TenantNo, RpcReplyPort<()>),
     /// Some lane may have work near.
     Look,
 }
@@ -157,6 +160,7 @@ impl Actor for ShardActor {
             ShardMsg::LaneIdle { lane, pacer, next_due, heard } => {
                 state.lane_idle(lane, pacer, next_due, heard);
             }
+            ShardMsg::Deleted(tenant, reply) => state.let_go_of(tenant, reply),
             ShardMsg::Look => state.timer = None,
         }
         state.start_lanes(&myself).await;
@@ -241,6 +245,30 @@ impl ShardState {
             self.failures.remove(&id);
             live.actor.stop(None);
         }
+    }
+
+    /// Stops everybody who is at work in a tenant; says so when they have stopped.
+    fn let_go_of(&mut self, tenant: TenantNo, reply: RpcReplyPort<()>) {
+        self.tenants.remove(&tenant);
+        let mut stopping: Vec<ActorCell> = Vec::new();
+        self.lanes.retain(|lane, entry| {
+            let stays = lane.tenant != tenant;
+            stopping.extend(entry.pacer.iter().filter(|_| !stays).map(|pacer| pacer.get_cell()));
+            stays
+        });
+        self.live.retain(|_, live| {
+            let stays = live.tenant != tenant;
+            stopping.extend((!stays).then(|| live.actor.get_cell()));
+            stays
+        });
+        for actor in &stopping {
+            self.by_actor.remove(&actor.get_id());
+        }
+        tokio::spawn(async move {
+            // One that cannot be stopped has stopped.
+            join_all(stopping.iter().map(|actor| actor.stop_and_wait(None, None))).await;
+            let _ = reply.send(());
+        });
     }
 
     fn wakes(&mut self, rows: Vec<WakeRow>) {

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::Error;
 use crate::audit::Audited;
+use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
 use crate::loaded::decode;
@@ -88,6 +89,10 @@ pub struct Verifier {
     report: Report,
     words: Words,
     last: Version,
+    /// Tenants that were deleted, of which any rows may be left.
+    deleted: BTreeSet<TenantNo>,
+    /// History of theirs that may be left.
+    deleted_histories: BTreeSet<Key>,
     /// What contacts say of enrollments that were not met yet.
     named: BTreeMap<EnrollmentId, Named>,
     /// Enrollments whose older history was not met yet.
@@ -124,6 +129,10 @@ impl Verifier {
             );
         };
         *self.report.rows.entry(words::of(table)).or_default() += 1;
+        let is_of_tenant = Table::OF_TENANTS.contains(&table);
+        if is_of_tenant && key.tenant_no().is_some_and(|no| self.deleted.contains(&no)) {
+            return;
+        }
         match self.of_table(table, key, &row.body) {
             Ok(()) => {}
             Err(Error::Unavailable(what)) => self.fault("row", key, what),
@@ -182,6 +191,10 @@ impl Verifier {
                 self.words.name(key, decode(Format::Name, body)?);
                 Ok(())
             }
+            Table::Deleted => {
+                self.deleted.extend(key.tenant_no());
+                read::<Deleted>(Format::Deleted, body)
+            }
             Table::Contact => self.contact(key, &decode(Format::Contact, body)?),
             Table::Enrollment => self.enrollment(key, decode(Format::Enrollment, body)?),
             Table::History => self.history(key, decode(Format::History, body)?),
@@ -206,6 +219,10 @@ impl Verifier {
 
     fn enrollment(&mut self, key: &Key, record: Record) -> Result<(), Error> {
         let enrollment = &record.enrollment;
+        if self.deleted.contains(&enrollment.tenant) {
+            self.deleted_histories.extend((record.spilled > 0).then(|| Key::histories(enrollment.id)));
+            return Ok(());
+        }
         let (id, about) = (enrollment.id, enrollment.id.to_string());
         if Key::enrollment(id) != *key {
             self.fault("E9", key, format!("{id} stands under another's key"));
@@ -270,6 +287,9 @@ impl Verifier {
         let Some((histories, first)) = words::history(key) else {
             return Err(damaged(&"its key is none of a history"));
         };
+        if self.deleted_histories.contains(&histories) {
+            return Ok(());
+        }
         let Some((record, older)) = self.spilled.get_mut(&histories) else {
             self.fault("E9", key, "no enrollment has it".to_owned());
             return Ok(());

@@ -2,25 +2,28 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::access::{Draw, Role};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::target::{TargetKind, TargetRef};
-use followupd_domain::{EnrollmentId, Moment, Span};
+use followupd_domain::{EnrollmentId, Moment, Span, TenantNo};
 use followupd_runtime::verify::{Report, Verifier};
 use followupd_runtime::{
-    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, TenantSettings, held_rows,
+    At, Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, Env, Error, Expected, KeyWish,
+    TenantSettings, held_rows,
 };
 use followupd_store::backup::Reader;
 use followupd_store::keys::Table;
 use followupd_store::memory::Memory;
-use followupd_store::{Key, Row, Version};
+use followupd_store::{Key, Row, Store, Version};
 use futures::future::BoxFuture;
 
 const START: i64 = 1_795_435_200_000;
@@ -45,12 +48,30 @@ impl Env for Clocks {
 }
 
 #[derive(Default)]
-struct Kept(Mutex<Vec<Call>>);
+struct Kept {
+    calls: Mutex<Vec<Call>>,
+    /// Whether calls wait for it to be turned off.
+    hangs: tokio::sync::watch::Sender<bool>,
+}
+
+impl Kept {
+    fn hang(&self) {
+        self.hangs.send_replace(true);
+    }
+
+    fn go_on(&self) {
+        self.hangs.send_replace(false);
+    }
+}
 
 impl Transport for Kept {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
-        self.0.lock().unwrap().push(call);
-        Box::pin(async { Answer::Accepted })
+        self.calls.lock().unwrap().push(call);
+        let mut hangs = self.hangs.subscribe();
+        Box::pin(async move {
+            hangs.wait_for(|hangs| !hangs).await.unwrap();
+            Answer::Accepted
+        })
     }
 }
 
@@ -112,7 +133,7 @@ impl World {
     }
 
     fn sent(&self) -> usize {
-        self.kept.0.lock().unwrap().len()
+        self.kept.calls.lock().unwrap().len()
     }
 }
 
@@ -167,6 +188,91 @@ async fn a_store_that_never_wrote_the_time_down_starts_as_ever() {
     let mut world = world().await;
     world.restart(Span::days(30)).await;
     assert_eq!(held(&world.engine), "");
+}
+
+/// A key for one tenant.
+async fn key_for(engine: &Engine, tenant: &str) -> String {
+    let (name, tenant) = (format!("{tenant}-key"), Some(tenant.to_owned()));
+    let wish = KeyWish { name, tenant, roles: [Role::Operator].into(), expires_after: None };
+    let number = engine.keys(&Caller::default()).len() as u8;
+    let draw: Draw = [number; 42];
+    engine.make_key(&Caller::default(), wish, draw).await.unwrap().1
+}
+
+/// The tables that have rows left of the store's first tenant, with how many each.
+fn left(store: &Memory) -> BTreeMap<Table, usize> {
+    let mut left = BTreeMap::new();
+    for (key, _) in store.dump() {
+        let table = key.kind().unwrap();
+        let known = [Table::Enrollment, Table::History].contains(&table)
+            || table == Table::Deleted
+            || Table::OF_TENANTS.contains(&table) && key.tenant_no() == Some(TenantNo(1));
+        *left.entry(table).or_default() += usize::from(known);
+    }
+    left.retain(|_, rows| *rows > 0);
+    left
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_tenant_is_gone_at_once_and_its_rows_by_and_by_across_a_crash() {
+    let mut world = world().await;
+    let caller = Caller::default();
+    let tenant = TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };
+    world.engine.put_tenant(&caller, "globex", tenant.clone()).await.unwrap();
+    let ana = world.enroll("ana").await;
+    world.enroll("bo").await;
+    for _ in 0..20 {
+        world.engine.command(&caller, "acme", ana, Command::Pause).await.unwrap();
+        world.engine.command(&caller, "acme", ana, Command::Resume).await.unwrap();
+    }
+    hours(2).await;
+    assert_eq!(world.sent(), 2);
+    assert!(left(&world.store).contains_key(&Table::History));
+    let (of_acme, of_globex) = (key_for(&world.engine, "acme").await, key_for(&world.engine, "globex").await);
+
+    let old = Expected::Revision(1);
+    let refused = world.engine.delete_tenant(&caller, "acme", old).await;
+    assert!(matches!(refused, Err(Error::Mismatch { .. })), "{refused:?}");
+    let own = Caller { only: Some(Name::parse("acme").unwrap()), ..Caller::default() };
+    let refused = world.engine.delete_tenant(&own, "acme", Expected::Any).await;
+    assert!(matches!(refused, Err(Error::NotFound { .. })), "{refused:?}");
+    world.engine.delete_tenant(&caller, "acme", Expected::Any).await.unwrap();
+    assert!(matches!(world.engine.get_tenant(&caller, "acme").await, Err(Error::NotFound { .. })));
+    assert!(world.engine.holder(&of_acme).is_err());
+    assert!(world.engine.holder(&of_globex).is_ok());
+    let report = verified(&world.store.dump(), world.store.snapshot().await.unwrap().last());
+    assert_eq!(report.faults, [], "rows of a deleted tenant are no fault");
+
+    world.restart(Span::ZERO).await;
+    assert!(left(&world.store).contains_key(&Table::Deleted), "the crash came before the end");
+    assert!(world.engine.holder(&of_acme).is_err());
+    // Its name is free while rows are left.
+    let put =
+        world.engine.put_tenant(&caller, "acme", At { value: tenant, expected: Expected::Absent }).await;
+    put.unwrap();
+    hours(48).await;
+    assert_eq!(left(&world.store), BTreeMap::new());
+    assert_eq!(world.sent(), 2);
+    assert!(matches!(world.engine.get(&caller, "acme", ana).await, Err(Error::NotFound { .. })));
+    world.engine.get_tenant(&caller, "globex").await.unwrap();
+    let acts = world.engine.audit(&caller, None, None, 10).await.unwrap();
+    assert!(acts.entries.iter().any(|line| line.act.word() == "delete_tenant" && line.what == "tenant acme"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_on_its_way_does_not_bring_a_deleted_tenant_back() {
+    let world = world().await;
+    let caller = Caller::default();
+    world.enroll("ana").await;
+    world.kept.hang();
+    hours(2).await;
+    assert_eq!(world.sent(), 1, "it hangs");
+    world.engine.delete_tenant(&caller, "acme", Expected::Any).await.unwrap();
+    world.kept.go_on();
+    hours(48).await;
+    assert_eq!(left(&world.store), BTreeMap::new());
+    assert_eq!(world.sent(), 1);
+    world.engine.drain().await;
 }
 
 /// A whole backup, in its parts.

@@ -59,6 +59,8 @@ pub enum Format {
     Suppressed = 18,
     /// What the clock said last, format 1.
     Clock = 19,
+    /// A tenant that was deleted, format 1.
+    Deleted = 20,
 }
 
 /// Why a record could not be written or read.

@@ -19,7 +19,7 @@ pub struct Key(Vec<u8>);
 pub const SYSTEM: Shard = Shard(u16::MAX);
 
 /// The first byte of a key: what kind of row it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Table {
     /// Who changed what, newest first.
@@ -28,6 +28,9 @@ pub enum Table {
     Access = b'k',
     /// Names of tenants, to their numbers.
     Name = b'a',
+    /// Tenants that were deleted and whose rows are not all removed yet. They come before all rows of tenants, so that
+    /// whoever reads in order knows of them first.
+    Deleted = b'D',
     /// Contacts.
     Contact = b'c',
     /// Ids of events that were accepted.
@@ -64,7 +67,8 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 19] = [
+    pub const ALL: [Table; 20] = [
+        Table::Deleted,
         Table::Name,
         Table::Audit,
         Table::Contact,
@@ -84,6 +88,23 @@ impl Table {
         Table::Version,
         Table::Wake,
         Table::Store,
+    ];
+
+    /// Those whose keys begin with their tenant's number behind the shard.
+    pub const OF_TENANTS: [Table; 12] = [
+        // First, since what is read to act on expects them.
+        Table::Scope,
+        Table::Wake,
+        Table::Audit,
+        Table::Contact,
+        Table::Event,
+        Table::FanOut,
+        Table::Once,
+        Table::Ledger,
+        Table::Count,
+        Table::Suppression,
+        Table::Target,
+        Table::Version,
     ];
 }
 
@@ -187,6 +208,18 @@ impl Key {
     #[must_use]
     pub fn tenant_name(name: &str) -> Key {
         Key::start(Table::Name, SYSTEM).bytes(name.as_bytes())
+    }
+
+    /// A tenant that was deleted.
+    #[must_use]
+    pub fn deleted(tenant: TenantNo) -> Key {
+        Key::start(Table::Deleted, SYSTEM).u32(tenant.0)
+    }
+
+    /// Begins the rows of a tenant in one of [`Table::OF_TENANTS`].
+    #[must_use]
+    pub fn of_tenant(table: Table, shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(table, shard).u32(tenant.0)
     }
 
     /// An access key.

@@ -18,9 +18,9 @@ use crate::cli::sequence::all_sequences;
 use crate::cli::{Shared, files, json, print};
 use crate::exit::{Code, Failure};
 use crate::limits;
+use crate::table::count;
 use followupd_proto::v1;
 use followupd_proto::v1::__buffa::oneof::wanted::Settings;
-use crate::table::count;
 
 /// How a tenant stands to its folder.
 #[derive(Debug, Serialize)]

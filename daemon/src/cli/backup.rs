@@ -11,8 +11,8 @@ use serde::Serialize;
 use crate::cli::client::Server;
 use crate::cli::{Shared, time};
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::table::thousands;
+use followupd_proto::v1;
 
 /// What a backup came to.
 #[derive(Debug, Serialize)]

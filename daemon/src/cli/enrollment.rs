@@ -6,8 +6,8 @@ use crate::cli::ask::answer;
 use crate::cli::client::Server;
 use crate::cli::{Shared, listing, time};
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::table::{Align, Table};
+use followupd_proto::v1;
 
 /// Commands of enrollments.
 #[derive(Debug, Subcommand)]

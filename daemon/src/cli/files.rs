@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::{config, limits, strict};
+use followupd_proto::v1;
 
 mod outside;
 mod shown;

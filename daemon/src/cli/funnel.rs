@@ -3,8 +3,8 @@
 use crate::cli::Shared;
 use crate::cli::ask::answer;
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::table::{Align, Table, percent, thousands};
+use followupd_proto::v1;
 
 /// Prints it.
 pub(crate) async fn run(shared: &Shared, sequence: String) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use crate::cli::ask::answer;
 use crate::cli::{Shared, time};
 use crate::exit::Failure;
 use crate::limits;
-use followupd_proto::v1;
 use crate::table::{Align, Table};
+use followupd_proto::v1;
 
 /// Commands of access keys.
 #[derive(Debug, Subcommand)]

@@ -7,8 +7,8 @@ use crate::cli::ask::answer;
 use crate::cli::client::Server;
 use crate::cli::{Shared, event, time};
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::table::{Align, Table};
+use followupd_proto::v1;
 
 /// Most enrollments that one call is asked for.
 const PAGE: u32 = 500;

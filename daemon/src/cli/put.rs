@@ -27,6 +27,14 @@ pub(crate) enum TenantCommand {
     },
     /// The tenants there are for this key.
     List,
+    /// Delete a tenant with everything of it, the access keys that are for it alone among that.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Do it: what is deleted does not come back.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
 }
 
 /// Commands of channels.
@@ -153,12 +161,13 @@ impl ScopeOption {
     }
 }
 
-/// Puts a tenant.
+/// Puts, shows or deletes tenants.
 pub(crate) async fn tenant(shared: &Shared, command: TenantCommand) -> Result<(), Failure> {
     let (name, file) = match command {
         TenantCommand::Put { name, file } => (name, file),
         TenantCommand::Get { name } => return scope::tenant(shared, name).await,
         TenantCommand::List => return scope::tenants(shared).await,
+        TenantCommand::Delete { name, yes: _ } => return delete(shared, name).await,
     };
     let settings: files::Tenant = files::read(&file)?;
     let settings = v1::TenantSettings::from(settings).into();
@@ -169,6 +178,13 @@ pub(crate) async fn tenant(shared: &Shared, command: TenantCommand) -> Result<()
         let on = if put.on { "on" } else { "off: set `on: true` to let it send" };
         format!("tenant {} · {} · {on}", put.name, put.time_zone)
     })
+}
+
+async fn delete(shared: &Shared, name: String) -> Result<(), Failure> {
+    let server = shared.server()?;
+    let request = v1::DeleteTenantRequest { tenant: name.clone(), ..Default::default() };
+    let deleted = answer(&server, server.tenants().delete_tenant(request)).await?;
+    shared.answer(&deleted, || format!("tenant {name} is deleted; its rows are removed by and by"))
 }
 
 /// Puts a channel.

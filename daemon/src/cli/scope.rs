@@ -6,8 +6,8 @@ use crate::cli::ask::answer;
 use crate::cli::client::Server;
 use crate::cli::{Shared, files, time};
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::table::{Align, Table};
+use followupd_proto::v1;
 
 /// Prints one tenant: its settings as the file that puts them.
 pub(crate) async fn tenant(shared: &Shared, tenant: String) -> Result<(), Failure> {

@@ -9,8 +9,8 @@ use crate::cli::client::Server;
 use crate::cli::scope::{held, yaml};
 use crate::cli::{Shared, files, time};
 use crate::exit::{Code, Failure};
-use followupd_proto::v1;
 use crate::table::{Align, Table};
+use followupd_proto::v1;
 
 /// Whom to preview a sequence for.
 #[derive(Debug, Args)]

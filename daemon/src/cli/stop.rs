@@ -7,8 +7,8 @@ use crate::cli::client::Server;
 use crate::cli::scope::all_tenants;
 use crate::cli::{Shared, put};
 use crate::exit::Failure;
-use followupd_proto::v1;
 use crate::table::{Align, Table, thousands};
+use followupd_proto::v1;
 
 /// What is stopped.
 #[derive(Clone, Debug, Args)]

@@ -10,8 +10,8 @@ use crate::cli;
 use crate::cli::upload::Totals;
 use crate::demo::play::Played;
 use crate::demo::{End, SEQUENCE, TENANT};
-use followupd_proto::v1;
 use crate::table::{count, thousands};
+use followupd_proto::v1;
 
 /// The result for programs.
 #[derive(Serialize)]

@@ -4,8 +4,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use followupd_proto::v1;
 use crate::table::thousands;
+use followupd_proto::v1;
 
 /// How often a line is written where nothing can be drawn again.
 const LINE_EVERY: Duration = Duration::from_secs(2);

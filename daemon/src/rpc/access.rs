@@ -16,10 +16,10 @@ use followupd_runtime::{Audited, Engine, Error, KeyWish};
 use tracing::Instrument;
 
 use crate::limits;
-use followupd_proto::v1;
 use crate::rpc::asked::{self, Asked};
 use crate::rpc::pace::Pace;
 use crate::rpc::{Service, page, refusal, show, take};
+use followupd_proto::v1;
 
 /// What each call needs. One that is not here is for operators only, until somebody has thought of it.
 const NEEDS: &[(Role, &[&str])] = &[
@@ -79,6 +79,7 @@ const NEEDS: &[(Role, &[&str])] = &[
             "SequenceService/PutSequence",
             "SettingsService/Compare",
             "StoreService/Backup",
+            "TenantService/DeleteTenant",
             "TenantService/Hold",
             "TenantService/PutChannel",
             "TenantService/PutTenant",

@@ -5,8 +5,8 @@ use std::future::Future;
 use followupd_domain::sequence::FieldError;
 use followupd_runtime::{EnrollAnswer, Error, EventAnswer};
 
-use followupd_proto::v1;
 use crate::rpc::show;
+use followupd_proto::v1;
 
 /// What became of one item: the engine's answer, or what is wrong with it.
 pub(super) type Answered<A> = Result<A, Vec<FieldError>>;

@@ -23,11 +23,11 @@ use tracing::Instrument;
 
 use crate::limits;
 use crate::metrics::Edge;
-use followupd_proto::v1;
 use crate::rpc::access::Gatekeeper;
 use crate::rpc::asked::Asked;
 use crate::rpc::cloud::envelope::Envelope;
 use crate::rpc::{Service, asked, batch, guard, refusal, take};
+use followupd_proto::v1;
 
 mod envelope;
 

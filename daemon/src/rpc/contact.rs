@@ -11,11 +11,11 @@ use tracing::Instrument;
 
 use crate::contacts::{email_problem, phone_problem};
 use crate::limits;
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::show::Show;
 use crate::rpc::take::{self, Faults};
 use crate::rpc::{Service, page, refusal, show, timeline};
+use followupd_proto::v1;
 
 /// Contacts.
 pub(super) struct Contacts(pub(super) Service);

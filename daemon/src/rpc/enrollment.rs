@@ -9,9 +9,9 @@ use futures::{StreamExt, TryStreamExt};
 use tracing::Instrument;
 
 use crate::limits;
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, batch, refusal, show, stream, take, timeline};
+use followupd_proto::v1;
 
 /// Enrollments.
 pub(super) struct Enrollments(pub(super) Service);

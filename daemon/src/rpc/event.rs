@@ -7,9 +7,9 @@ use followupd_runtime::{Caller, Error, EventAnswer};
 use futures::StreamExt;
 use tracing::Instrument;
 
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, batch, refusal, stream, take};
+use followupd_proto::v1;
 
 /// Events.
 pub(super) struct Events(pub(super) Service);

@@ -7,9 +7,9 @@ use followupd_domain::gate::{Binding, Verdict};
 use followupd_domain::scope::HeldBy;
 use followupd_runtime::{Caller, Error};
 
-use followupd_proto::v1;
 use crate::rpc::timeline::gate_word;
 use crate::rpc::{Service, show, take};
+use followupd_proto::v1;
 
 impl Service {
     /// What an enrollment does next.

@@ -4,9 +4,9 @@ use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::filter::Filter;
 use followupd_runtime::{Caller, Error};
 
-use followupd_proto::v1;
 use crate::rpc::take::{self, Faults};
 use crate::rpc::{Service, page, show};
+use followupd_proto::v1;
 
 impl Service {
     /// A page of the enrollments that pass a filter.

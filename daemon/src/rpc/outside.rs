@@ -4,8 +4,8 @@ use buffa::MessageField;
 use followupd_channel::secret::Secret;
 use followupd_runtime::{Error, HttpSettings, SecretGiven, SmtpSettings};
 
-use followupd_proto::v1;
 use crate::rpc::take;
+use followupd_proto::v1;
 
 /// How mail leaves, as the engine takes it.
 ///

@@ -7,8 +7,8 @@ use followupd_domain::scope::HeldBy;
 use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Error, Names, Trial, TrialOf};
 
-use followupd_proto::v1;
 use crate::rpc::{scopes, show, take};
+use followupd_proto::v1;
 
 /// Something found in a draft.
 pub(super) fn finding(found: FieldError) -> v1::Finding {

@@ -10,8 +10,8 @@ use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Error, Expected};
 
 use crate::limits;
-use followupd_proto::rpc::{BadRequest, ErrorInfo, RetryInfo, bad_request::FieldViolation};
 use crate::rpc::asked;
+use followupd_proto::rpc::{BadRequest, ErrorInfo, RetryInfo, bad_request::FieldViolation};
 
 const DOMAIN: &str = "followupd";
 

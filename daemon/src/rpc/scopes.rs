@@ -9,8 +9,8 @@ use followupd_runtime::{
 };
 
 use crate::limits;
-use followupd_proto::v1;
 use crate::rpc::{outside, show, take};
+use followupd_proto::v1;
 
 /// What a put expects of what is there.
 ///

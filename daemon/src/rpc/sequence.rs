@@ -7,10 +7,10 @@ use followupd_domain::sequence::{FieldError, Status};
 use followupd_runtime::{At, Error};
 use tracing::Instrument;
 
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::page::Page;
 use crate::rpc::{Service, funnel, preview, refusal, scopes, take};
+use followupd_proto::v1;
 
 /// Sequences and their funnels.
 pub(super) struct Sequences(pub(super) Service);

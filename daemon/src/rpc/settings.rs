@@ -6,9 +6,9 @@ use followupd_domain::sequence::FieldError;
 use followupd_runtime::{Change, Compared, Error, Settings, Wanted};
 use tracing::Instrument;
 
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, preview, refusal, scopes, take};
+use followupd_proto::v1;
 
 /// Settings against what they are to be.
 pub(super) struct Compare(pub(super) Service);

@@ -4,9 +4,9 @@ use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult, Servic
 use futures::stream;
 use tracing::Instrument;
 
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::{Service, refusal};
+use followupd_proto::v1;
 
 /// The store's rows, all together.
 pub(super) struct Stores(pub(super) Service);

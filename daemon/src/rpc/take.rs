@@ -14,8 +14,8 @@ use followupd_domain::target::{TargetKind, TargetRef};
 use followupd_domain::{EnrollmentId, Moment};
 use followupd_runtime::{Error, EventCall};
 
-use followupd_proto::v1;
 use crate::rpc::show;
+use followupd_proto::v1;
 
 /// Everything that is wrong with one message.
 #[derive(Debug, Default)]

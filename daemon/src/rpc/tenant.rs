@@ -4,10 +4,10 @@ use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use followupd_runtime::At;
 use tracing::Instrument;
 
-use followupd_proto::v1;
 use crate::rpc::asked::Asked;
 use crate::rpc::page::Page;
 use crate::rpc::{Service, refusal, scopes};
+use followupd_proto::v1;
 
 /// Tenants, channels and holds.
 pub(super) struct Tenants(pub(super) Service);
@@ -67,6 +67,20 @@ impl v1::TenantService for Tenants {
         let (tenants, next_page_token) = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         let tenants = tenants.into_iter().map(scopes::tenant).collect();
         Response::ok(v1::ListTenantsResponse { tenants, next_page_token, ..Default::default() })
+    }
+
+    async fn delete_tenant(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::DeleteTenantRequest>,
+    ) -> ServiceResult<v1::DeleteTenantResponse> {
+        let Asked { caller, span } = Asked::to_change(&ctx, request.bytes())?;
+        let deleted = async {
+            let expected = scopes::expected(request.expected_revision, false)?;
+            self.0.engine.delete_tenant(&caller, request.tenant, expected).await
+        };
+        deleted.instrument(span).await.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        Response::ok(v1::DeleteTenantResponse::default())
     }
 
     async fn put_channel(

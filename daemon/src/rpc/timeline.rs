@@ -5,9 +5,9 @@ use followupd_domain::decision::{Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::Wake;
 use followupd_domain::gate::Binding;
 
-use followupd_proto::v1;
 use crate::rpc::asked;
 use crate::rpc::show::{self, Show};
+use followupd_proto::v1;
 
 /// All lines of a timeline.
 pub(super) fn entries(show: &Show<'_>, history: &[Entry]) -> Vec<v1::TimelineEntry> {

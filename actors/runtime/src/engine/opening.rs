@@ -56,7 +56,7 @@ impl Engine {
                 event::resume(&self.node, &tenant).await?;
             }
         }
-        Ok(())
+        self.go_on_deleting().await
     }
 
     /// Limits of a shard that were charged later than the wall now says: engine time goes on from there (E6).

@@ -51,6 +51,7 @@ impl Words {
                 let name = String::from_utf8_lossy(name);
                 format!("{word} {name}")
             }),
+            Table::Deleted => key.tenant_no().map(|no| format!("{word}, number {}", no.0)),
             Table::Audit
             | Table::Event
             | Table::FanOut
@@ -81,6 +82,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Ledger => "ledger",
         Table::Count => "counter",
         Table::Clock => "clock",
+        Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",
         Table::Scope => "tenant, channel or sequence",
         Table::Target => "target",

@@ -13,8 +13,8 @@ use followupd_domain::sequence::FieldError;
 use followupd_domain::target::TargetKind;
 use serde_json::{Map, Value};
 
-use followupd_proto::v1;
 use crate::rpc::show;
+use followupd_proto::v1;
 
 /// The one version there is.
 const VERSION: &str = "1.0";

@@ -1,0 +1,61 @@
+//! Deleting a tenant, and going on with those that were.
+
+use std::sync::Arc;
+
+use followupd_store::Key;
+use ractor::rpc::CallResult;
+
+use super::scopes::for_all;
+use super::{Engine, to_its_end};
+use crate::admission::Waiting;
+use crate::api::{Caller, Error};
+use crate::delete;
+use crate::scopes::Expected;
+use crate::shard::ShardMsg;
+
+impl Engine {
+    /// Deletes a tenant: its settings, channels, sequences, contacts, enrollments, its audit log and the access keys
+    /// that are for it alone. It is gone when this returns, and its name is free; its rows are removed after. A message
+    /// that was being handed over meanwhile may still arrive.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such tenant, or the caller is not for all of them; [`Error::Mismatch`] when
+    /// it is not at the revision expected.
+    pub async fn delete_tenant(&self, caller: &Caller, name: &str, expected: Expected) -> Result<(), Error> {
+        for_all(caller)?;
+        let (engine, caller, name) = (self.clone(), caller.clone(), name.to_owned());
+        to_its_end(async move {
+            // No tenant begins while one goes.
+            let _opening = engine.opening.lock().await;
+            let tenant = engine.tenant(&caller, &name)?;
+            let loaded = tenant.loaded();
+            let revision = loaded.revision(&Key::tenant(tenant.shard, tenant.no));
+            if expected != Expected::Any && expected != Expected::Revision(revision) {
+                return Err(Error::Mismatch { expected, found: Some(revision) });
+            }
+            delete::begin(&engine.node, &caller, tenant.no, &loaded.scope.tenant.name).await?;
+            // From here it is deleted; what fails is stopped by its scopes being gone.
+            if let Err(error) = tenant.actor.stop_and_wait(None, None).await {
+                tracing::warn!(tenant = tenant.no.0, %error, "the actor of a deleted tenant cannot be stopped");
+            }
+            let shard = engine.node.shards().get(&tenant.shard).cloned();
+            if let Some(shard) = shard {
+                let stopped = shard.call(|reply| ShardMsg::Deleted(tenant.no, reply), None).await;
+                if !matches!(stopped, Ok(CallResult::Success(()))) {
+                    tracing::warn!(tenant = tenant.no.0, "a shard failed while a deleted tenant was let go of");
+                }
+            }
+            tokio::spawn(delete::remove_at_last(Arc::clone(&engine.node), tenant.no, tenant.waiting));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Goes on removing what is left of tenants that were deleted.
+    pub(super) async fn go_on_deleting(&self) -> Result<(), Error> {
+        for no in delete::unfinished(&self.node).await? {
+            tokio::spawn(delete::remove_at_last(Arc::clone(&self.node), no, Waiting::default()));
+        }
+        Ok(())
+    }
+}
