@@ -151,9 +151,9 @@ impl Client {
         method: &str,
         path: &str,
         headers: &[(&str, &str)],
-        body: impl AsRef<[u8]>,
+        body: &str,
     ) -> io::Result<(u16, String)> {
-        let (status, body) = self.ask(method, path, headers, body.as_ref())?;
+        let (status, body) = self.ask(method, path, headers, body.as_bytes())?;
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
@@ -177,7 +177,11 @@ impl Client {
         Ok((status, answers))
     }
 
-    fn ask(
+    /// [`Client::request`] with bytes for a body and for an answer.
+    ///
+    /// # Errors
+    /// It was not answered.
+    pub fn ask(
         &mut self,
         method: &str,
         path: &str,

@@ -143,6 +143,9 @@ fn headable(text: &str) -> String {
 /// A request: its headers and its body.
 type Asked = (Vec<(String, String)>, Vec<u8>);
 
+/// What makes requests of one mode.
+type Mode = fn(&mut Maker<'_>) -> Asked;
+
 fn of_kind(kind: &str, body: Vec<u8>) -> Asked {
     (vec![("Content-Type".to_owned(), kind.to_owned())], body)
 }
@@ -190,7 +193,8 @@ fn post(daemon: &Daemon, path: &str, (headers, body): &Asked) -> String {
     let before = state(client);
     let lines: Vec<(&str, &str)> =
         headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let (status, says) = daemon.client().request("POST", path, &lines, body).unwrap();
+    let (status, says) = daemon.client().ask("POST", path, &lines, body).unwrap();
+    let says = String::from_utf8_lossy(&says);
     let shown = || {
         let body = String::from_utf8_lossy(&body[..body.len().min(2_000)]);
         format!("{path} {headers:?} {body}: {status} {says}")
@@ -215,7 +219,7 @@ fn no_cloud_event_breaks_the_daemon_or_is_half_done() {
     let protos = Protos::read();
     let mut maker = Maker::new(&protos, Seed::of_this_run(), enrollment);
     let mut rows = Vec::new();
-    let modes: [(&str, fn(&mut Maker<'_>) -> Asked); 4] =
+    let modes: [(&str, Mode); 4] =
         [("structured", structured), ("batched", batched), ("binary", binary), ("hostile", hostile)];
     for (name, mode) in modes {
         let mut told: BTreeMap<String, usize> = BTreeMap::new();
