@@ -1,15 +1,22 @@
-//! Every unary call of every service with random and hostile values in every field, generated from the protos: the
-//! daemon stays up, answers each with a refusal of its own or does it, and changes nothing where it refuses.
+//! Every call of every service with random and hostile values in every field, generated from the protos, and events as
+//! CloudEvents likewise: the daemon stays up, answers each with a refusal of its own or does it, and changes nothing
+//! where it refuses.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "fuzz/clouds.rs"]
+mod clouds;
 #[path = "fuzz/protos.rs"]
 mod protos;
+#[path = "fuzz/streams.rs"]
+mod streams;
 #[path = "fuzz/values.rs"]
 mod values;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
+use std::path::Path;
 
 use blackbox::daemon::{Daemon, Files};
 use blackbox::http::{Client, Failed};
@@ -36,7 +43,7 @@ const REFUSALS: [u16; 5] = [400, 404, 409, 412, 429];
 
 /// What the people and the settings are, as far as calls can read it; the audit log grows with every change.
 fn state(client: &mut Client) -> Value {
-    let contacts = ["ana", "bo"].map(|contact| {
+    let contacts = ["ana", "bo", "cy"].map(|contact| {
         let asked = json!({ "tenant": TENANT, "contact": contact });
         client.call("ContactService/GetContact", &asked).map_or(Value::Null, |found| found["contact"].clone())
     });
@@ -65,25 +72,45 @@ fn outcome(client: &mut Client, call: &str, request: &Value) -> (u16, Value) {
     }
 }
 
-/// Makes the tenant with two who are enrolled; the id of one.
-fn populate(daemon: &Daemon, client: &mut Client) -> String {
+/// A daemon with two who are enrolled, and the enrollment of the first.
+fn started(folder: &Path) -> (Daemon, String) {
+    let daemon = Daemon::start(folder);
+    let enrollment = populate(&daemon);
+    (daemon, enrollment)
+}
+
+/// Makes the tenant with two who are enrolled; the enrollment of the first.
+fn populate(daemon: &Daemon) -> String {
     daemon.put(TENANT, "welcome", &FILES);
-    let ids = ["ana", "bo"].map(|contact| {
-        let enroll = json!({ "contact": contact, "profile": { "email": format!("{contact}@mail.example") } });
-        let request = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": enroll });
-        let enrolled = client.must("EnrollmentService/Enroll", &request);
-        enrolled["result"]["enrollmentId"].as_str().unwrap().to_owned()
-    });
-    ids[0].clone()
+    let mut client = daemon.client();
+    let mut enroll = |contact: &str| {
+        let wish = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": { "contact": contact,
+            "profile": { "email": format!("{contact}@mail.example") } } });
+        client.must("EnrollmentService/Enroll", &wish)["result"]["enrollmentId"].as_str().unwrap().to_owned()
+    };
+    let enrollment = enroll("ana");
+    enroll("bo");
+    enrollment
+}
+
+/// How often something was answered so, as text.
+fn said<Word: Display>(told: &BTreeMap<Word, usize>) -> String {
+    let said: Vec<String> = told.iter().map(|(word, times)| format!("{word} × {times}")).collect();
+    said.join(", ")
+}
+
+/// It has not panicked, and stops as it should.
+fn well(daemon: Daemon) {
+    let log = fs::read_to_string(daemon.log()).unwrap();
+    assert!(!log.contains("panicked"), "{log}");
+    daemon.stop();
 }
 
 #[test]
 fn no_request_breaks_the_daemon_or_is_half_done() {
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(folder.path());
+    let (daemon, enrollment) = started(folder.path());
     let mut client = daemon.client();
-    let enrollment = populate(&daemon, &mut client);
-
     let protos = Protos::read();
     let mut maker = Maker::new(&protos, Seed::of_this_run(), enrollment);
     let mut rows = Vec::new();
@@ -98,7 +125,7 @@ fn no_request_breaks_the_daemon_or_is_half_done() {
             let (status, says) = outcome(&mut client, &call.path, &request);
             *told.entry(status).or_default() += 1;
             if status == 200 && call.path == "TenantService/DeleteTenant" {
-                populate(&daemon, &mut client);
+                populate(&daemon);
             }
             let text = request.to_string();
             assert!(status == 200 || REFUSALS.contains(&status), "{} {text}: {status} {says}", call.path);
@@ -111,11 +138,8 @@ fn no_request_breaks_the_daemon_or_is_half_done() {
                 );
             }
         }
-        let said: Vec<String> = told.iter().map(|(status, times)| format!("{status} × {times}")).collect();
-        rows.push(row![call.path, said.join(", ")]);
+        rows.push(row![call.path, said(&told)]);
     }
     table::print("calls and how often they were answered so", &rows);
-    let log = fs::read_to_string(daemon.log()).unwrap();
-    assert!(!log.contains("panicked"), "{log}");
-    daemon.stop();
+    well(daemon);
 }

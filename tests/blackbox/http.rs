@@ -41,6 +41,13 @@ pub struct Door {
     pub key: String,
 }
 
+/// One message of a stream as it is sent: flags, length, text.
+#[must_use]
+pub fn frame(flags: u8, message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    [&[flags][..], &length.to_be_bytes(), message].concat()
+}
+
 /// A client.
 #[derive(Debug)]
 pub struct Client {
@@ -88,7 +95,8 @@ impl Client {
     /// # Errors
     /// It was not answered, or refused.
     pub fn call(&mut self, method: &str, request: &Value) -> Result<Value, Failed> {
-        let (status, body) = self.exchange(&self.post(method, request)).map_err(Failed::Broken)?;
+        let request = self.post(method, request);
+        let (status, body) = self.exchange(request.as_bytes()).map_err(Failed::Broken)?;
         let says: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status == 200 { Ok(says) } else { Err(Failed::Refused { status, says }) }
     }
@@ -145,21 +153,55 @@ impl Client {
         headers: &[(&str, &str)],
         body: &str,
     ) -> io::Result<(u16, String)> {
+        let (status, body) = self.ask(method, path, headers, body.as_bytes())?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Makes one call that is a stream, `Service/Method`, with these bytes as what is streamed; answers with the status
+    /// and, where that is 200, each message and the end (Connect's streaming protocol, one way after the other).
+    ///
+    /// # Errors
+    /// It was not answered, or not so.
+    pub fn stream(&mut self, method: &str, frames: &[u8]) -> io::Result<(u16, Vec<Value>)> {
+        let headers = [("Content-Type", "application/connect+json"), ("Connect-Protocol-Version", "1")];
+        let (status, body) = self.ask("POST", &format!("/followupd.v1.{method}"), &headers, frames)?;
+        let (mut answers, mut rest) = (Vec::new(), body.as_slice());
+        while let Some(([_flags, length @ ..], more)) =
+            rest.split_first_chunk::<5>().filter(|_| status == 200)
+        {
+            let length = u32::from_be_bytes(*length) as usize;
+            let (message, more) = more.split_at_checked(length).ok_or_else(|| odd("half a message"))?;
+            answers.push(serde_json::from_slice(message).map_err(io::Error::other)?);
+            rest = more;
+        }
+        Ok((status, answers))
+    }
+
+    /// [`Client::request`] with bytes for a body and for an answer.
+    ///
+    /// # Errors
+    /// It was not answered.
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: followupd\r\n");
         let key = format!("Bearer {}", self.key);
         let key = [("Authorization", key.as_str())].into_iter().filter(|_| !self.key.is_empty());
         for (name, value) in key.chain(headers.iter().copied()) {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-        let (status, body) = self.exchange(&request)?;
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        self.exchange(&[request.as_bytes(), body].concat())
     }
 
     /// Whether the daemon says that it takes calls.
     #[must_use]
     pub fn is_ready(&mut self) -> bool {
-        self.exchange("GET /readyz HTTP/1.1\r\nHost: followupd\r\n\r\n")
+        self.exchange(b"GET /readyz HTTP/1.1\r\nHost: followupd\r\n\r\n")
             .is_ok_and(|(status, _)| status == 200)
     }
 
@@ -172,7 +214,7 @@ impl Client {
         )
     }
 
-    fn exchange(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
+    fn exchange(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         let kept = self.stream.take().filter(|_| self.used.elapsed() < KEPT);
         self.used = Instant::now();
         let mut stream = match kept {
@@ -184,7 +226,7 @@ impl Client {
                 BufReader::new(stream)
             }
         };
-        stream.get_mut().write_all(request.as_bytes())?;
+        stream.get_mut().write_all(request)?;
         let answer = read_answer(&mut stream)?;
         self.stream = Some(stream);
         Ok(answer)

@@ -191,8 +191,8 @@ fn take(seen: &mut Seen, key: String, body: Value) {
     }
 }
 
-/// Reads a request; nothing when the connection ends.
-fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
+/// Reads a request, its idempotency key and its body; nothing when the connection ends.
+pub fn request(reader: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
     let (mut key, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();

@@ -24,7 +24,7 @@ pub(crate) struct Field {
     pub(crate) one_of: bool,
 }
 
-/// A unary call.
+/// A call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     /// `Service/Method`.
@@ -36,7 +36,10 @@ pub(crate) struct Call {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Protos {
+    /// The unary ones.
     pub(crate) calls: Vec<Call>,
+    /// Those whose caller streams.
+    pub(crate) streams: Vec<Call>,
     pub(crate) messages: BTreeMap<String, Vec<Field>>,
     /// The words of each enum.
     pub(crate) enums: BTreeMap<String, Vec<String>>,
@@ -59,7 +62,7 @@ impl Protos {
         for path in paths {
             protos.file(&fs::read_to_string(path).unwrap());
         }
-        for call in &protos.calls {
+        for call in protos.calls.iter().chain(&protos.streams) {
             assert!(protos.messages.contains_key(&call.request), "{call:?}");
         }
         protos
@@ -100,9 +103,12 @@ impl Protos {
                 else {
                     return;
                 };
-                let request = rest.split(')').next().unwrap_or_default().to_owned();
-                if !line.contains("stream ") {
-                    self.calls.push(Call { path: format!("{service}/{method}"), request });
+                let request = rest.split(')').next().unwrap_or_default();
+                let (path, streamed) = (format!("{service}/{method}"), request.strip_prefix("stream "));
+                if let Some(request) = streamed {
+                    self.streams.push(Call { path, request: request.to_owned() });
+                } else if !line.contains("stream ") {
+                    self.calls.push(Call { path, request: request.to_owned() });
                 }
             }
             Within::Enum(name) => {

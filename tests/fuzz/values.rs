@@ -90,11 +90,18 @@ impl<'a> Maker<'a> {
         Maker { protos, seed, enrollment }
     }
 
-    fn once_in(&mut self, times: u64) -> bool {
+    /// Whether something happens that does once in so many times.
+    pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.seed.below(times) == 0
     }
 
-    fn pick<'b>(&mut self, from: &[&'b str]) -> &'b str {
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.seed.below(bound as u64) as usize
+    }
+
+    /// One of these.
+    pub(crate) fn pick<'b>(&mut self, from: &[&'b str]) -> &'b str {
         from[self.seed.below(from.len() as u64) as usize]
     }
 
@@ -173,7 +180,8 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn text(&mut self, field: &str) -> String {
+    /// A text for the field of this name.
+    pub(crate) fn text(&mut self, field: &str) -> String {
         match self.seed.below(10) {
             0 => self.pick(&HOSTILE).to_owned(),
             1 => self.pick(&MEANT).to_owned(),

@@ -25,7 +25,7 @@ pub const SMTP_PROBE: Duration = Duration::from_secs(5);
 /// Mails one SMTP connection carries: many servers close it after a hundred.
 pub const SMTP_MAILS: u32 = 100;
 
-/// Bytes of one reply before TLS: an EHLO's answer has a dozen short lines.
+/// Bytes of one reply, before TLS and in it: an EHLO's answer has a dozen short lines, a refusal a few.
 pub const REPLY_BYTES: u64 = 16 * 1024;
 
 /// The first rest of a host that failed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{self, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use rustls::ClientConfig;
@@ -18,7 +18,7 @@ use super::mail::Mail;
 use super::settings::{Settings, TimeOuts};
 use super::start_tls;
 use super::verdict::{Ending, Enhanced, Phase};
-use super::wire::{self, Encrypted};
+use super::wire::{self, Bounded, Encrypted};
 use crate::limits;
 
 /// How the conversation becomes encrypted.
@@ -143,15 +143,15 @@ async fn greet(
     cipher: &Cipher,
 ) -> Result<AsyncSmtpConnection, Ending> {
     let helo = ClientId::Domain(settings.helo.clone());
-    let stream: Box<dyn AsyncTokioStream> = match cipher {
-        Cipher::Tls(config) => Box::new(encrypt(stream, settings, config, "").await?),
+    let stream = match cipher {
+        Cipher::Tls(config) => Bounded::new(encrypt(stream, settings, config, "").await?),
         Cipher::StartTls(config) => {
             let stream = start_tls::agree(stream, &settings.helo).await?;
-            Box::new(encrypt(stream, settings, config, "220 greeted before TLS\r\n").await?)
+            Bounded::new(encrypt(stream, settings, config, "220 greeted before TLS\r\n").await?)
         }
-        Cipher::None => Box::new(stream),
+        Cipher::None => Bounded::new(stream),
     };
-    let connected = AsyncSmtpConnection::connect_with_transport(stream, &helo).await;
+    let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &helo).await;
     let mut connection = connected.map_err(|error| ending(&error))?;
     if let Some(login) = &settings.login {
         let known = [Mechanism::Plain, Mechanism::Login];

@@ -132,6 +132,21 @@ async fn a_reply_of_many_lines_is_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_reply_without_an_end_is_not_read_for_ever() {
+    for flood in [Say::Flood("250-more\r\n"), Say::Flood("250 no end of a line ")] {
+        for script in [
+            Script { greeting: flood, ..KIND },
+            Script { ehlo: flood, ..KIND },
+            Script { mail: flood, ..KIND },
+            Script { rcpt: flood, ..KIND },
+        ] {
+            assert_eq!(one(script).await, (backed_off("io"), true), "{script:?}");
+        }
+        assert_eq!(one(Script { body: flood, ..KIND }).await, (Answer::Uncertain, true), "{flood:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_421_rests_the_host_in_every_phase() {
     let closing = Say::Line("421 4.3.2 closing");
     for script in [

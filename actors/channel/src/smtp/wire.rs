@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::limits;
+
 /// A connection to `host`. Small writes leave at once: a conversation is many of them.
 pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
@@ -65,6 +67,58 @@ impl AsyncRead for Encrypted {
 
 impl AsyncWrite for Encrypted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A stream whose peer may say only so much before it is spoken to again: a reply that has no end, or a line of one,
+/// is held in memory while it is read.
+#[derive(Debug)]
+pub(super) struct Bounded {
+    stream: Box<dyn AsyncTokioStream>,
+    heard: u64,
+}
+
+impl Bounded {
+    /// A stream of which [`limits::REPLY_BYTES`] are read at a time.
+    pub(super) fn new(stream: impl AsyncTokioStream + 'static) -> Bounded {
+        Bounded { stream: Box::new(stream), heard: 0 }
+    }
+}
+
+impl AsyncTokioStream for Bounded {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let filled = to.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, to);
+        self.heard += (to.filled().len() - filled) as u64;
+        if self.heard > limits::REPLY_BYTES {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a reply without an end")));
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        self.heard = 0;
         Pin::new(&mut self.stream).poll_write(cx, from)
     }
 

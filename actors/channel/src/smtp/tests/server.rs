@@ -13,6 +13,8 @@ use crate::tls::testing;
 pub(super) enum Say {
     /// This, as it stands, with its line end.
     Line(&'static str),
+    /// This, over and over, until the client goes away.
+    Flood(&'static str),
     /// Nothing, until the client goes away.
     Hang,
     /// It closes the connection.
@@ -221,6 +223,11 @@ impl Conversation {
                 let Some(stream) = &mut self.stream else { return false };
                 let line = format!("{line}\r\n");
                 stream.write_all(line.as_bytes()).await.is_ok() && stream.flush().await.is_ok()
+            }
+            Say::Flood(text) => {
+                let Some(stream) = &mut self.stream else { return false };
+                while stream.write_all(text.as_bytes()).await.is_ok() {}
+                false
             }
             Say::Hang => {
                 // Only when the client leaves is there an end to this.
