@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::client::Server;
+use crate::cli::transport::TlsFiles;
 use crate::config::{Overrides, Source};
 use crate::exit::{self, Code, Failure};
 use crate::limits;
@@ -33,7 +34,7 @@ mod sequence;
 mod stop;
 mod store;
 mod time;
-mod transport;
+pub(crate) mod transport;
 pub(crate) mod upload;
 
 /// A re-engagement cadence engine: each enrolled contact walks a sequence of messages at its own pace, and leaves the
@@ -63,9 +64,8 @@ pub(crate) struct Shared {
     /// The access key, `fup_…`; the variable is the better place, as others can see command lines.
     #[arg(long, global = true, env = "FOLLOWUPD_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
-    /// For https: a file with the certificate of the authority to trust, instead of those of this machine.
-    #[arg(long, global = true, env = "FOLLOWUPD_CA", value_name = "FILE")]
-    ca: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    tls: TlsFiles,
     /// The tenant it is about.
     #[arg(long, short, global = true, env = "FOLLOWUPD_TENANT", value_name = "NAME")]
     tenant: Option<String>,
@@ -301,7 +301,7 @@ impl Shared {
                  daemon's store, which `followupd serve` names when it starts",
             )
         })?;
-        Server::at(&self.server, key, self.ca.as_deref())
+        Server::at(&self.server, key, &self.tls)
     }
 
     /// The tenant it is about.

@@ -13,6 +13,7 @@ use clap::Args;
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
 use crate::cli::files;
+use crate::cli::transport::TlsFiles;
 use crate::cli::upload::{self, Into, Rejects, Totals};
 use crate::config::{self, Config, Overrides};
 use crate::contacts::Contacts;
@@ -62,7 +63,7 @@ pub(crate) async fn run(options: Options, json: bool) -> Result<(), Failure> {
     eprint!("{}", report::opening(daemon.address, &folder));
     let key = first_key::path(&folder.join("store"));
     let key = fs::read_to_string(&key).map_err(|error| unusable(&key, &error))?;
-    let server = Server::at(&format!("http://{}", daemon.address), &key, None)?;
+    let server = Server::at(&format!("http://{}", daemon.address), &key, &TlsFiles::default())?;
     let played = tokio::select! {
         played = story(&server, &folder, began) => played,
         () = stop::asked() => Err(Failure::new(Code::Interrupted, "stopped before it was finished")),

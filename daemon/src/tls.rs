@@ -153,9 +153,7 @@ impl Files {
 
     fn read(&self) -> Result<Read, String> {
         let chain = certificates("listen.tls.certificate", &self.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| {
-            format!("listen.tls.key: {} is no private key in PEM: {error}", self.key.display())
-        })?;
+        let key = private_key("listen.tls.key", &self.key)?;
         let validity = chain.first().and_then(|first| Validity::of(first));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -179,7 +177,20 @@ impl Files {
     }
 }
 
-fn certificates(field: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The private key of a file.
+///
+/// # Errors
+/// The file cannot be read or holds none, under the name of its setting.
+pub(crate) fn private_key(field: &str, path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(path)
+        .map_err(|error| format!("{field}: {} is no private key in PEM: {error}", path.display()))
+}
+
+/// The certificates of a file, in its order.
+///
+/// # Errors
+/// As [`roots`].
+pub(crate) fn certificates(field: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |error: &dyn std::fmt::Display| {
         format!("{field}: {} holds no certificates in PEM: {error}", path.display())
     };

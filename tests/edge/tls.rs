@@ -108,6 +108,22 @@ fn with_mutual_tls_a_caller_shows_a_certificate() {
     };
     assert_eq!(with("client"), (Some(0), "200 2".into()));
     assert_ne!(with("wrong").0, Some(0));
+    let listed = |name: &str, key: bool| {
+        let door = daemon.door();
+        let mut command = command();
+        command.args(["--server", &format!("https://{}", door.address), "--ca", &ca, "key", "list"]);
+        command.env("FOLLOWUPD_KEY", &door.key).env("FOLLOWUPD_CERTIFICATE", at(&format!("{name}.pem")));
+        if key {
+            command.env("FOLLOWUPD_CERTIFICATE_KEY", at(&format!("{name}.key")));
+        }
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(listed("client", true), (Some(0), String::new()));
+    assert_eq!(listed("wrong", true).0, Some(3));
+    let (code, says) = listed("client", false);
+    assert!(code == Some(2) && says.contains("--certificate goes with --certificate-key"), "{says}");
+    assert_eq!(key_list(&daemon, "https", Some(&own.ca)).status.code(), Some(3), "it shows none");
     assert_ne!(curl(&daemon, &["--cacert", &ca]).0, Some(0));
 }
 

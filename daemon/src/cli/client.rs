@@ -1,11 +1,9 @@
 //! The way to a daemon: typed clients over one connection, and what their errors mean for who asked.
 
-use std::path::Path;
-
 use connectrpc::client::ClientConfig;
 use connectrpc::{ConnectError, ErrorCode, Protocol};
 
-use crate::cli::transport::Transport;
+use crate::cli::transport::{TlsFiles, Transport};
 use crate::exit::{Code, Failure};
 use crate::limits;
 use followupd_proto::v1;
@@ -19,12 +17,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The daemon at `url`, asked with this access key; over TLS it has to show a certificate of the authorities in
-    /// `ca`, or of one that this machine trusts. Nothing is connected yet.
+    /// The daemon at `url`, asked with this access key; over TLS with these files. Nothing is connected yet.
     ///
     /// # Errors
-    /// The address, the key or the file makes no sense.
-    pub(crate) fn at(url: &str, key: &str, ca: Option<&Path>) -> Result<Server, Failure> {
+    /// The address, the key or a file makes no sense.
+    pub(crate) fn at(url: &str, key: &str, files: &TlsFiles) -> Result<Server, Failure> {
         let wrong =
             || Failure::input(format!("{url:?} is no address of a daemon: write http://127.0.0.1:7400"));
         let uri: http::Uri = url.parse().map_err(|_| wrong())?;
@@ -36,13 +33,13 @@ impl Server {
             return Err(Failure::input("the access key is written like none: it begins with fup_"));
         }
         let authorization = format!("Bearer {key}");
-        let transport = match (uri.scheme_str(), ca) {
-            (Some("https"), ca) => Transport::tls(&uri, ca)?,
+        let transport = match (uri.scheme_str(), files.first()) {
+            (Some("https"), _) => Transport::tls(&uri, files)?,
             (Some("http"), None) => Transport::plain(),
-            (Some("http"), Some(_)) => {
-                return Err(Failure::input(
-                    "--ca is about TLS: write https:// for the server, or leave it out",
-                ));
+            (Some("http"), Some(file)) => {
+                return Err(Failure::input(format!(
+                    "{file} is about TLS: write https:// for the server, or leave it out"
+                )));
             }
             (Some(_) | None, _) => return Err(wrong()),
         };
@@ -125,22 +122,20 @@ mod tests {
     #[test]
     fn an_address_that_makes_no_sense_says_what_would() {
         for bad in ["", "127.0.0.1:7400", "localhost", "ftp://x", "http://"] {
-            let failure = Server::at(bad, "fup_0", None).unwrap_err();
+            let failure = Server::at(bad, "fup_0", &TlsFiles::default()).unwrap_err();
             assert_eq!(failure.code, Code::Input);
             assert!(failure.says.contains("http://127.0.0.1:7400"), "{failure}");
         }
-        let missing = Server::at("https://x", "fup_0", Some(Path::new("not-there.pem"))).unwrap_err();
-        assert!(missing.says.contains("--ca: not-there.pem"), "{missing}");
-        assert!(
-            Server::at("http://x", "fup_0", Some(Path::new("ca.pem"))).is_err(),
-            "a file that means nothing"
-        );
+        let missing = || TlsFiles { ca: Some("not-there.pem".into()), ..TlsFiles::default() };
+        let failure = Server::at("https://x", "fup_0", &missing()).unwrap_err();
+        assert!(failure.says.contains("--ca: not-there.pem"), "{failure}");
+        assert!(Server::at("http://x", "fup_0", &missing()).is_err(), "a file that means nothing");
     }
 
     #[tokio::test]
     async fn a_daemon_that_is_not_there_is_unreachable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Server::at(&format!("http://127.0.0.1:{port}"), "fup_0", None).unwrap();
+        let server = Server::at(&format!("http://127.0.0.1:{port}"), "fup_0", &TlsFiles::default()).unwrap();
         let error = server.tenants().release(v1::ReleaseRequest::default()).await.err().unwrap();
         assert_eq!(server.failure(&error).code, Code::Unreachable);
     }

@@ -1,9 +1,10 @@
 //! The connection to a daemon: HTTP/2, in the clear to this machine or a trusted network, or over TLS.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Args;
 use connectrpc::ConnectError;
 use connectrpc::client::{
     BoxFuture, ClientBody, ClientTransport, Http2Connection, HttpClient, SharedHttp2Connection,
@@ -11,7 +12,7 @@ use connectrpc::client::{
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,6 +23,48 @@ use crate::{limits, tls};
 
 /// What HTTP/2 over TLS is called in its handshake (RFC 9113 §3.1).
 const H2: &[u8] = b"h2";
+
+/// Files for TLS, each in PEM.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct TlsFiles {
+    /// For https: a file with the certificate of the authority to trust, instead of those of this machine.
+    #[arg(long, global = true, env = "FOLLOWUPD_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// For https with a daemon that asks for certificates: the file of your own.
+    #[arg(long, global = true, env = "FOLLOWUPD_CERTIFICATE", value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The file of its private key.
+    #[arg(long, global = true, env = "FOLLOWUPD_CERTIFICATE_KEY", value_name = "FILE")]
+    pub(crate) certificate_key: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// The first that is given, as it is named on the command line.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let files = [
+            ("--ca", &self.ca),
+            ("--certificate", &self.certificate),
+            ("--certificate-key", &self.certificate_key),
+        ];
+        files.into_iter().find(|(_, file)| file.is_some()).map(|(name, _)| name)
+    }
+
+    /// The certificate to show, and its key.
+    fn own(&self) -> Result<Option<Identity>, String> {
+        match (&self.certificate, &self.certificate_key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                let chain = tls::certificates("--certificate", certificate)?;
+                Ok(Some((chain, tls::private_key("--certificate-key", key)?)))
+            }
+            (Some(_), None) => Err("--certificate goes with --certificate-key: give both".to_owned()),
+            (None, Some(_)) => Err("--certificate-key goes with --certificate: give both".to_owned()),
+        }
+    }
+}
+
+/// A certificate with those that lead to its root, and its private key.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// A way to a daemon.
 #[derive(Clone)]
@@ -52,16 +95,22 @@ impl Transport {
     /// drives the connection.
     ///
     /// # Errors
-    /// The file holds no certificates, or this machine trusts nobody.
-    pub(crate) fn tls(uri: &Uri, ca: Option<&Path>) -> Result<Transport, Failure> {
-        let roots = match ca {
+    /// A file does not hold what it should, or this machine trusts nobody.
+    pub(crate) fn tls(uri: &Uri, files: &TlsFiles) -> Result<Transport, Failure> {
+        let roots = match &files.ca {
             Some(path) => tls::roots("--ca", path).map_err(Failure::input)?,
             None => native()?,
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| Failure::other(format!("TLS cannot be set up: {error}")))?;
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let builder = builder.with_root_certificates(roots);
+        let mut config = match files.own().map_err(Failure::input)? {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
+                Failure::input(format!("--certificate-key does not fit --certificate: {error}"))
+            })?,
+        };
         config.alpn_protocols = vec![H2.to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
         let connect = tower::service_fn(move |uri: Uri| connect(connector.clone(), uri));
