@@ -71,8 +71,11 @@ pub(crate) async fn remove_at_last(node: Arc<Node>, no: TenantNo, waiting: Waiti
     while !node.is_draining() {
         // Asked before: whoever began after that found no such tenant.
         let alone = waiting.is_empty();
-        match removal.round().await {
-            Ok(0) if alone => match removal.end().await {
+        let round = removal.round().await;
+        // One that a drain cut short has not seen all rows.
+        let whole = !node.is_draining();
+        match round {
+            Ok(0) if alone && whole => match removal.end().await {
                 Ok(()) => {
                     return tracing::info!(tenant = no.0, rows = removed, "a deleted tenant is removed");
                 }
