@@ -1,7 +1,5 @@
 //! The binary stands by itself. That this test is here also has `cargo test` build it, for the tests that drive it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::process::Command;
 
 #[test]
