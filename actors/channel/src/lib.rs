@@ -19,6 +19,7 @@ pub mod limits;
 pub mod outbox;
 mod places;
 pub mod problem;
+pub mod reaction;
 pub mod seal;
 pub mod secret;
 pub mod smtp;
