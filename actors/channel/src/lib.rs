@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
 mod back_off;
+pub mod http;
 mod idle;
 pub mod limits;
 pub mod outbox;

@@ -1,5 +1,7 @@
 //! A strict receiver on this machine that follows a script. A request that is not as it should be ends the test.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use crate::tls::testing;
 
 /// What the receiver does with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Say {
+pub(crate) enum Say {
     /// It answers this, as it stands.
     Raw(String),
     /// It reads it and then says nothing.
@@ -21,27 +23,27 @@ pub(super) enum Say {
 }
 
 /// An answer with a status and a body.
-pub(super) fn status(status: u16, headers: &str, body: &str) -> Say {
+pub(crate) fn status(status: u16, headers: &str, body: &str) -> Say {
     Say::Raw(format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
 }
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Over which connection, counted from 0.
-    pub(super) connection: usize,
-    pub(super) path: String,
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) connection: usize,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// Serves each connection by its script, request by request; the port, and what came.
-pub(super) async fn serve(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+pub(crate) async fn serve(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
     serve_over(false, scripts).await
 }
 
 /// The same, over TLS.
-pub(super) async fn serve_tls(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+pub(crate) async fn serve_tls(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
     serve_over(true, scripts).await
 }
 
@@ -64,7 +66,7 @@ async fn serve_over(tls: bool, scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<S
 }
 
 /// What came, once every script is at its end.
-pub(super) async fn seen(served: JoinHandle<Vec<Seen>>) -> Vec<Seen> {
+pub(crate) async fn seen(served: JoinHandle<Vec<Seen>>) -> Vec<Seen> {
     tokio::time::timeout(Duration::from_secs(10), served).await.expect("a script is not at its end").unwrap()
 }
 
