@@ -14,6 +14,8 @@ use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
 mod back_off;
+pub mod chatwoot;
+pub mod content;
 pub mod http;
 mod idle;
 pub mod limits;
@@ -26,7 +28,9 @@ pub mod secret;
 pub mod smtp;
 pub mod tls;
 pub mod transports;
+pub mod twilio;
 pub mod webhook;
+pub mod whatsapp;
 
 /// One call to make.
 #[derive(Clone, Debug)]

@@ -47,10 +47,4 @@ impl Post {
         *request.headers_mut() = self.headers.clone();
         Ok(request)
     }
-
-    /// What it carries.
-    #[cfg(test)]
-    pub(crate) fn body(&self) -> &[u8] {
-        &self.body
-    }
 }

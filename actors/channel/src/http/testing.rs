@@ -9,7 +9,47 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use followupd_domain::channel::Kind;
+use followupd_domain::decision::TraceId;
+use followupd_domain::name::Name;
+use followupd_domain::render::Message;
+use followupd_domain::{EnrollmentId, Moment, SendId, Shard, StepNo};
+
+use super::Reach;
+use crate::Call;
 use crate::tls::testing;
+
+/// A call of `kind` to `address`.
+pub(crate) fn call(kind: Kind, address: &str) -> Call {
+    let enrollment = EnrollmentId::new(Moment(1_800_000_000_000), Shard(1), 1);
+    Call {
+        send: SendId { enrollment, step: StepNo(2), occurrence: 0, leg: 0 },
+        key: "snd_TEST".into(),
+        tenant: Name::parse("acme").unwrap(),
+        channel: Name::parse("way").unwrap(),
+        kind,
+        address: address.into(),
+        contact: "ct-1".into(),
+        message: Message { subject: String::new(), body: "Tudo \"bem\"?".into() },
+        trace: TraceId(7),
+        at: Moment(1_800_000_000_123),
+        again: false,
+    }
+}
+
+/// How a server on this machine is reached, whose answers take at most so long.
+pub(crate) fn reach(answer: Duration) -> Reach {
+    Reach { plain: true, networks: vec!["127.0.0.0/8".parse().unwrap()], answer, ..Reach::default() }
+}
+
+/// What a server says after a request and breaks nothing but this answer: each leaves a doubt.
+pub(crate) fn doubts() -> Vec<Say> {
+    let short = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"messages\"";
+    let mut says = vec![Say::Close, Say::Hang, Say::Raw("garbage\r\n\r\n".into()), Say::Raw(short.into())];
+    says.extend(["", "{}", "[]", "<html>", "{\"messages\":", "\"ok\""].map(|body| status(200, "", body)));
+    says.extend([500, 502, 503, 504].map(|code| status(code, "", "oh")));
+    says
+}
 
 /// What the receiver does with a request.
 #[derive(Clone, Debug)]
