@@ -14,17 +14,23 @@ use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
 mod back_off;
+pub mod chatwoot;
+pub mod content;
+pub mod http;
 mod idle;
 pub mod limits;
 pub mod outbox;
 mod places;
 pub mod problem;
+pub mod reaction;
 pub mod seal;
 pub mod secret;
 pub mod smtp;
 pub mod tls;
 pub mod transports;
+pub mod twilio;
 pub mod webhook;
+pub mod whatsapp;
 
 /// One call to make.
 #[derive(Clone, Debug)]

@@ -1,9 +1,8 @@
 //! The transport against a strict receiver on this machine. What hangs meets short real time-outs: sockets do not
 //! wait for a paused clock.
 
-mod server;
-
 use std::io;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -16,9 +15,10 @@ use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, StepNo};
 use ring::hmac::{Key, verify};
 
 use super::*;
+use crate::http::testing::{Say, seen, serve, serve_tls, status};
+use crate::limits;
 use crate::secret::Secret;
 use crate::tls::testing;
-use server::{Say, seen, serve, serve_tls, status};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SHORT: Duration = Duration::from_millis(200);

@@ -6,27 +6,8 @@ use followupd_domain::Span;
 use followupd_domain::decide::outcome::{Again, Blames};
 
 use crate::Answer;
+use crate::http::{Ending, Verdict};
 use crate::places::Health;
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// No byte of it left: why, in a word.
-    NotSent(&'static str),
-    /// It was answered with this status, and perhaps with how long to wait.
-    Status(u16, Option<Duration>),
-    /// It left, wholly or in part, and no answer came.
-    Unanswered,
-}
-
-/// What follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
-    /// For the send.
-    pub(super) answer: Answer,
-    /// What it shows of the host.
-    pub(super) host: Health,
-}
 
 /// A doubt is settled by calling again with the same id, which the receiver knows.
 pub(super) fn verdict(ending: Ending) -> Verdict {
