@@ -20,7 +20,7 @@ use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::gate::Binding;
 use followupd_domain::holds::{Hold, Holds, PastHold};
 use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
-use followupd_domain::ledger::{Charge, DayContext, Limits, Rate};
+use followupd_domain::ledger::{Charge, DayContext, Limits, Rate, Rest as RestLimit, WarmUp};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{
     ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Status, Step,
@@ -39,7 +39,7 @@ use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
-use crate::old::Sequence1;
+use crate::old::{Channel1, Sequence1};
 use crate::once::Done;
 use crate::record::Record;
 use crate::settings::PutAnswer;
@@ -222,14 +222,18 @@ fn the_scopes_have_the_recorded_bytes() {
         limits: Limits {
             rate: Some(Rate { count: 80, per: Span::seconds(1), burst: 80 }),
             gap: Some(Span(10)),
+            jitter: Some(Span(20)),
             per_minute: Some(100),
             per_hour: Some(1_000),
             per_day: Some(10_000),
+            rest: Some(RestLimit { after: 30, span: Span::minutes(20) }),
+            warm_up: Some(WarmUp { days: 14, from: 20 }),
         },
         ignores_quiet_hours: true,
         holds: holds(),
     };
-    check("channel_1", Format::Channel, &channel);
+    check("channel_2", Format::Channel2, &channel);
+    check("channel_1", Format::Channel, &Channel1::from(channel.clone()));
     let smtp = Transport::Smtp(Box::new(Smtp {
         host: "mail.example".into(),
         port: 587,
@@ -241,11 +245,12 @@ fn the_scopes_have_the_recorded_bytes() {
         unsubscribe: "https://acme.example/{send}".into(),
         connections: 8,
     }));
-    check("channel_smtp_1", Format::Channel, &Channel { transport: smtp, ..channel.clone() });
+    let mail = Channel { transport: smtp, ..channel.clone() };
+    check("channel_smtp_1", Format::Channel, &Channel1::from(mail));
     let secrets = vec![SecretAt::Env("HOOK".into()), SecretAt::File("/secret".into())];
     let http = Http { url: "https://acme.example/hook".into(), secrets, connections: 2 };
     let http = Transport::Http(Box::new(http));
-    check("channel_http_1", Format::Channel, &Channel { transport: http, ..channel });
+    check("channel_http_1", Format::Channel, &Channel1::from(Channel { transport: http, ..channel }));
     let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
     let draft = Draft { target: "charge".into(), steps: vec![step], ..Draft::default() };
     let sequence = Sequence {

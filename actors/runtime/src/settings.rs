@@ -261,7 +261,7 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
     let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, channel.no);
     let answer = PutAnswer::Channel { kind: channel.kind };
-    change.write(key, Format::Channel, &channel, Class::Event, answer).await
+    change.write(key, Format::Channel2, &channel, Class::Event, answer).await
 }
 
 /// The channel that `settings` make of the one of this name, or of a new one.
@@ -308,6 +308,7 @@ fn to_limits(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
         per_minute: cap(settings.per_minute),
         per_hour: cap(settings.per_hour),
         per_day: cap(settings.per_day),
+        ..Limits::default()
     };
     faults.take("limits", limits.validate());
     limits
@@ -418,7 +419,7 @@ async fn hold(
             let mut channel = loaded.channel(name)?.clone();
             turn(&mut channel.holds, now);
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel, &channel, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();

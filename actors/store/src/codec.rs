@@ -61,6 +61,8 @@ pub enum Format {
     Clock = 19,
     /// A tenant that was deleted, format 1.
     Deleted = 20,
+    /// A channel, format 2: more limits.
+    Channel2 = 21,
 }
 
 /// Why a record could not be written or read.
