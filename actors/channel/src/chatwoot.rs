@@ -8,7 +8,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use followupd_domain::decide::outcome::Blames;
+use followupd_domain::reaction::{Blames, Reaction};
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
 use url::Url;
@@ -70,7 +70,7 @@ impl Inbox {
 
 impl Provider for Inbox {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
-        let rejected = |wrong: Problem| Answer::Rejected { code: wrong.to_string(), blames: Blames::Message };
+        let rejected = |wrong: Problem| Answer::refused(wrong.to_string(), Reaction::never(Blames::Message));
         self.request(call).map_err(rejected)
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use followupd_domain::decide::outcome::Blames;
+use followupd_domain::reaction::{Blames, Reaction};
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -77,7 +77,7 @@ impl Account {
 
 impl Provider for Account {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
-        self.request(call).map_err(|code| Answer::Rejected { code, blames: Blames::Message })
+        self.request(call).map_err(|code| Answer::refused(code, Reaction::never(Blames::Message)))
     }
 
     fn verdict(&self, said: &Said) -> Verdict {

@@ -9,7 +9,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use followupd_domain::decide::outcome::Blames;
+use followupd_domain::reaction::{Blames, Reaction};
 use futures::future::BoxFuture;
 use ring::hmac;
 use url::Url;
@@ -60,7 +60,7 @@ impl Webhook {
 impl Provider for Receiver {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
         let post = request::post(call, &self.url, &self.keys);
-        post.ok_or_else(|| Answer::Rejected { code: "bad_request".to_owned(), blames: Blames::Message })
+        post.ok_or_else(|| Answer::refused("bad_request", Reaction::never(Blames::Message)))
     }
 
     fn verdict(&self, said: &Said) -> Verdict {

@@ -8,7 +8,7 @@ mod verdict;
 
 use std::sync::Arc;
 
-use followupd_domain::decide::outcome::Blames;
+use followupd_domain::reaction::{Blames, Reaction};
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -67,7 +67,7 @@ impl Number {
 impl Provider for Number {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
         let post = self.request(call, &Content::from(call.message.clone()));
-        post.map_err(|code| Answer::Rejected { code, blames: Blames::Message })
+        post.map_err(|code| Answer::refused(code, Reaction::never(Blames::Message)))
     }
 
     fn verdict(&self, said: &Said) -> Verdict {

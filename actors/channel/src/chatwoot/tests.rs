@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::http::System;
 use crate::http::testing::{call, doubts, reach, seen, serve, status};
-use crate::reaction::Reaction;
 use crate::secret::Secret;
 use crate::tls::testing;
+use followupd_domain::reaction::{Blames, Reaction, Scope};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(200);
@@ -60,8 +60,8 @@ async fn what_is_broken_after_the_request_left_is_in_doubt() {
 async fn wrong_credentials_use_no_attempt_and_the_inbox_rests() {
     let (port, served) = serve(vec![vec![status(401, "", NO)]]).await;
     let inbox = inbox(port, LONG);
-    assert_eq!(called(&inbox).await, Answer::BackedOff { code: "401".into() });
-    assert_eq!(called(&inbox).await, Answer::BackedOff { code: "host_rests".into() });
+    assert_eq!(called(&inbox).await, Answer::refused("401", Reaction::stop(Scope::Sender)));
+    assert_eq!(called(&inbox).await, Answer::refused("host_rests", Reaction::HOST_RESTS));
     seen(served).await;
 }
 
@@ -70,8 +70,8 @@ async fn a_conversation_that_is_gone_keeps_nobody_else_waiting() {
     let script = vec![status(404, "", NO), status(422, "", NO), status(200, "", TAKEN)];
     let (port, served) = serve(vec![script]).await;
     let inbox = inbox(port, LONG);
-    assert_eq!(called(&inbox).await, Reaction::Unusable.answer("404"));
-    assert_eq!(called(&inbox).await, Reaction::BAD_STEP.answer("422"));
+    assert_eq!(called(&inbox).await, Answer::refused("404", Reaction::Unusable));
+    assert_eq!(called(&inbox).await, Answer::refused("422", Reaction::BAD_STEP));
     assert_eq!(called(&inbox).await, Answer::Accepted);
     seen(served).await;
 }
@@ -79,7 +79,7 @@ async fn a_conversation_that_is_gone_keeps_nobody_else_waiting() {
 #[tokio::test]
 async fn a_contact_without_a_conversation_gets_nothing() {
     let code = "conversation: the number of a conversation, from 1 on".to_owned();
-    let expected = Answer::Rejected { code, blames: Blames::Message };
+    let expected = Answer::refused(code, Reaction::never(Blames::Message));
     let call = call(Kind::Conversation, "ct-1");
     assert_eq!(inbox(1, LONG).call(call, Slot::default()).await, expected);
 }

@@ -4,7 +4,7 @@ use followupd_domain::Span;
 use serde_json::Value;
 
 use crate::http::Reading;
-use crate::reaction::{Reaction, Scope};
+use followupd_domain::reaction::{Reaction, Scope};
 
 /// What an answer says: the message's id, or a status that is no yes.
 pub(super) fn read(status: u16, body: &Value) -> Reading {

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Ending, Said};
 use crate::Answer;
 use crate::places::Health;
-use crate::reaction::{Reaction, Scope, Until};
 use followupd_domain::Span;
+use followupd_domain::reaction::{Reaction, Scope, Until};
 
 /// What follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ pub(crate) enum Reading {
 pub(crate) fn verdict(said: &Said, read: impl FnOnce(u16, &Value) -> Reading) -> Verdict {
     let (status, wait) = match said.ending {
         Ending::NotSent(word) => {
-            return Verdict { answer: Answer::BackedOff { code: word.to_owned() }, host: Health::Fails };
+            let answer = Answer::refused(word, Reaction::HOST_RESTS);
+            return Verdict { answer, host: Health::Fails };
         }
         Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Stumbles },
         Ending::Status(status, wait) => (status, wait),
@@ -44,7 +45,7 @@ pub(crate) fn verdict(said: &Said, read: impl FnOnce(u16, &Value) -> Reading) ->
     let (answer, host) = match (status, reading) {
         (200..300, Reading::Taken) => (Answer::Accepted, Health::Works),
         (200..300, Reading::Refused(..) | Reading::Unclear) => (Answer::Uncertain, Health::Works),
-        (_, Reading::Refused(code, Some(reaction))) => (reaction.answer(code), health(reaction)),
+        (_, Reading::Refused(code, Some(reaction))) => (Answer::refused(code, reaction), health(reaction)),
         (_, Reading::Refused(code, None)) => unknown(status, code),
         (_, Reading::Taken | Reading::Unclear) => unknown(status, status.to_string()),
     };
@@ -66,7 +67,7 @@ fn unknown(status: u16, code: String) -> (Answer, Health) {
         502..=504 => return (Answer::Uncertain, Health::Stumbles),
         _ => return (Answer::Uncertain, Health::Works),
     };
-    (reaction.answer(code), health(reaction))
+    (Answer::refused(code, reaction), health(reaction))
 }
 
 /// What a reaction shows of the way out, which is one sender's: what is shared by its messages rests.
@@ -84,7 +85,6 @@ fn health(reaction: Reaction) -> Health {
         Reaction::Again { .. }
         | Reaction::Later { .. }
         | Reaction::Never { .. }
-        | Reaction::Filtered
         | Reaction::Skip
         | Reaction::NeedsTemplate
         | Reaction::Unusable
@@ -130,14 +130,15 @@ mod tests {
             assert_eq!(of(status, "oh", Reading::Taken).0, Answer::Uncertain, "{status}");
             assert_eq!(of(status, "{}", Reading::Refused("9".into(), None)).0, Answer::Uncertain);
             let known = Reading::Refused("131000".into(), Some(Reaction::SOON));
-            assert_eq!(of(status, "{}", known).0, Reaction::SOON.answer("131000"));
+            assert_eq!(of(status, "{}", known).0, Answer::refused("131000", Reaction::SOON));
         }
     }
 
     #[test]
     fn wrong_credentials_use_no_attempt_and_the_sender_rests() {
         for status in [301, 401, 403, 404, 405] {
-            let expected = (Answer::BackedOff { code: status.to_string() }, Health::Fails);
+            let expected =
+                (Answer::refused(status.to_string(), Reaction::stop(Scope::Sender)), Health::Fails);
             assert_eq!(of(status, "no", Reading::Unclear), expected);
         }
     }
@@ -145,14 +146,14 @@ mod tests {
     #[test]
     fn an_unknown_code_of_a_bad_request_is_this_messages() {
         let (answer, host) = of(400, "{}", Reading::Refused("99".into(), None));
-        assert_eq!((answer, host), (Reaction::BAD_STEP.answer("99"), Health::Works));
+        assert_eq!((answer, host), (Answer::refused("99", Reaction::BAD_STEP), Health::Works));
     }
 
     #[test]
     fn a_rest_that_is_asked_for_is_given() {
         let said = Said::bare(Ending::Status(429, Some(Duration::from_secs(7))));
         let Verdict { answer, host } = verdict(&said, |_, _| Reading::Unclear);
-        assert_eq!(answer, Answer::BackedOff { code: "429".into() });
+        assert_eq!(answer, Answer::refused("429", Reaction::back_off(Scope::Account, Span::ZERO)));
         assert_eq!(host, Health::Asks(Duration::from_secs(7)));
         let slow = Reading::Refused("130429".into(), Some(Reaction::Slow { after: Span::seconds(1) }));
         assert_eq!(of(400, "{}", slow).1, Health::Asks(Duration::from_secs(1)));
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn what_never_left_backs_off_and_what_was_not_answered_is_in_doubt() {
         let ended = |ending| verdict(&Said::bare(ending), |_, _| Reading::Taken);
-        let answer = Answer::BackedOff { code: "tls".into() };
+        let answer = Answer::refused("tls", Reaction::HOST_RESTS);
         assert_eq!(ended(Ending::NotSent("tls")), Verdict { answer, host: Health::Fails });
         let doubt = Verdict { answer: Answer::Uncertain, host: Health::Stumbles };
         assert_eq!(ended(Ending::Unanswered), doubt);

@@ -1,5 +1,7 @@
 //! One call to a provider: its request, what came of it, what that shows of the host.
 
+use followupd_domain::reaction::Reaction;
+
 use crate::places::Places;
 use crate::{Answer, Call, Rest, Slot};
 
@@ -38,7 +40,7 @@ impl<P: Provider> Way<P> {
     /// Makes one call.
     pub(crate) async fn call(&self, call: &Call, _slot: Slot) -> Answer {
         if self.places.rests().is_some() {
-            return Answer::BackedOff { code: "host_rests".to_owned() };
+            return Answer::refused("host_rests", Reaction::HOST_RESTS);
         }
         let post = match self.provider.post(call) {
             Ok(post) => post,

@@ -68,10 +68,10 @@ impl Settings {
         match &self.sender {
             Sender::Number(number) => {
                 let right = "a number like +15005550006, a short code or a name";
-                problems.unless((1..=limits::PROVIDER_ID_BYTES).contains(&number.len()), "sender", right);
+                problems.unless((1..=limits::PROVIDER_ID_BYTES).contains(&number.len()), "number", right);
             }
             Sender::Service(id) => {
-                problems.unless(is_id(id, "MG"), "sender", "MG and 32 hexadecimal digits");
+                problems.unless(is_id(id, "MG"), "service", "MG and 32 hexadecimal digits");
             }
         }
         if let Some(Err(right)) =
@@ -126,8 +126,8 @@ mod tests {
         }
         assert_eq!(wrong(|s| s.username = "me".into()), ["username"]);
         assert_eq!(wrong(|s| s.password = Secret::new("")), ["password"]);
-        assert_eq!(wrong(|s| s.sender = Sender::Number(String::new())), ["sender"]);
-        assert_eq!(wrong(|s| s.sender = Sender::Service("MG1".into())), ["sender"]);
+        assert_eq!(wrong(|s| s.sender = Sender::Number(String::new())), ["number"]);
+        assert_eq!(wrong(|s| s.sender = Sender::Service("MG1".into())), ["service"]);
         assert_eq!(wrong(|s| s.status_callback = Some("http://a.example".into())), ["status_callback"]);
         assert_eq!(wrong(|s| s.reach.connections = 0), ["connections"]);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use followupd_domain::channel::Kind;
+use followupd_domain::reaction::Scope;
 use serde_json::json;
 
 use super::*;
@@ -86,8 +87,8 @@ async fn a_yes_that_says_no_is_in_doubt() {
 async fn wrong_credentials_use_no_attempt_and_the_sender_rests() {
     let (port, served) = serve(vec![vec![refusal(401, 20_003)]]).await;
     let twilio = twilio(port, LONG);
-    assert_eq!(called(&twilio).await, Answer::BackedOff { code: "20003".into() });
-    assert_eq!(called(&twilio).await, Answer::BackedOff { code: "host_rests".into() });
+    assert_eq!(called(&twilio).await, Answer::refused("20003", Reaction::stop(Scope::Sender)));
+    assert_eq!(called(&twilio).await, Answer::refused("host_rests", Reaction::HOST_RESTS));
     assert!(twilio.slot().await.is_err());
     seen(served).await;
 }
@@ -96,7 +97,7 @@ async fn wrong_credentials_use_no_attempt_and_the_sender_rests() {
 async fn a_code_decides_whatever_the_status() {
     for (http, code) in [(400, 21_610), (400, 21_211), (429, 20_429), (400, 63_016), (500, 30_008)] {
         let (port, served) = serve(vec![vec![refusal(http, code)]]).await;
-        let expected = reaction(code).unwrap().answer(code.to_string());
+        let expected = Answer::refused(code.to_string(), reaction(code).unwrap());
         assert_eq!(called(&twilio(port, LONG)).await, expected, "{code}");
         seen(served).await;
     }

@@ -1,11 +1,10 @@
 //! What Twilio's codes mean (<https://www.twilio.com/docs/api/errors>). The table of them; it touches nothing.
 
 use followupd_domain::Span;
-use followupd_domain::decide::outcome::Blames;
 use serde_json::Value;
 
 use crate::http::Reading;
-use crate::reaction::{Reaction, Scope, Then, Until, Unwanted};
+use followupd_domain::reaction::{Blames, Reaction, Scope, Then, Until, Unwanted};
 
 /// What an answer says: the message's id, or a code.
 pub(super) fn read(status: u16, body: &Value) -> Reading {
@@ -37,7 +36,7 @@ pub fn reaction(code: u64) -> Option<Reaction> {
         30_003 => once(Span::hours(4)),
         30_004 | 63_014 => Reaction::OptOut(Unwanted::Blocked),
         30_005 | 30_006 | 21_211 | 21_614 | 63_024 => bad_address,
-        30_007 => Reaction::Filtered,
+        30_007 => Reaction::BAD_STEP,
         30_008 => once(Span::minutes(5)),
         30_022 | 63_018 => Reaction::Slow { after: Span::seconds(1) },
         30_023 | 63_038 => Reaction::Hold { scope: Scope::Sender, until: Until::NextDay },
@@ -71,7 +70,7 @@ mod tests {
                 &[30_005, 30_006, 21_211, 21_614, 63_024],
                 Reaction::Never { blames: Blames::Address, alike: None },
             ),
-            ("carrier filter", &[30_007], Reaction::Filtered),
+            ("carrier filter", &[30_007], Reaction::BAD_STEP),
             ("unknown", &[30_008], later(Span::minutes(5))),
             ("too fast", &[30_022], Reaction::Slow { after: Span::seconds(1) }),
             ("daily cap", &[30_023, 63_038], hold(Until::NextDay)),
@@ -94,7 +93,7 @@ mod tests {
         assert_eq!(read(200, &made), Reading::Unclear, "nothing was made");
         assert_eq!(read(201, &json!({ "sid": "" })), Reading::Unclear);
         let failed = json!({ "sid": "SM1", "status": "failed", "error_code": 30_007 });
-        assert_eq!(read(201, &failed), Reading::Refused("30007".into(), Some(Reaction::Filtered)));
+        assert_eq!(read(201, &failed), Reading::Refused("30007".into(), Some(Reaction::BAD_STEP)));
         let refused = json!({ "code": 21_610, "message": "no", "status": 400 });
         let expected = Reading::Refused("21610".into(), Some(Reaction::OptOut(Unwanted::Sender)));
         assert_eq!(read(400, &refused), expected);

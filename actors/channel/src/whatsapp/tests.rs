@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::http::System;
 use crate::http::testing::{Say, call, doubts, reach, seen, serve, status};
-use crate::reaction::Reaction;
 use crate::secret::Secret;
 use crate::tls::testing;
+use followupd_domain::reaction::{Reaction, Scope};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(200);
@@ -71,8 +71,8 @@ async fn a_200_that_says_no_is_in_doubt() {
 async fn wrong_credentials_use_no_attempt_and_the_number_rests() {
     let (port, served) = serve(vec![vec![refusal(401, 190)]]).await;
     let number = number(port, LONG);
-    assert_eq!(called(&number).await, Answer::BackedOff { code: "190".into() });
-    assert_eq!(called(&number).await, Answer::BackedOff { code: "host_rests".into() });
+    assert_eq!(called(&number).await, Answer::refused("190", Reaction::stop(Scope::Sender)));
+    assert_eq!(called(&number).await, Answer::refused("host_rests", Reaction::HOST_RESTS));
     assert!(number.slot().await.is_err());
     seen(served).await;
 }
@@ -81,7 +81,7 @@ async fn wrong_credentials_use_no_attempt_and_the_number_rests() {
 async fn one_contacts_pace_slows_nobody_else() {
     let (port, served) = serve(vec![vec![refusal(400, 131_056), status(200, "", TAKEN)]]).await;
     let number = number(port, LONG);
-    assert_eq!(called(&number).await, reaction(131_056).unwrap().answer("131056"));
+    assert_eq!(called(&number).await, Answer::refused("131056", reaction(131_056).unwrap()));
     assert_eq!(called(&number).await, Answer::Accepted);
     seen(served).await;
 }
@@ -90,12 +90,12 @@ async fn one_contacts_pace_slows_nobody_else() {
 async fn a_code_decides_whatever_the_status() {
     for (http, code) in [(400, 100), (500, 131_000), (404, 132_001), (400, 131_047), (403, 131_031)] {
         let (port, served) = serve(vec![vec![refusal(http, code)]]).await;
-        let expected = reaction(code).unwrap().answer(code.to_string());
+        let expected = Answer::refused(code.to_string(), reaction(code).unwrap());
         assert_eq!(called(&number(port, LONG)).await, expected, "{code}");
         seen(served).await;
     }
     let (port, served) = serve(vec![vec![refusal(400, 7)]]).await;
-    assert_eq!(called(&number(port, LONG)).await, Reaction::BAD_STEP.answer("7"));
+    assert_eq!(called(&number(port, LONG)).await, Answer::refused("7", Reaction::BAD_STEP));
     seen(served).await;
 }
 
@@ -105,7 +105,7 @@ async fn a_text_that_would_be_refused_is_not_posted() {
     let mut call = call(Kind::Whatsapp, "5511999990000");
     call.message.body = String::new();
     let code = "text: from 1 to 4096 characters".to_owned();
-    let expected = Answer::Rejected { code, blames: Blames::Message };
+    let expected = Answer::refused(code, Reaction::never(Blames::Message));
     assert_eq!(number.call(call, Slot::default()).await, expected);
 }
 
@@ -114,5 +114,5 @@ async fn what_cannot_be_connected_to_backs_off() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    assert_eq!(called(&number(port, LONG)).await, Answer::BackedOff { code: "connect".into() });
+    assert_eq!(called(&number(port, LONG)).await, Answer::refused("connect", Reaction::HOST_RESTS));
 }

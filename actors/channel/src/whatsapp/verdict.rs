@@ -3,11 +3,10 @@
 //! it touches nothing. Codes decide, never titles.
 
 use followupd_domain::Span;
-use followupd_domain::decide::outcome::Blames;
 use serde_json::Value;
 
 use crate::http::Reading;
-use crate::reaction::{Pause, Reaction, Release, Scope, Then, Until, Unwanted};
+use followupd_domain::reaction::{Blames, Pause, Reaction, Release, Scope, Then, Until, Unwanted};
 
 /// What an answer says: the message's id, or a code.
 pub(super) fn read(_status: u16, body: &Value) -> Reading {
@@ -69,7 +68,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Answer;
 
     /// Each row of the table of codes: what it is called, its codes, what follows.
     fn rows() -> Vec<(&'static str, Vec<u64>, Reaction)> {
@@ -174,13 +172,5 @@ mod tests {
         assert_eq!(read(200, &both), Reading::Refused("100".into(), Some(Reaction::BAD_STEP)));
         assert_eq!(read(400, &json!({ "error": { "code": "100" } })), Reading::Unclear);
         assert_eq!(read(400, &json!({ "error": { "code": 7 } })), Reading::Refused("7".into(), None));
-    }
-
-    #[test]
-    fn no_code_of_what_is_shared_uses_an_attempt() {
-        for code in [190, 4, 80_007, 130_429, 131_048, 131_031, 131_042, 131_057, 132_001, 132_015] {
-            let answer = reaction(code).unwrap().answer("x");
-            assert_eq!(answer, Answer::BackedOff { code: "x".into() }, "{code}");
-        }
     }
 }

@@ -1,12 +1,10 @@
-//! What follows when a provider says no, as a value: whom the no is about, and until when.
+//! What follows when a provider surely did not take a message, as a value: whom its no is about, and until when.
 //!
-//! Providers' own codes are in each adapter's table, which answers one of these. Acting on it is the core's business;
-//! [`Reaction::answer`] says what the core can be told of it today.
+//! Providers' own codes are in each adapter's table, which answers one of these. What it comes to for the enrollment is
+//! decided in [`decide::outcome`](crate::decide::outcome), what is shared by many in [`health`](crate::health).
 
-use followupd_domain::Span;
-use followupd_domain::decide::outcome::{Again, Blames};
-
-use crate::Answer;
+use crate::limits;
+use crate::time::Span;
 
 /// How far a no reaches beyond the one message it was said to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +39,14 @@ impl Pause {
     #[must_use]
     pub const fn from(at_least: Span) -> Pause {
         Pause { at_least, grows: 2 }
+    }
+
+    /// The pause after so many attempts; `None` when they were enough.
+    #[must_use]
+    pub fn after(self, attempts: u8) -> Option<Span> {
+        let times = i64::from(self.grows).saturating_pow(u32::from(attempts.saturating_sub(1)));
+        let pause = Span(self.at_least.0.saturating_mul(times)).min(limits::RETRY_AFTER_MOST);
+        (attempts < limits::ATTEMPTS).then_some(pause)
     }
 }
 
@@ -91,6 +97,49 @@ pub enum Unwanted {
     Blocked,
 }
 
+/// How soon a refused send may be tried again, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Within minutes: [`limits::ATTEMPTS`] in all, each pause twice the last.
+    Soon {
+        /// The least pause the provider asked for.
+        at_least: Span,
+    },
+    /// After minutes, then hours, then days: what a server that greylists wants (RFC 6647, 2.1).
+    Slowly,
+    /// On the next days: a full mailbox.
+    NextDay,
+}
+
+impl Again {
+    /// Within minutes, as soon as is usual.
+    pub const SOON: Again = Again::Soon { at_least: Span(0) };
+
+    /// The pause after so many attempts; `None` when they were enough.
+    #[must_use]
+    pub fn pause(self, attempts: u8) -> Option<Span> {
+        let place = usize::from(attempts.saturating_sub(1));
+        match self {
+            Again::Soon { .. } if attempts >= limits::ATTEMPTS => None,
+            Again::Soon { at_least } => {
+                let pause = Span(limits::RETRY_AFTER.0 << place);
+                Some(pause.max(at_least.min(limits::RETRY_AFTER_MOST)))
+            }
+            Again::Slowly => limits::RETRY_SLOWLY.get(place).copied(),
+            Again::NextDay => (place < limits::RETRY_DAYS).then_some(Span::days(1)),
+        }
+    }
+}
+
+/// What a no says is wrong with one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blames {
+    /// This message.
+    Message,
+    /// The address: nothing sent there will arrive.
+    Address,
+}
+
 /// What follows when a provider surely did not take a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
@@ -117,8 +166,6 @@ pub enum Reaction {
         /// What has a fault of its own when several messages get this.
         alike: Option<Scope>,
     },
-    /// A carrier took the text for spam: it never goes out again, to nobody, and it counts against the sender.
-    Filtered,
     /// The provider chose not to deliver to this contact: the next channel takes it, or the step is skipped.
     Skip,
     /// The service window is closed: only a template passes. The step's fallback takes it, or it fails.
@@ -162,6 +209,21 @@ impl Reaction {
     /// This message is at fault; several alike, and its step is.
     pub const BAD_STEP: Reaction = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Step) };
 
+    /// What is called rests, as it does after any failure of its own.
+    pub const HOST_RESTS: Reaction = Reaction::back_off(Scope::Host, Span::ZERO);
+
+    /// This message may be tried again, which says nothing of any other.
+    #[must_use]
+    pub const fn again(again: Again) -> Reaction {
+        Reaction::Again { again, alike: None }
+    }
+
+    /// This message will never be taken, which says nothing of any other.
+    #[must_use]
+    pub const fn never(blames: Blames) -> Reaction {
+        Reaction::Never { blames, alike: None }
+    }
+
     /// A stop of `scope` that a person releases.
     #[must_use]
     pub const fn stop(scope: Scope) -> Reaction {
@@ -172,87 +234,5 @@ impl Reaction {
     #[must_use]
     pub const fn back_off(scope: Scope, at_least: Span) -> Reaction {
         Reaction::BackOff { scope, pause: Pause::from(at_least) }
-    }
-
-    /// What the core is told of it: what is shared backs off and uses no attempt, and what it has no word for is the
-    /// nearest that sends no message too many.
-    #[must_use]
-    pub fn answer(self, code: impl Into<String>) -> Answer {
-        let code = code.into();
-        let rejected = |code, blames| Answer::Rejected { code, blames };
-        match self {
-            Reaction::Again { again, .. } => Answer::Refused { code, again },
-            // A day and more is what a full mailbox gets, on the next days.
-            Reaction::Later { after, .. } if after >= Span::days(1) => {
-                Answer::Refused { code, again: Again::NextDay }
-            }
-            Reaction::Later { after, .. } => Answer::Refused { code, again: Again::Soon { at_least: after } },
-            Reaction::Never { blames, .. } => rejected(code, blames),
-            Reaction::Filtered => rejected(code, Blames::Sender),
-            Reaction::Skip | Reaction::NeedsTemplate | Reaction::Unusable => rejected(code, Blames::Message),
-            Reaction::OptOut(_) => rejected(code, Blames::Address),
-            // Nobody else waits, so this one's own tries are what is spent.
-            Reaction::BackOff { scope: Scope::Contact, pause } => {
-                Answer::Refused { code, again: Again::Soon { at_least: pause.at_least } }
-            }
-            Reaction::BackOff { .. }
-            | Reaction::Slow { .. }
-            | Reaction::Hold { .. }
-            | Reaction::Stop { .. } => Answer::BackedOff { code },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_shared_uses_no_attempt() {
-        let shared = [Scope::Step, Scope::Template, Scope::Sender, Scope::Account, Scope::App, Scope::Host];
-        for scope in shared {
-            for reaction in [
-                Reaction::back_off(scope, Span::ZERO),
-                Reaction::Hold { scope, until: Until::Changed },
-                Reaction::stop(scope),
-            ] {
-                assert_eq!(reaction.answer("x"), Answer::BackedOff { code: "x".into() }, "{reaction:?}");
-            }
-        }
-        let slow = Reaction::Slow { after: Span::seconds(1) };
-        assert_eq!(slow.answer("x"), Answer::BackedOff { code: "x".into() });
-    }
-
-    #[test]
-    fn one_contacts_pace_is_its_own_affair() {
-        let pause = Pause { at_least: Span::seconds(1), grows: 4 };
-        let again = Again::Soon { at_least: Span::seconds(1) };
-        let answer = Reaction::BackOff { scope: Scope::Contact, pause }.answer("131056");
-        assert_eq!(answer, Answer::Refused { code: "131056".into(), again });
-    }
-
-    #[test]
-    fn what_never_passes_is_rejected() {
-        let rejected = |blames| Answer::Rejected { code: "x".into(), blames };
-        for (reaction, blames) in [
-            (Reaction::BAD_STEP, Blames::Message),
-            (Reaction::Skip, Blames::Message),
-            (Reaction::NeedsTemplate, Blames::Message),
-            (Reaction::Unusable, Blames::Message),
-            (Reaction::Filtered, Blames::Sender),
-            (Reaction::OptOut(Unwanted::Channel), Blames::Address),
-            (Reaction::OptOut(Unwanted::Blocked), Blames::Address),
-        ] {
-            assert_eq!(reaction.answer("x"), rejected(blames), "{reaction:?}");
-        }
-    }
-
-    #[test]
-    fn what_may_pass_later_is_refused() {
-        let refused = |again| Answer::Refused { code: "x".into(), again };
-        assert_eq!(Reaction::SOON.answer("x"), refused(Again::SOON));
-        let later = |after| Reaction::Later { after, times: 1, then: Then::Fail }.answer("x");
-        assert_eq!(later(Span::days(1)), refused(Again::NextDay));
-        assert_eq!(later(Span::hours(2)), refused(Again::Soon { at_least: Span::hours(2) }));
     }
 }
