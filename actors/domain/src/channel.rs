@@ -7,8 +7,10 @@ use crate::ids::ChannelNo;
 use crate::ledger::Limits;
 use crate::name::Name;
 
+mod preset;
 mod transport;
 
+pub use preset::Preset;
 pub use transport::{Http, Idempotency, SecretAt, Security, Smtp, Transport};
 
 /// What kind of message a channel carries, and so which address of a contact it needs.
