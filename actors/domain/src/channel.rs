@@ -7,8 +7,10 @@ use crate::ids::ChannelNo;
 use crate::ledger::Limits;
 use crate::name::Name;
 
+mod preset;
 mod transport;
 
+pub use preset::Preset;
 pub use transport::{
     Chatwoot, Http, Idempotency, Meta, SecretAt, SecretPlace, Security, Smtp, Transport, Twilio,
 };

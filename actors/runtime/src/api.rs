@@ -8,6 +8,7 @@ use followupd_domain::decision::{Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, ExitReason};
 use followupd_domain::event::Event;
 use followupd_domain::funnel::Metric;
+use followupd_domain::ledger::WarmUp;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::FieldError;
 use followupd_domain::suppression::{Address, Suppression};
@@ -116,6 +117,8 @@ pub struct ChannelSettings {
     pub twilio: Option<TwilioSettings>,
     /// The agent inbox; with `chatwoot` and only there.
     pub chatwoot: Option<ChatwootSettings>,
+    /// A word for a set of limits, of which those given below replace their like; empty: none.
+    pub preset: String,
     /// Sends per `rate_per`; 0: no rate.
     pub rate_count: u32,
     /// A span such as `1 second`, the default.
@@ -124,14 +127,29 @@ pub struct ChannelSettings {
     pub rate_burst: u32,
     /// Least span between two starts.
     pub gap: String,
+    /// How much longer a gap is at most, by chance; empty: all are alike.
+    pub jitter: String,
     /// Starts in any moving minute; 0: no cap.
     pub per_minute: u32,
     /// Starts in any moving hour; 0: no cap.
     pub per_hour: u32,
     /// Starts on a calendar day; 0: no cap.
     pub per_day: u32,
+    /// A pause after every so many starts.
+    pub rest: Option<RestSettings>,
+    /// A lower `per_day` on the first days.
+    pub warm_up: Option<WarmUp>,
     /// Whether quiet hours do not apply; `None`: only for webhooks they do not.
     pub ignores_quiet_hours: Option<bool>,
+}
+
+/// A pause after every so many starts, as put.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RestSettings {
+    /// Starts without a pause.
+    pub after: u32,
+    /// How long it is.
+    pub span: String,
 }
 
 /// What became of one wish to enroll.

@@ -9,7 +9,7 @@ use followupd_domain::sequence::{Draft, FieldError, Status};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{Moment, Span, StepNo, VersionNo};
 
-use crate::api::{ChannelSettings, ScopeName, TenantSettings};
+use crate::api::{ChannelSettings, RestSettings, ScopeName, TenantSettings};
 use crate::settings::transport;
 
 /// What a put expects of what it replaces.
@@ -286,7 +286,7 @@ pub(crate) fn tenant_settings(tenant: &Tenant) -> TenantSettings {
     }
 }
 
-/// The settings that make this channel. What is secret of them is not among them.
+/// The settings that make this channel. What is secret of them is not among them, nor is a preset: its limits are.
 pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
     let limits = &channel.limits;
     let text = |span: Span| Wait::Span(span).to_string();
@@ -299,13 +299,17 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         meta: transport::shown_meta(&channel.transport),
         twilio: transport::shown_twilio(&channel.transport),
         chatwoot: transport::shown_chatwoot(&channel.transport),
+        preset: String::new(),
         rate_count: rate.map(|rate| rate.count).unwrap_or_default(),
         rate_per: rate.map(|rate| text(rate.per)).unwrap_or_default(),
         rate_burst: rate.map(|rate| rate.burst).unwrap_or_default(),
         gap: limits.gap.map(text).unwrap_or_default(),
+        jitter: limits.jitter.map(text).unwrap_or_default(),
         per_minute: limits.per_minute.unwrap_or_default(),
         per_hour: limits.per_hour.unwrap_or_default(),
         per_day: limits.per_day.unwrap_or_default(),
+        rest: limits.rest.map(|rest| RestSettings { after: rest.after, span: text(rest.span) }),
+        warm_up: limits.warm_up,
         ignores_quiet_hours: Some(channel.ignores_quiet_hours),
     }
 }

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use followupd_domain::calendar::{
-    Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, Wait, WeekdaySet, Zone,
-};
+use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
-use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::{self, Name};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, TenantNo, VersionNo};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::{Deserialize, Serialize};
@@ -26,6 +23,7 @@ use crate::record;
 use crate::scopes::{At, Expected};
 
 pub(crate) mod compare;
+mod pacing;
 pub(crate) mod react;
 pub(crate) mod transport;
 
@@ -274,7 +272,7 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         let problem = format!("{} is for {}, not for {}", transport.word(), serves.word(), kind.word());
         faults.take("transport", if kind == serves { Ok(()) } else { Err(problem) });
     }
-    let limits = to_limits(settings, &mut faults);
+    let limits = pacing::limits(settings, kind, &mut faults);
     faults.none()?;
     let kind = kind.unwrap_or(Kind::Email);
     Ok(Channel {
@@ -293,34 +291,6 @@ fn one_of(given: &str, known: &[&str]) -> String {
     let near = name::nearest(given, known.iter().copied());
     let near = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
     format!("{given:?} is not one of {}{near}", known.join(", "))
-}
-
-fn to_limits(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
-    let per = faults.take("rate_per", span(&settings.rate_per)).unwrap_or(Span::seconds(1));
-    let burst = if settings.rate_burst == 0 { settings.rate_count } else { settings.rate_burst };
-    let cap = |count: u32| (count > 0).then_some(count);
-    let limits = Limits {
-        rate: (settings.rate_count > 0).then_some(Rate { count: settings.rate_count, per, burst }),
-        gap: faults.take("gap", span(&settings.gap)),
-        per_minute: cap(settings.per_minute),
-        per_hour: cap(settings.per_hour),
-        per_day: cap(settings.per_day),
-        ..Limits::default()
-    };
-    faults.take("limits", limits.validate());
-    limits
-}
-
-fn span(text: &str) -> Result<Option<Span>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match Wait::parse(text, None).map_err(|error| error.to_string())? {
-        Wait::Span(span) => Ok(Some(span)),
-        Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. } => {
-            Err(format!("{text:?} has no exact length: write seconds, minutes or hours"))
-        }
-    }
 }
 
 async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<Written, Error> {
