@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 mod back_off;
 mod idle;
+pub mod inbound;
 pub mod limits;
 pub mod outbox;
 mod places;
