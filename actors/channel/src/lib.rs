@@ -18,6 +18,7 @@ pub mod chatwoot;
 pub mod content;
 pub mod http;
 mod idle;
+pub mod inbound;
 pub mod limits;
 pub mod outbox;
 mod places;

@@ -114,5 +114,11 @@ pub const SMS_TEXT: usize = 1_600;
 /// Characters of a message in an agent inbox (Chatwoot, message model).
 pub const CONVERSATION_TEXT: usize = 150_000;
 
+/// Bytes of what a provider posts to us: Meta's webhooks have at most 3 MB, Twilio's a few KiB.
+pub const INBOUND_BYTES: usize = 3 * 1024 * 1024;
+
+/// Bytes of the challenge that Meta gets back: a number has at most 20 digits, and no more is sent back than may be one.
+pub const CHALLENGE_BYTES: usize = 64;
+
 const _: () = assert!(SMTP_PROBE_AFTER.as_millis() < SMTP_IDLE.as_millis());
 const _: () = assert!(BACK_OFF_LEAST.as_millis() < BACK_OFF_MOST.as_millis());
