@@ -59,6 +59,7 @@ impl Words {
             | Table::Ledger
             | Table::Count
             | Table::Suppression
+            | Table::Address
             | Table::Scope
             | Table::Version => Some(format!("{word} {key:?} of {}", tenant())),
         }
@@ -84,6 +85,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Clock => "clock",
         Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",
+        Table::Address => "contact by address",
         Table::Scope => "tenant, channel or sequence",
         Table::Target => "target",
         Table::Version => "version",
