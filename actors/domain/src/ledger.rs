@@ -9,7 +9,8 @@
 //!
 //! Time is the engine's. It never goes back: a moment below the ledger's mark is taken as the mark, and a day
 //! below the ledger's as its day, when a send is charged and again when it is settled: whoever stores the charge may
-//! store what it asked for. So a send that is still open at midnight can count on both days. Jitter, warm-up, new recipients and contact caps live elsewhere.
+//! store what it asked for. So a send that is still open at midnight can count on both days. Jitter, new recipients and
+//! contact caps live elsewhere.
 
 mod codec;
 mod gcra;
@@ -18,7 +19,7 @@ mod properties;
 mod ring;
 
 pub use codec::{DecodeError, ENCODED_LEN};
-pub use limits::{Field, LimitName, Limits, LimitsError, Rate};
+pub use limits::{Field, LimitName, Limits, LimitsError, Rate, Rest, WarmUp};
 
 use crate::time::{Moment, Span};
 use gcra::Gcra;
@@ -30,6 +31,9 @@ pub const START_WITHIN: Span = Span(2_000);
 
 /// The last moment a ledger works with, in the year 2223: in microseconds it still fits a Lua number.
 pub const LAST_MOMENT: Moment = Moment(8_000_000_000_000);
+
+/// Stands for a day that has not come yet.
+const NO_DAY: i32 = i32::MIN;
 
 /// What is left of each limit of one lane.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +47,10 @@ pub struct Ledger {
     minute: Ring<60_000>,
     hour: Ring<3_600_000>,
     today: Today,
+    /// Starts since the last pause that a rest asked for; they are counted whether or not one is set.
+    run: u32,
+    /// The day of the first start that was ever settled, from which a warm-up counts.
+    first_day: Option<i32>,
 }
 
 /// Starts on the calendar day that the ledger has reached.
@@ -56,7 +64,7 @@ struct Today {
 
 impl Default for Today {
     fn default() -> Today {
-        Today { day: DayContext { day: i32::MIN, next_day_at: Moment(0) }, count: 0, after: 0 }
+        Today { day: DayContext { day: NO_DAY, next_day_at: Moment(0) }, count: 0, after: 0 }
     }
 }
 
@@ -86,7 +94,7 @@ pub enum Earliest {
     /// At once.
     Now,
     /// At this moment and not before; the named limit allows it last. Of days the ledger knows only the next: if
-    /// starts just after midnight use that up as well, it says so when asked again then.
+    /// starts just after midnight or open sends use that up as well, it says so when asked again then.
     At(Moment, LimitName),
     /// Not while so many sends are open: ask again when one is settled or refunded.
     WhenOpenSettles(LimitName),
@@ -131,7 +139,8 @@ impl Ledger {
                 limits.per_minute.map(|cap| self.minute.verdict(self.mark, cap, self.open)),
             ),
             (LimitName::PerHour, limits.per_hour.map(|cap| self.hour.verdict(self.mark, cap, self.open))),
-            (LimitName::PerDay, limits.per_day.map(|cap| self.day_verdict(cap, now, day))),
+            (LimitName::PerDay, limits.per_day.map(|cap| self.day_verdict(cap, limits.warm_up, now, day))),
+            (LimitName::Rest, limits.rest.map(|rest| self.rest_verdict(rest))),
         ];
         let mut latest = Earliest::Now;
         let mut latest_at = now;
@@ -161,6 +170,9 @@ impl Ledger {
         }
         self.raise_mark(now);
         self.today.reach(day);
+        if limits.rest.is_some_and(|rest| self.has_rested(rest)) {
+            self.run = 0;
+        }
         self.gcra.adopt(limits.rate.as_ref(), self.last_start);
         self.open = self.open.saturating_add(1);
         Ok(Charge { at: self.mark, day: self.today.day, open: true })
@@ -193,7 +205,9 @@ impl Ledger {
         self.hour.add(self.mark, at);
         self.gcra.start(at);
         self.last_start = self.last_start.max(Some(at));
+        self.run = self.run.saturating_add(1);
         let day = self.today.reached(charge.day);
+        self.first_day = self.first_day.or(Some(day.at(at)).filter(|day| *day != NO_DAY));
         self.today.add(day.at(at));
         if started_at.is_none() && day.at(at) != day.day {
             self.today.add(day.day);
@@ -205,8 +219,9 @@ impl Ledger {
     /// [`charge`](Ledger::charge) or [`settle`](Ledger::settle) last returned it.
     ///
     /// An open charge is given back whole. Of a settled one only the counts still in the rings and of this day
-    /// are, the day being the one that settling answered: the arrival time and the last start stay, since later starts may rest on them, and lowering them could
-    /// let through a burst above the rate. That costs at most one interval and one gap.
+    /// are, the day being the one that settling answered: the arrival time, the last start, the run and the first day
+    /// stay, since later starts may rest on them, and lowering them could let through a burst above the rate. That
+    /// costs at most one interval, one gap and one place before a rest.
     pub fn refund(&mut self, charge: Charge) {
         if charge.open {
             self.open = self.open.saturating_sub(1);
@@ -247,16 +262,40 @@ impl Ledger {
         Verdict::Free(self.last_start.map_or(Moment(0), |at| at + gap))
     }
 
-    fn day_verdict(&self, cap: u32, now: Moment, day: DayContext) -> Verdict {
+    fn day_verdict(&self, cap: u32, warm_up: Option<WarmUp>, now: Moment, day: DayContext) -> Verdict {
+        // Where the clock went back over midnight, the mark lies in the day after the one told.
+        let today = day.at(now);
         if self.open >= cap {
             return Verdict::Open;
         }
-        // Where the clock went back over midnight, the mark lies in the day after the one told.
-        if self.today.count_on(day.at(now)) < cap - self.open {
+        if self.today.count_on(today).saturating_add(self.open) < self.day_cap(cap, warm_up, today) {
             return Verdict::Free(now);
         }
         // A day that should be over by the mark is a clock behind the ledger: it has to pass the mark first.
         Verdict::Free(day.next_day_at.max(now + Span(1)))
+    }
+
+    /// The cap of a day. It never falls from one day to the next, so that a send which was charged on one and starts
+    /// on the other has its place on both.
+    fn day_cap(&self, cap: u32, warm_up: Option<WarmUp>, day: i32) -> u32 {
+        let since = self.first_day.map_or(0, |first| i64::from(day) - i64::from(first));
+        warm_up.map_or(cap, |warm_up| warm_up.cap(cap, since))
+    }
+
+    /// A run is never ended while sends are open: their starts may yet close the pause.
+    fn rest_verdict(&self, rest: Rest) -> Verdict {
+        if self.run.saturating_add(self.open) < rest.after {
+            return Verdict::Free(Moment(0));
+        }
+        if self.open > 0 {
+            return Verdict::Open;
+        }
+        Verdict::Free(self.last_start.map_or(Moment(0), |at| at + rest.span))
+    }
+
+    /// Whether a pause of this rest lies between the last start and the mark.
+    fn has_rested(&self, rest: Rest) -> bool {
+        self.open == 0 && self.last_start.is_none_or(|at| self.mark >= at + rest.span)
     }
 }
 
@@ -565,9 +604,103 @@ mod tests {
         assert!(ledger.charge(&limits, DAY.next_day_at - Span(1), DAY).is_err());
     }
 
+    fn rest(after: u32, span: Span) -> Limits {
+        Limits { rest: Some(Rest { after, span }), ..Limits::default() }
+    }
+
+    #[test]
+    fn a_rest_follows_after_so_many_starts() {
+        let limits = rest(2, Span::minutes(20));
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        send(&mut ledger, &limits, after(500));
+        let refusal = Refusal::Until { limit: LimitName::Rest, at: after(500) + Span::minutes(20) };
+        assert_eq!(ledger.charge(&limits, after(600), DAY), Err(refusal));
+        send(&mut ledger, &limits, after(500) + Span::minutes(20));
+        send(&mut ledger, &limits, after(600) + Span::minutes(20));
+        assert!(ledger.charge(&limits, after(700) + Span::minutes(20), DAY).is_err());
+    }
+
+    #[test]
+    fn a_pause_that_came_by_itself_is_a_rest_and_a_shorter_one_is_none() {
+        let limits = rest(2, Span::minutes(20));
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        send(&mut ledger, &limits, after(0) + Span::minutes(20));
+        send(&mut ledger, &limits, after(0) + Span::minutes(39));
+        assert!(ledger.charge(&limits, after(0) + Span::minutes(40), DAY).is_err());
+    }
+
+    #[test]
+    fn an_open_send_puts_off_the_end_of_a_run() {
+        let limits = rest(2, Span::minutes(20));
+        let mut ledger = Ledger::default();
+        let first = ledger.charge(&limits, MORNING, DAY).unwrap();
+        let second = ledger.charge(&limits, after(5), DAY).unwrap();
+        let open = Refusal::Open { limit: LimitName::Rest };
+        assert_eq!(ledger.charge(&limits, after(10), DAY), Err(open));
+        ledger.settle(first, Some(after(20)));
+        // Hours later the other's call may still begin at any instant.
+        assert_eq!(ledger.charge(&limits, after(0) + Span::hours(5), DAY), Err(open));
+        ledger.refund(second);
+        send(&mut ledger, &limits, after(30));
+        let Err(Refusal::Until { at, .. }) = ledger.charge(&limits, after(40), DAY) else {
+            panic!("two starts were made")
+        };
+        assert_eq!(at, after(30) + Span::minutes(20));
+    }
+
+    #[test]
+    fn a_warm_up_counts_its_days_from_the_first_start() {
+        let warm_up = Some(WarmUp { days: 4, from: 1 });
+        let limits = Limits { per_day: Some(9), warm_up, ..Limits::default() };
+        let mut ledger = Ledger::default();
+        // Days without a start are not days of the ramp.
+        for (days, most) in [(3, 1), (4, 3), (6, 7), (7, 9), (900, 9)] {
+            let day = DayContext {
+                day: DAY.day + days,
+                next_day_at: DAY.next_day_at + Span::days(i64::from(days)),
+            };
+            let at = MORNING + Span::days(i64::from(days));
+            for _ in 0..most {
+                let charge = ledger.charge(&limits, at, day).unwrap();
+                ledger.settle(charge, Some(at));
+            }
+            let refusal = Refusal::Until { limit: LimitName::PerDay, at: day.next_day_at };
+            assert_eq!(ledger.charge(&limits, at, day), Err(refusal), "{days} days");
+        }
+    }
+
+    #[test]
+    fn a_lane_that_has_long_been_sending_needs_no_warm_up() {
+        let plain = Limits { per_day: Some(9), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &plain, MORNING);
+        let limits = Limits { warm_up: Some(WarmUp { days: 4, from: 1 }), ..plain };
+        assert!(ledger.charge(&limits, after(10), DAY).is_err());
+        let day = DayContext { day: DAY.day + 4, next_day_at: DAY.next_day_at + Span::days(4) };
+        for _ in 0..9 {
+            ledger.charge(&limits, MORNING + Span::days(4), day).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_send_over_midnight_has_its_place_on_both_days_of_a_warm_up() {
+        let warm_up = Some(WarmUp { days: 2, from: 1 });
+        let limits = Limits { per_day: Some(3), warm_up, ..Limits::default() };
+        let mut ledger = Ledger::default();
+        let charge = ledger.charge(&limits, DAY.next_day_at - Span(1), DAY).unwrap();
+        ledger.settle(charge, Some(DAY.next_day_at));
+        // The first start lies on the new day: it is day 0, and has had its one.
+        let next = DayContext { day: DAY.day + 1, next_day_at: DAY.next_day_at + Span::days(1) };
+        assert!(ledger.charge(&limits, DAY.next_day_at - Span(1), DAY).is_err());
+        assert!(ledger.charge(&limits, DAY.next_day_at, next).is_err());
+    }
+
     #[test]
     fn moments_beyond_all_bounds_do_no_harm() {
-        let limits = Limits { per_day: Some(5), gap: Some(Span(1)), ..per_minute(5) };
+        let (rest, warm_up) = (Some(Rest { after: 1, span: Span(1) }), Some(WarmUp { days: 3, from: 2 }));
+        let limits = Limits { per_day: Some(5), gap: Some(Span(1)), rest, warm_up, ..per_minute(5) };
         for at in [i64::MIN, -1, 0, i64::MAX] {
             let day = DayContext { day: i32::MAX, next_day_at: Moment(at) };
             let mut ledger = Ledger::default();

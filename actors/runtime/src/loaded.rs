@@ -120,7 +120,7 @@ pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> R
         match key.as_bytes().get(prefix.as_bytes().len()) {
             Some(b'a') => read = Some(decode(Format::Tenant, &row.body)?),
             Some(b'c') => {
-                let channel: Channel = decode(Format::Channel, &row.body)?;
+                let channel = old::channel(&row.body)?;
                 channels.insert(channel.no, channel);
             }
             Some(b's') => {

@@ -7,9 +7,9 @@ use followupd_domain::decide::enroll::Request;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Status};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{Moment, Span, VersionNo};
+use followupd_domain::{Moment, Span, StepNo, VersionNo};
 
-use crate::api::{ChannelSettings, ScopeName, TenantSettings};
+use crate::api::{ChannelSettings, RestSettings, ScopeName, TenantSettings};
 use crate::settings::transport;
 
 /// What a put expects of what it replaces.
@@ -105,6 +105,8 @@ pub struct Held {
     pub reason: String,
     /// Who held it.
     pub by: String,
+    /// When it ends by itself; `None`: somebody has to release it.
+    pub until: Option<Moment>,
 }
 
 /// A scope that is held.
@@ -114,6 +116,8 @@ pub struct HeldScope {
     pub scope: ScopeName,
     /// By what.
     pub held: Held,
+    /// Of a sequence one step alone.
+    pub step: Option<(VersionNo, StepNo)>,
 }
 
 /// A tenant as it is.
@@ -161,6 +165,19 @@ pub struct SequenceShown {
     pub held: Option<Held>,
     /// Since when it is archived.
     pub archived_at: Option<Moment>,
+    /// Its steps that are held by themselves.
+    pub held_steps: Vec<HeldStep>,
+}
+
+/// A step that is held by itself: providers refuse what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldStep {
+    /// Of which version.
+    pub version: VersionNo,
+    /// Which, from 0.
+    pub step: StepNo,
+    /// Since when, and why.
+    pub held: Held,
 }
 
 /// Which text of a sequence is tried.
@@ -269,7 +286,7 @@ pub(crate) fn tenant_settings(tenant: &Tenant) -> TenantSettings {
     }
 }
 
-/// The settings that make this channel. What is secret of them is not among them.
+/// The settings that make this channel. What is secret of them is not among them, nor is a preset: its limits are.
 pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
     let limits = &channel.limits;
     let text = |span: Span| Wait::Span(span).to_string();
@@ -279,13 +296,20 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         transport: channel.transport.word().to_owned(),
         smtp: transport::shown_smtp(&channel.transport),
         http: transport::shown_http(&channel.transport),
+        meta: transport::shown_meta(&channel.transport),
+        twilio: transport::shown_twilio(&channel.transport),
+        chatwoot: transport::shown_chatwoot(&channel.transport),
+        preset: String::new(),
         rate_count: rate.map(|rate| rate.count).unwrap_or_default(),
         rate_per: rate.map(|rate| text(rate.per)).unwrap_or_default(),
         rate_burst: rate.map(|rate| rate.burst).unwrap_or_default(),
         gap: limits.gap.map(text).unwrap_or_default(),
+        jitter: limits.jitter.map(text).unwrap_or_default(),
         per_minute: limits.per_minute.unwrap_or_default(),
         per_hour: limits.per_hour.unwrap_or_default(),
         per_day: limits.per_day.unwrap_or_default(),
+        rest: limits.rest.map(|rest| RestSettings { after: rest.after, span: text(rest.span) }),
+        warm_up: limits.warm_up,
         ignores_quiet_hours: Some(channel.ignores_quiet_hours),
     }
 }

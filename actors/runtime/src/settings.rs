@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use followupd_domain::calendar::{
-    Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, Wait, WeekdaySet, Zone,
-};
+use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
-use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::{self, Name};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, TenantNo, VersionNo};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::{Deserialize, Serialize};
@@ -26,6 +23,8 @@ use crate::record;
 use crate::scopes::{At, Expected};
 
 pub(crate) mod compare;
+mod pacing;
+pub(crate) mod react;
 pub(crate) mod transport;
 
 /// What a tenant can be asked to write.
@@ -95,13 +94,8 @@ pub(crate) async fn put(
         Put::Sequence(name, draft) => put_sequence(&change, name, draft).await,
         Put::Publish(name) => publish(&change, &name).await,
         Put::Archive(name) => archive(&change, &name).await,
-        Put::Hold(scope, reason) => hold(&change, &scope, |holds, now| holds.hold(now, &reason)).await,
-        Put::Release(scope) => {
-            hold(&change, &scope, |holds, now| {
-                holds.release(now);
-            })
-            .await
-        }
+        Put::Hold(scope, reason) => hold(&change, &scope, Some(&reason)).await,
+        Put::Release(scope) => hold(&change, &scope, None).await,
     }
 }
 
@@ -261,7 +255,7 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
     let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, channel.no);
     let answer = PutAnswer::Channel { kind: channel.kind };
-    change.write(key, Format::Channel, &channel, Class::Event, answer).await
+    change.write(key, Format::Channel2, &channel, Class::Event, answer).await
 }
 
 /// The channel that `settings` make of the one of this name, or of a new one.
@@ -278,7 +272,7 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         let problem = format!("{} is for {}, not for {}", transport.word(), serves.word(), kind.word());
         faults.take("transport", if kind == serves { Ok(()) } else { Err(problem) });
     }
-    let limits = to_limits(settings, &mut faults);
+    let limits = pacing::limits(settings, kind, &mut faults);
     faults.none()?;
     let kind = kind.unwrap_or(Kind::Email);
     Ok(Channel {
@@ -289,6 +283,7 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         limits,
         ignores_quiet_hours: settings.ignores_quiet_hours.unwrap_or(kind == Kind::Webhook),
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
+        reacted: known.and_then(|channel| channel.reacted.clone()),
     })
 }
 
@@ -296,33 +291,6 @@ fn one_of(given: &str, known: &[&str]) -> String {
     let near = name::nearest(given, known.iter().copied());
     let near = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
     format!("{given:?} is not one of {}{near}", known.join(", "))
-}
-
-fn to_limits(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
-    let per = faults.take("rate_per", span(&settings.rate_per)).unwrap_or(Span::seconds(1));
-    let burst = if settings.rate_burst == 0 { settings.rate_count } else { settings.rate_burst };
-    let cap = |count: u32| (count > 0).then_some(count);
-    let limits = Limits {
-        rate: (settings.rate_count > 0).then_some(Rate { count: settings.rate_count, per, burst }),
-        gap: faults.take("gap", span(&settings.gap)),
-        per_minute: cap(settings.per_minute),
-        per_hour: cap(settings.per_hour),
-        per_day: cap(settings.per_day),
-    };
-    faults.take("limits", limits.validate());
-    limits
-}
-
-fn span(text: &str) -> Result<Option<Span>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match Wait::parse(text, None).map_err(|error| error.to_string())? {
-        Wait::Span(span) => Ok(Some(span)),
-        Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. } => {
-            Err(format!("{text:?} has no exact length: write seconds, minutes or hours"))
-        }
-    }
 }
 
 async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<Written, Error> {
@@ -340,11 +308,12 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
             latest: None,
             holds: Holds::default(),
             archived_at: None,
+            held_steps: std::collections::BTreeMap::new(),
         },
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
     let answer = PutAnswer::Sequence { status: sequence.status(), latest: sequence.latest };
-    change.write(key, Format::Sequence2, &sequence, Class::Event, answer).await
+    change.write(key, Format::Sequence3, &sequence, Class::Event, answer).await
 }
 
 fn not_archived(sequence: &Sequence) -> Result<&Sequence, Error> {
@@ -361,7 +330,7 @@ async fn archive(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut sequence = loaded.sequence(name.as_str())?.clone();
     sequence.archived_at.get_or_insert(change.node.now());
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    change.write(key, Format::Sequence2, &sequence, Class::Exit, PutAnswer::Done).await
+    change.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await
 }
 
 pub(crate) fn compile(
@@ -396,35 +365,38 @@ async fn publish(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
     commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, Format::Sequence2, &sequence)?;
+    record::put(&mut commit, key, Format::Sequence3, &sequence)?;
     record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
     change.submit(commit, PutAnswer::Version(no)).await
 }
 
-async fn hold(
-    change: &Change<'_>,
-    scope: &ScopeName,
-    turn: impl FnOnce(&mut Holds, Moment),
-) -> Result<Written, Error> {
+/// Holds a scope for a reason; without one releases it, and what holds it by itself.
+async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> Result<Written, Error> {
     let (loaded, now) = (change.loaded, change.node.now());
     let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
+    let turn = |holds: &mut Holds| match reason {
+        Some(reason) => holds.hold(now, reason),
+        None => _ = holds.release(now),
+    };
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
-            turn(&mut tenant.holds, now);
+            turn(&mut tenant.holds);
             change.write(Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
-            turn(&mut channel.holds, now);
+            turn(&mut channel.holds);
+            channel.reacted = channel.reacted.filter(|_| reason.is_some());
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel, &channel, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
-            turn(&mut sequence.holds, now);
+            turn(&mut sequence.holds);
+            sequence.held_steps.retain(|_, _| reason.is_some());
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence2, &sequence, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await
         }
     }
 }

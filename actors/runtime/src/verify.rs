@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use followupd_domain::access::AccessKey;
-use followupd_domain::channel::Channel;
 use followupd_domain::contact::Contact;
 use followupd_domain::decision::Entry;
 use followupd_domain::enrollment::Enrollment;
@@ -341,7 +340,7 @@ impl Verifier {
 fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
     match key.as_bytes().get(7) {
         Some(b'a') => read::<Tenant>(Format::Tenant, body),
-        Some(b'c') => read::<Channel>(Format::Channel, body),
+        Some(b'c') => old::channel(body).map(drop),
         Some(b's') => old::sequence(body).map(drop),
         _ => Err(damaged(&"its key is none of a tenant, channel or sequence")),
     }

@@ -14,7 +14,7 @@ use followupd_proto::v1;
 mod outside;
 mod shown;
 
-use outside::{Http, Smtp};
+use outside::{Chatwoot, Http, Meta, Smtp, Twilio};
 
 /// A file to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,9 +79,13 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     transport: String,
     #[serde(skip_serializing_if = "is_default")]
+    preset: String,
+    #[serde(skip_serializing_if = "is_default")]
     rate: Option<Rate>,
     #[serde(skip_serializing_if = "is_default")]
     gap: String,
+    #[serde(skip_serializing_if = "is_default")]
+    jitter: String,
     #[serde(skip_serializing_if = "is_default")]
     per_minute: u32,
     #[serde(skip_serializing_if = "is_default")]
@@ -89,11 +93,21 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     per_day: u32,
     #[serde(skip_serializing_if = "is_default")]
+    rest: Option<Rest>,
+    #[serde(skip_serializing_if = "is_default")]
+    warm_up: Option<WarmUp>,
+    #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
     smtp: Option<Smtp>,
     #[serde(skip_serializing_if = "is_default")]
     http: Option<Http>,
+    #[serde(skip_serializing_if = "is_default")]
+    meta: Option<Meta>,
+    #[serde(skip_serializing_if = "is_default")]
+    twilio: Option<Twilio>,
+    #[serde(skip_serializing_if = "is_default")]
+    chatwoot: Option<Chatwoot>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -105,6 +119,20 @@ struct Rate {
     per: String,
     #[serde(skip_serializing_if = "is_default")]
     burst: u32,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Rest {
+    after: u32,
+    span: String,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WarmUp {
+    days: u32,
+    from: u32,
 }
 
 /// A sequence.
@@ -215,17 +243,26 @@ impl From<Channel> for v1::ChannelSettings {
             burst: rate.burst,
             ..Default::default()
         };
+        let rest = |Rest { after, span }| v1::Rest { after, span, ..Default::default() };
+        let warm_up = |WarmUp { days, from }| v1::WarmUp { days, from, ..Default::default() };
         v1::ChannelSettings {
             kind: given.kind,
             transport: given.transport,
+            preset: given.preset,
             rate: given.rate.map(rate).into(),
             gap: given.gap,
+            jitter: given.jitter,
             per_minute: given.per_minute,
             per_hour: given.per_hour,
             per_day: given.per_day,
+            rest: given.rest.map(rest).into(),
+            warm_up: given.warm_up.map(warm_up).into(),
             ignores_quiet_hours: given.ignores_quiet_hours,
             smtp: given.smtp.map(v1::Smtp::from).into(),
             http: given.http.map(v1::Http::from).into(),
+            meta: given.meta.map(v1::Meta::from).into(),
+            twilio: given.twilio.map(v1::Twilio::from).into(),
+            chatwoot: given.chatwoot.map(v1::Chatwoot::from).into(),
             ..Default::default()
         }
     }

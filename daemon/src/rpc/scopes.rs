@@ -1,11 +1,12 @@
 //! Tenants, channels and sequences as messages, both ways.
 
 use buffa::MessageField;
+use followupd_domain::ledger::WarmUp;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_runtime::{
-    ChannelSettings, ChannelShown, Error, Expected, Held, HeldScope, LaneForecast, ScopeName, SequenceShown,
-    Stop, TenantSettings, TenantShown,
+    ChannelSettings, ChannelShown, Error, Expected, Held, HeldScope, LaneForecast, RestSettings, ScopeName,
+    SequenceShown, Stop, TenantSettings, TenantShown,
 };
 
 use crate::limits;
@@ -72,12 +73,13 @@ pub(super) fn held_scope(one: HeldScope) -> v1::HeldScope {
         ScopeName::Sequence(name) => Scope::Sequence(name.to_string()),
     };
     let scope = v1::Scope { scope: Some(scope), ..Default::default() };
-    v1::HeldScope { scope: scope.into(), held: held(one.held).into(), ..Default::default() }
+    let (version, step) = one.step.map_or((0, 0), |(version, step)| (version.0, u32::from(step.0) + 1));
+    v1::HeldScope { scope: scope.into(), held: held(one.held).into(), version, step, ..Default::default() }
 }
 
 /// What stops all sending.
 pub(super) fn stop(stop: Stop) -> v1::Held {
-    held(Held { since: stop.since, reason: stop.reason, by: stop.by })
+    held(Held { since: stop.since, reason: stop.reason, by: stop.by, until: None })
 }
 
 /// What a release would set free of one lane.
@@ -98,7 +100,14 @@ pub(super) fn forecast(lane: LaneForecast) -> v1::LaneForecast {
 }
 
 fn held(held: Held) -> v1::Held {
-    v1::Held { since: show::moment(held.since), reason: held.reason, by: held.by, ..Default::default() }
+    let until = held.until.map_or_else(MessageField::none, show::moment);
+    v1::Held {
+        since: show::moment(held.since),
+        reason: held.reason,
+        by: held.by,
+        until,
+        ..Default::default()
+    }
 }
 
 /// Settings of a tenant, as the engine takes them.
@@ -145,13 +154,20 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         transport: given.transport,
         smtp: given.smtp.into_option().map(outside::smtp).transpose()?,
         http: given.http.into_option().map(outside::http).transpose()?,
+        meta: given.meta.into_option().map(outside::meta).transpose()?,
+        twilio: given.twilio.into_option().map(outside::twilio).transpose()?,
+        chatwoot: given.chatwoot.into_option().map(outside::chatwoot).transpose()?,
         rate_count: rate.count,
         rate_per: rate.per,
         rate_burst: rate.burst,
+        preset: given.preset,
         gap: given.gap,
+        jitter: given.jitter,
         per_minute: given.per_minute,
         per_hour: given.per_hour,
         per_day: given.per_day,
+        rest: given.rest.into_option().map(|rest| RestSettings { after: rest.after, span: rest.span }),
+        warm_up: given.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
         ignores_quiet_hours: given.ignores_quiet_hours,
     })
 }
@@ -169,14 +185,29 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         transport: settings.transport,
         smtp: settings.smtp.map(outside::shown_smtp).map_or_else(MessageField::none, Into::into),
         http: settings.http.map(outside::shown_http).map_or_else(MessageField::none, Into::into),
+        meta: settings.meta.map(outside::shown_meta).map_or_else(MessageField::none, Into::into),
+        twilio: settings.twilio.map(outside::shown_twilio).map_or_else(MessageField::none, Into::into),
+        chatwoot: settings.chatwoot.map(outside::shown_chatwoot).map_or_else(MessageField::none, Into::into),
         rate: if rate.count > 0 { rate.into() } else { MessageField::none() },
+        preset: settings.preset,
         gap: settings.gap,
+        jitter: settings.jitter,
         per_minute: settings.per_minute,
         per_hour: settings.per_hour,
         per_day: settings.per_day,
+        rest: settings.rest.map_or_else(MessageField::none, |rest| shown_rest(rest).into()),
+        warm_up: settings.warm_up.map_or_else(MessageField::none, |ramp| shown_warm_up(ramp).into()),
         ignores_quiet_hours: settings.ignores_quiet_hours,
         ..Default::default()
     }
+}
+
+fn shown_rest(rest: RestSettings) -> v1::Rest {
+    v1::Rest { after: rest.after, span: rest.span, ..Default::default() }
+}
+
+fn shown_warm_up(WarmUp { days, from }: WarmUp) -> v1::WarmUp {
+    v1::WarmUp { days, from, ..Default::default() }
 }
 
 /// A draft, as the engine takes it.
@@ -301,7 +332,13 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_put_again() {
         let paced = ChannelSettings { rate_count: 2, rate_per: "1 second".into(), ..Default::default() };
-        for settings in [ChannelSettings::default(), paced] {
+        let gentle = ChannelSettings {
+            jitter: "5 seconds".into(),
+            rest: Some(RestSettings { after: 30, span: "20 minutes".into() }),
+            warm_up: Some(WarmUp { days: 14, from: 20 }),
+            ..paced.clone()
+        };
+        for settings in [ChannelSettings::default(), paced, gentle] {
             assert_eq!(channel_settings(shown_channel_settings(settings.clone())).unwrap(), settings);
         }
         let settings = TenantSettings {

@@ -6,7 +6,7 @@
 use crate::enrollment::{ExitReason, FailReason, SendFailure, SkipReason, State};
 use crate::gate::{self, Binding, GATES, Verdict, View};
 use crate::ids::ChannelNo;
-use crate::ledger::{Earliest, Limits};
+use crate::ledger::Earliest;
 use crate::render;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
@@ -198,7 +198,7 @@ impl Walk<'_> {
         };
         // Where hours close it now, those before it wait for them too.
         let opens_at = if self.binding == Some(Binding::Hours) { at_gates } else { self.view.now };
-        let clear_at = clear_at(opens_at, &outlook.ahead, pace(&channel.limits));
+        let clear_at = clear_at(opens_at, &outlook.ahead, channel.limits.pace());
         let line = if clear_at > self.at {
             (self.at, self.binding) = (clear_at, Some(Binding::Line));
             Said::About(clear_at)
@@ -225,26 +225,13 @@ fn clear_at(opens_at: Moment, ahead: &[Moment], pace: Span) -> Moment {
     ahead.iter().fold(opens_at, |clear_at, due_at| clear_at.max(*due_at) + pace)
 }
 
-/// The span between two sends that the limits allow in the long run.
-fn pace(limits: &Limits) -> Span {
-    let each = |span: Span, count: u32| span.0 / i64::from(count.max(1));
-    let spans = [
-        limits.rate.map(|rate| each(rate.per, rate.count)),
-        limits.gap.map(|gap| gap.0),
-        limits.per_minute.map(|cap| each(Span::minutes(1), cap)),
-        limits.per_hour.map(|cap| each(Span::hours(1), cap)),
-        limits.per_day.map(|cap| each(Span::days(1), cap)),
-    ];
-    Span(spans.into_iter().flatten().max().unwrap_or_default())
-}
-
 /// The moment up to which wakes stand in line before this enrollment's; `None` where it stands in no line.
 #[must_use]
 pub fn line_until(view: &View<'_>) -> Option<Moment> {
     let step = view.version.step(view.enrollment.step)?;
     let sends = view.channel(step).is_some_and(|channel| {
         view.enrollment.wake.is_some_and(|wake| wake.channel == channel.no)
-            && view.scope.held_by(view.enrollment.sequence, channel.no).is_none()
+            && view.scope.held_by(view.enrollment.sequence, channel.no, view.now).is_none()
     });
     let waits = view.enrollment.state == State::Active && view.enrollment.open.is_none();
     view.enrollment.wake.filter(|_| sends && waits).map(|wake| wake.due_at.max(gate::due(view, step)))

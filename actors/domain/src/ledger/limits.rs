@@ -10,6 +10,9 @@ use std::fmt;
 /// Longer gaps and rates that look back further are typing mistakes, and would not fit the ledger's numbers.
 pub(super) const LONGEST: Span = Span::days(366);
 
+/// Days of the longest warm-up: as long as any other limit looks.
+const MOST_DAYS: u32 = 366;
+
 /// What one lane may send. Limits can change between any two calls of a ledger: caps and gap bind at once as they
 /// now stand, a rate from the last start on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +22,19 @@ pub struct Limits {
     pub rate: Option<Rate>,
     /// Least span between the starts of two calls.
     pub gap: Option<Span>,
+    /// How much longer than `gap` a gap is at most: each by a random part of this. The pacer draws it with every
+    /// permit; a ledger knows `gap` only, which is what holds across a restart.
+    pub jitter: Option<Span>,
     /// Starts in any moving minute.
     pub per_minute: Option<u32>,
     /// Starts in any moving hour.
     pub per_hour: Option<u32>,
     /// Starts on a calendar day of the tenant.
     pub per_day: Option<u32>,
+    /// A pause after every so many starts.
+    pub rest: Option<Rest>,
+    /// A lower `per_day` on the first days.
+    pub warm_up: Option<WarmUp>,
 }
 
 /// At most `burst + count/per · W` starts in any span W.
@@ -51,6 +61,41 @@ impl Rate {
     }
 }
 
+/// A pause after every so many starts: of any `after` + 1 starts in a row two neighbours lie `span` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rest {
+    /// Starts without a pause.
+    pub after: u32,
+    /// The pause, from the last of them on.
+    pub span: Span,
+}
+
+/// How a new sender's cap of a day rises: evenly from `from` on the day of its first start ever to `per_day` when
+/// `days` have passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmUp {
+    /// Days until `per_day` is reached.
+    pub days: u32,
+    /// Starts on the first day.
+    pub from: u32,
+}
+
+impl WarmUp {
+    /// The cap of the day so many days after the first, where it is `per_day` in the end. Rounded down.
+    pub(super) fn cap(&self, per_day: u32, since: i64) -> u32 {
+        let since = since.max(0).unsigned_abs();
+        let days = u64::from(self.days);
+        if since >= days {
+            return per_day;
+        }
+        let from = self.from.min(per_day);
+        let risen = u64::from(per_day - from) * since / days;
+        from.saturating_add(u32::try_from(risen).unwrap_or(u32::MAX))
+    }
+}
+
 /// Which limit binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +110,8 @@ pub enum LimitName {
     PerHour,
     /// [`Limits::per_day`]
     PerDay,
+    /// [`Limits::rest`]
+    Rest,
 }
 
 impl fmt::Display for LimitName {
@@ -75,6 +122,7 @@ impl fmt::Display for LimitName {
             LimitName::PerMinute => "per_minute",
             LimitName::PerHour => "per_hour",
             LimitName::PerDay => "per_day",
+            LimitName::Rest => "rest",
         })
     }
 }
@@ -90,12 +138,22 @@ pub enum Field {
     RateBurst,
     /// [`Limits::gap`]
     Gap,
+    /// [`Limits::jitter`]
+    Jitter,
     /// [`Limits::per_minute`]
     PerMinute,
     /// [`Limits::per_hour`]
     PerHour,
     /// [`Limits::per_day`]
     PerDay,
+    /// [`Rest::after`]
+    RestAfter,
+    /// [`Rest::span`]
+    RestSpan,
+    /// [`WarmUp::days`]
+    WarmUpDays,
+    /// [`WarmUp::from`]
+    WarmUpFrom,
 }
 
 impl fmt::Display for Field {
@@ -105,9 +163,14 @@ impl fmt::Display for Field {
             Field::RatePer => "rate.per",
             Field::RateBurst => "rate.burst",
             Field::Gap => "gap",
+            Field::Jitter => "jitter",
             Field::PerMinute => "per_minute",
             Field::PerHour => "per_hour",
             Field::PerDay => "per_day",
+            Field::RestAfter => "rest.after",
+            Field::RestSpan => "rest.span",
+            Field::WarmUpDays => "warm_up.days",
+            Field::WarmUpFrom => "warm_up.from",
         })
     }
 }
@@ -150,9 +213,75 @@ pub enum LimitsError {
         /// The gap.
         gap: Span,
     },
+    /// The gap is no shorter than the rest, so that every pause is one already.
+    #[error("{} {} ms is no pause with {} {} ms: lengthen the rest or leave it out",
+            .fields[0], .span.0, .fields[1], .gap.0)]
+    RestUnderGap {
+        /// `rest.span` and `gap`.
+        fields: [Field; 2],
+        /// The rest.
+        span: Span,
+        /// The gap.
+        gap: Span,
+    },
+    /// A day never has so many starts that a rest comes after.
+    #[error("{} {after} is never reached with {} {cap}: rest sooner or leave the rest out",
+            .fields[0], .fields[1])]
+    RestOverDay {
+        /// `rest.after` and `per_day`.
+        fields: [Field; 2],
+        /// Starts before a rest.
+        after: u32,
+        /// Starts on a day.
+        cap: u32,
+    },
+    /// A ramp of more days than a year has.
+    #[error("{field} is {found}, more than 366")]
+    TooManyDays {
+        /// The setting.
+        field: Field,
+        /// Its value.
+        found: u32,
+    },
+    /// A setting that says how another one begins, without that other one.
+    #[error("{} goes with {}: give that too or leave it out", .fields[0], .fields[1])]
+    Without {
+        /// The setting and the one that is missing.
+        fields: [Field; 2],
+    },
+    /// The ramp would fall.
+    #[error("{} {from} is above {} {cap}, which a warm-up rises to", .fields[0], .fields[1])]
+    FromOverDay {
+        /// `warm_up.from` and `per_day`.
+        fields: [Field; 2],
+        /// Starts on the first day.
+        from: u32,
+        /// Starts on a day in the end.
+        cap: u32,
+    },
 }
 
 impl Limits {
+    /// The span between two starts that these limits allow in the long run, a warm-up being over: that of the slowest.
+    #[must_use]
+    pub fn pace(&self) -> Span {
+        let each = |span: Span, count: u32| span.0 / i64::from(count.max(1));
+        let gap = self.gap.map(|gap| gap.0 + self.jitter.map_or(0, |jitter| jitter.0 / 2));
+        let run = self.rate.map(|rate| each(rate.per, rate.count)).max(gap).unwrap_or_default();
+        // Of so many spans between starts one is the rest.
+        let rested = self.rest.map(|Rest { after, span }| {
+            let after = i64::from(after.max(1));
+            (run.saturating_mul(after - 1) + run.max(span.0)) / after
+        });
+        let spans = [
+            rested,
+            self.per_minute.map(|cap| each(Span::minutes(1), cap)),
+            self.per_hour.map(|cap| each(Span::hours(1), cap)),
+            self.per_day.map(|cap| each(Span::days(1), cap)),
+        ];
+        Span(spans.into_iter().flatten().fold(run, i64::max))
+    }
+
     /// Checks each setting, then those that bear on each other.
     ///
     /// # Errors
@@ -166,6 +295,12 @@ impl Limits {
         if let Some(gap) = self.gap {
             span(Field::Gap, gap)?;
         }
+        if let Some(jitter) = self.jitter {
+            span(Field::Jitter, jitter)?;
+            if self.gap.is_none() {
+                return Err(LimitsError::Without { fields: [Field::Jitter, Field::Gap] });
+            }
+        }
         let caps = [
             (Field::PerMinute, self.per_minute),
             (Field::PerHour, self.per_hour),
@@ -174,7 +309,9 @@ impl Limits {
         for (field, cap) in caps {
             positive(field, cap.map_or(1, i64::from))?;
         }
-        self.rate.as_ref().map_or(Ok(()), |rate| self.validate_burst(rate))
+        self.rate.as_ref().map_or(Ok(()), |rate| self.validate_burst(rate))?;
+        self.rest.map_or(Ok(()), |rest| self.validate_rest(rest))?;
+        self.warm_up.map_or(Ok(()), |warm_up| self.validate_warm_up(warm_up))
     }
 
     fn validate_burst(&self, rate: &Rate) -> Result<(), LimitsError> {
@@ -188,6 +325,36 @@ impl Limits {
             }
             _ => Ok(()),
         }
+    }
+
+    fn validate_rest(&self, Rest { after, span: pause }: Rest) -> Result<(), LimitsError> {
+        positive(Field::RestAfter, i64::from(after))?;
+        span(Field::RestSpan, pause)?;
+        if let Some(gap) = self.gap.filter(|gap| *gap >= pause) {
+            let fields = [Field::RestSpan, Field::Gap];
+            return Err(LimitsError::RestUnderGap { fields, span: pause, gap });
+        }
+        match self.per_day.filter(|cap| after > *cap) {
+            Some(cap) => {
+                Err(LimitsError::RestOverDay { fields: [Field::RestAfter, Field::PerDay], after, cap })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn validate_warm_up(&self, WarmUp { days, from }: WarmUp) -> Result<(), LimitsError> {
+        positive(Field::WarmUpDays, i64::from(days))?;
+        positive(Field::WarmUpFrom, i64::from(from))?;
+        if days > MOST_DAYS {
+            return Err(LimitsError::TooManyDays { field: Field::WarmUpDays, found: days });
+        }
+        let Some(cap) = self.per_day else {
+            return Err(LimitsError::Without { fields: [Field::WarmUpDays, Field::PerDay] });
+        };
+        if from > cap {
+            return Err(LimitsError::FromOverDay { fields: [Field::WarmUpFrom, Field::PerDay], from, cap });
+        }
+        Ok(())
     }
 }
 
@@ -206,6 +373,73 @@ mod tests {
 
     fn rate(count: u32, per: Span, burst: u32) -> Limits {
         Limits { rate: Some(Rate { count, per, burst }), ..Limits::default() }
+    }
+
+    fn rest(after: u32, span: Span) -> Limits {
+        Limits { rest: Some(Rest { after, span }), ..Limits::default() }
+    }
+
+    fn warm_up(days: u32, from: u32) -> Limits {
+        Limits { per_day: Some(200), warm_up: Some(WarmUp { days, from }), ..Limits::default() }
+    }
+
+    /// Holds that these limits are refused, and by which two names.
+    fn names_both(limits: &Limits, one: &str, other: &str) {
+        let error = limits.validate().unwrap_err().to_string();
+        assert!(error.contains(one) && error.contains(other), "{error}");
+    }
+
+    #[test]
+    fn a_rest_that_never_comes_or_is_no_pause_names_both() {
+        assert_eq!(Limits { per_day: Some(30), ..rest(30, Span::minutes(20)) }.validate(), Ok(()));
+        let never = Limits { per_day: Some(29), ..rest(30, Span::minutes(20)) };
+        names_both(&never, "rest.after", "per_day");
+        let no_pause = Limits { gap: Some(Span::minutes(20)), ..rest(30, Span::minutes(20)) };
+        names_both(&no_pause, "rest.span", "gap");
+    }
+
+    #[test]
+    fn a_jitter_goes_with_a_gap() {
+        let jitter = Limits { jitter: Some(Span::seconds(75)), ..Limits::default() };
+        names_both(&jitter, "jitter", "gap");
+        let both = Limits { gap: Some(Span::seconds(45)), ..jitter };
+        assert_eq!(both.validate(), Ok(()));
+        let none = Limits { jitter: Some(Span(0)), ..both };
+        assert_eq!(none.validate(), Err(LimitsError::NotPositive { field: Field::Jitter }));
+    }
+
+    #[test]
+    fn the_slowest_limit_sets_the_pace() {
+        assert_eq!(Limits::default().pace(), Span::ZERO);
+        let limits = Limits { per_minute: Some(60), per_hour: Some(60), ..Limits::default() };
+        assert_eq!(limits.pace(), Span::minutes(1));
+        let limits = Limits { gap: Some(Span::minutes(2)), ..limits };
+        assert_eq!(limits.pace(), Span::minutes(2));
+        let limits = Limits { jitter: Some(Span::minutes(2)), ..limits };
+        assert_eq!(limits.pace(), Span::minutes(3));
+        let rest = Some(Rest { after: 4, span: Span::minutes(11) });
+        assert_eq!(Limits { rest, ..limits }.pace(), Span::minutes(5));
+    }
+
+    #[test]
+    fn a_warm_up_rises_to_a_cap_that_is_there() {
+        assert_eq!(warm_up(366, 200).validate(), Ok(()));
+        names_both(&Limits { per_day: None, ..warm_up(14, 20) }, "warm_up", "per_day");
+        names_both(&warm_up(14, 201), "warm_up.from", "per_day");
+        assert!(warm_up(367, 20).validate().unwrap_err().to_string().contains("warm_up.days"));
+    }
+
+    #[test]
+    fn a_warm_up_rises_evenly_and_never_falls() {
+        let ramp = WarmUp { days: 14, from: 20 };
+        assert_eq!(
+            [-1, 0, 1, 7, 13, 14, 1_000].map(|day| ramp.cap(200, day)),
+            [20, 20, 32, 110, 187, 200, 200]
+        );
+        assert!((0..20).all(|day| ramp.cap(200, day) <= ramp.cap(200, day + 1)));
+        assert_eq!(WarmUp { days: 366, from: 1 }.cap(u32::MAX, 365), 4_283_232_411);
+        assert_eq!(WarmUp { days: 0, from: 9 }.cap(5, 0), 5);
+        assert_eq!(WarmUp { days: 2, from: 9 }.cap(5, 0), 5);
     }
 
     #[test]
@@ -227,6 +461,10 @@ mod tests {
         assert_eq!(zero(Limits { per_minute: Some(0), ..Limits::default() }), "per_minute");
         assert_eq!(zero(Limits { per_hour: Some(0), ..Limits::default() }), "per_hour");
         assert_eq!(zero(Limits { per_day: Some(0), ..Limits::default() }), "per_day");
+        assert_eq!(zero(rest(0, Span(1))), "rest.after");
+        assert_eq!(zero(rest(1, Span(0))), "rest.span");
+        assert_eq!(zero(warm_up(0, 1)), "warm_up.days");
+        assert_eq!(zero(warm_up(1, 0)), "warm_up.from");
     }
 
     #[test]

@@ -54,12 +54,14 @@ struct Run {
     now: Moment,
     pending: Vec<Pending>,
     starts: Vec<i64>,
+    /// The first start of all, also of one that is given back after it was settled.
+    first: Option<i64>,
 }
 
 impl Run {
     fn new(limits: Limits) -> Run {
         let now = Moment(BEGIN);
-        Run { limits, ledger: Ledger::default(), now, pending: Vec::new(), starts: Vec::new() }
+        Run { limits, ledger: Ledger::default(), now, pending: Vec::new(), starts: Vec::new(), first: None }
     }
 
     /// Lets time pass until `to`, settling on the way what is to be settled.
@@ -111,8 +113,12 @@ impl Run {
                 let middle = Moment(self.now.0.midpoint(at.0));
                 prop_assert!(charge(middle).is_err() || middle == at);
                 prop_assert!(charge(at - Span(1)).is_err());
-                // The one exception: a day that its first starts, known before it, use up.
-                let used_up = self.limits.per_day.is_some_and(|cap| self.ledger.today.after >= cap);
+                // The one exception: a day that its first starts, known before it, and open sends use up.
+                let next_day = day_of(at).day;
+                let used_up = self.limits.per_day.is_some_and(|cap| {
+                    let used = self.ledger.today.after + self.ledger.open;
+                    used >= self.ledger.day_cap(cap, self.limits.warm_up, next_day)
+                });
                 prop_assert!(charge(at).is_ok() || used_up, "{:?} at {:?}", charge(at), at);
             }
         }
@@ -144,6 +150,9 @@ impl Run {
             if matches!(step.fate, Fate::Sent | Fate::Unseen) {
                 self.starts.push(starts_at.0);
             }
+            if step.fate != Fate::Withdrawn {
+                self.first = self.first.into_iter().chain([starts_at.0]).min();
+            }
             self.pending.push(Pending { charge, starts_at, settles_at, fate: step.fate });
         }
         if step.crash {
@@ -171,9 +180,21 @@ impl Run {
         for (first, next) in self.limits.gap.iter().flat_map(|_| starts.iter().zip(starts.iter().skip(1))) {
             prop_assert!(next - first >= self.limits.gap.unwrap().0, "gap from {first} to {next}");
         }
-        if let Some(cap) = self.limits.per_day {
+        if let (Some(cap), Some(first)) = (self.limits.per_day, self.first) {
             for same in starts.chunk_by(|a, b| a.div_euclid(DAY) == b.div_euclid(DAY)) {
+                let since = (same[0].div_euclid(DAY) - first.div_euclid(DAY)) as u64;
+                // The ramp, as its docs put it.
+                let cap =
+                    self.limits.warm_up.filter(|ramp| since < u64::from(ramp.days)).map_or(cap, |ramp| {
+                        ramp.from + (u64::from(cap - ramp.from) * since / u64::from(ramp.days)) as u32
+                    });
                 prop_assert!(same.len() <= cap as usize, "{} starts from {} on", same.len(), same[0]);
+            }
+        }
+        if let Some(Rest { after, span }) = self.limits.rest {
+            for some in starts.windows(after as usize + 1) {
+                let rested = some.windows(2).any(|pair| pair[1] - pair[0] >= span.0);
+                prop_assert!(rested, "{} starts from {} on and no rest", some.len(), some[0]);
             }
         }
         if let Some(Rate { count, per, burst }) = self.limits.rate {
@@ -192,19 +213,29 @@ fn some_limits() -> impl Strategy<Value = Limits> {
     let rate = (1..200_u32, 500..90_000_i64, 1..6_u32);
     let rate = rate.prop_map(|(count, per, burst)| Rate { count, per: Span(per), burst });
     let gap = (1..20_000_i64).prop_map(Span);
-    (
-        proptest::option::of(rate),
-        proptest::option::weighted(0.3, gap),
+    let rest = (1..8_u32, 1..200_000_i64).prop_map(|(after, span)| Rest { after, span: Span(span) });
+    let warm_up = (1..9_u32, 1..20_u32);
+    let caps = (
         proptest::option::of(1..12_u32),
         proptest::option::of(1..40_u32),
         proptest::option::of(1..20_u32),
+        proptest::option::of(warm_up),
+    );
+    (
+        proptest::option::of(rate),
+        proptest::option::weighted(0.3, gap),
+        caps,
+        proptest::option::weighted(0.3, rest),
     )
-        .prop_map(|(rate, gap, per_minute, per_hour, per_day)| Limits {
+        .prop_map(|(rate, gap, (per_minute, per_hour, per_day, warm_up), rest)| Limits {
             rate,
             gap,
+            jitter: None,
             per_minute,
             per_hour,
             per_day,
+            rest,
+            warm_up: per_day.zip(warm_up).map(|(cap, (days, from))| WarmUp { days, from: from.min(cap) }),
         })
 }
 
@@ -286,9 +317,13 @@ proptest! {
     #[test]
     fn any_bytes_are_refused_or_safe_to_use(
         mut bytes in proptest::collection::vec(any::<u8>(), ENCODED_LEN),
+        format in 1..3_u8,
         limits in some_limits(),
     ) {
-        bytes[0] = 1;
+        bytes[0] = format;
+        if format == 1 {
+            bytes.truncate(ENCODED_LEN - 8);
+        }
         // The upper bytes of the moments, so that many of these are ledgers.
         for end in [9, 17, 25, 33, 41] {
             bytes[end - 3..end].fill(0);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use followupd_domain::gate::{self, Verdict};
 use followupd_domain::lane::{Lane, WakeRow};
-use followupd_domain::ledger::Limits;
 use followupd_domain::name::Name;
 use followupd_domain::scope::Scope;
 use followupd_domain::{ChannelNo, Moment, Span};
@@ -73,7 +72,7 @@ impl Engine {
                 skipped: 0,
                 ended: 0,
                 waiting: 0,
-                takes: Span(pace(&channel.limits).0.saturating_mul(rows.len() as i64)),
+                takes: Span(channel.limits.pace().0.saturating_mul(rows.len() as i64)),
             };
             for row in rows.iter().take(limits::FORECAST_LOOKS) {
                 self.look_at(&mut forecast, &freed, row, now).await?;
@@ -163,31 +162,4 @@ fn without(loaded: &Loaded, released: &ScopeName, now: Moment) -> Result<Scope, 
         }
     }
     Ok(scope)
-}
-
-/// The span between two sends of a lane at its steady pace: that of its slowest limit.
-fn pace(limits: &Limits) -> Span {
-    let every = |span: Span, count: Option<u32>| count.map(|count| Span(span.0 / i64::from(count.max(1))));
-    let rate = limits.rate.and_then(|rate| every(rate.per, Some(rate.count)));
-    let caps = [
-        rate,
-        limits.gap,
-        every(Span::minutes(1), limits.per_minute),
-        every(Span::hours(1), limits.per_hour),
-        every(Span::days(1), limits.per_day),
-    ];
-    caps.into_iter().flatten().max().unwrap_or(Span::ZERO)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slowest_limit_sets_the_pace() {
-        assert_eq!(pace(&Limits::default()), Span::ZERO);
-        let limits = Limits { per_minute: Some(60), per_hour: Some(60), ..Limits::default() };
-        assert_eq!(pace(&limits), Span::minutes(1));
-        assert_eq!(pace(&Limits { gap: Some(Span::minutes(2)), ..limits }), Span::minutes(2));
-    }
 }

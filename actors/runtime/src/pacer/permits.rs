@@ -3,6 +3,9 @@
 //! The ledger here is this lane's own copy, charged as soon as a permit is granted; the durable one is charged by
 //! the intent's commit and can only allow more. A lane starts with an empty burst, so that a restart grants nothing
 //! that its past does not allow.
+//!
+//! With every permit a part of the jitter is drawn, by which the next gap is longer. The durable ledger knows the gap
+//! alone: after a restart the part is drawn anew.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -75,6 +78,17 @@ pub(super) struct Permits {
     time: EngineTime,
     governor: Option<(Rate, Governor)>,
     granted: u64,
+    /// What the jitter of the next gap is taken from; drawn when it is first asked for.
+    drawn: Option<u64>,
+}
+
+/// When a permit is asked for, and on which day.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// In engine time.
+    now: Moment,
+    /// By the wall.
+    day: DayContext,
 }
 
 impl Permits {
@@ -83,7 +97,11 @@ impl Permits {
         let row = node.store.get(vec![Key::ledger(shard, lane)]).await?.pop().flatten();
         let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
         let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
-        Ok(Permits { lane, ledger, time: EngineTime::default(), governor: None, granted: 0 })
+        Ok(Permits::of(lane, ledger))
+    }
+
+    fn of(lane: Lane, ledger: Ledger) -> Permits {
+        Permits { lane, ledger, time: EngineTime::default(), governor: None, granted: 0, drawn: None }
     }
 
     /// Sends between intent and outcome.
@@ -105,29 +123,46 @@ impl Permits {
         let default = Limits::default();
         let limits =
             loaded.scope.channels.get(&self.lane.channel).map_or(&default, |channel| &channel.limits);
-        let (now, day) = (node.engine_now(), day(loaded, node.now()));
+        let asked = Asked { now: node.engine_now(), day: day(loaded, node.now()) };
         if node.planted.is(Bug::PermitAfterRestart) && self.granted == 0 {
             self.ledger = Ledger::default();
         }
+        match self.permit(limits, asked, || node.env.random()) {
+            // The day ends by the wall, which engine time may be ahead of.
+            Err((at, Some(LimitName::PerDay))) => {
+                Permit::At(at.max(asked.now + asked.day.next_day_at.since(node.now())))
+            }
+            Err((at, _)) => Permit::At(at),
+            Ok(permit) => permit,
+        }
+    }
+
+    /// Grants a permit and charges it, or says when it may be asked for again and for which limit of the ledger.
+    fn permit(
+        &mut self,
+        limits: &Limits,
+        Asked { now, day }: Asked,
+        random: impl FnOnce() -> u64,
+    ) -> Result<Permit, (Moment, Option<LimitName>)> {
+        let drawn = limits.jitter.map(|jitter| part(jitter, *self.drawn.get_or_insert_with(random)));
+        let gap = limits.gap.map(|gap| gap + drawn.unwrap_or_default());
+        let limits = &Limits { gap, ..limits.clone() };
         // The wider limit is asked first, so that a refusal takes nothing from the narrower one.
         match self.ledger.earliest(limits, now, day) {
-            // The day ends by the wall, which engine time may be ahead of.
-            Earliest::At(at, LimitName::PerDay) => {
-                return Permit::At(at.max(now + day.next_day_at.since(node.now())));
-            }
-            Earliest::At(at, _) => return Permit::At(at),
-            Earliest::WhenOpenSettles(_) => return Permit::WhenSettled,
+            Earliest::At(at, limit) => return Err((at, Some(limit))),
+            Earliest::WhenOpenSettles(_) => return Ok(Permit::WhenSettled),
             Earliest::Now => {}
         }
         if let Some(pause) = self.pace(limits, now) {
-            return Permit::At(now + pause);
+            return Err((now + pause, None));
         }
         match self.ledger.charge(limits, now, day) {
             Ok(_) => {
                 self.granted += 1;
-                Permit::Granted
+                self.drawn = None;
+                Ok(Permit::Granted)
             }
-            Err(_) => Permit::WhenSettled,
+            Err(_) => Ok(Permit::WhenSettled),
         }
     }
 
@@ -163,6 +198,12 @@ impl Permits {
             LedgerOp::Charge { .. } => {}
         }
     }
+}
+
+/// A part of a jitter, from nothing to all of it, each as likely.
+fn part(jitter: Span, drawn: u64) -> Span {
+    let parts = jitter.0.max(0).unsigned_abs() + 1;
+    Span(i64::try_from(drawn % parts).unwrap_or_default())
 }
 
 /// A governor of this rate that starts with its burst used up.

@@ -1,7 +1,7 @@
 //! What the store itself keeps values of: counters and ledgers.
 
 use bytes::Bytes;
-use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Refusal};
+use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Refusal, Rest, WarmUp};
 use followupd_domain::{Moment, Span};
 
 use super::{
@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "counts add up", run: |fixture| Box::pin(counts(fixture)) },
     Case { name: "a counted row gets a new version", run: |fixture| Box::pin(count_versions(fixture)) },
     Case { name: "a ledger row is what the ledger says", run: |fixture| Box::pin(ledger(fixture)) },
+    Case { name: "a ledger of format 1 is taken over", run: |fixture| Box::pin(old_ledger(fixture)) },
     Case { name: "a refusal says when to come back", run: |fixture| Box::pin(refusal(fixture)) },
     Case { name: "several ledger changes of a commit add up", run: |fixture| Box::pin(several(fixture)) },
     Case { name: "a row that is no ledger is unavailable", run: |fixture| Box::pin(damaged(fixture)) },
@@ -63,7 +64,9 @@ async fn holds(store: &Opened, expected: &Ledger) -> Outcome {
 
 async fn ledger(fixture: &mut dyn Fixture) -> Outcome {
     let store = fixture.fresh().await;
-    let limits = Limits { per_hour: Some(100), per_day: Some(4), ..per_minute(10) };
+    let rest = Some(Rest { after: 5, span: Span(600) });
+    let warm_up = Some(WarmUp { days: 2, from: 3 });
+    let limits = Limits { per_hour: Some(100), per_day: Some(5), rest, warm_up, ..per_minute(10) };
     let mut model = Ledger::default();
     // The day goes on and back, as after a zone was put right; the intent keeps the one it was told.
     for (n, days) in (0..).zip([0, 0, 0, 1, 0, -1, 1, 0]) {
@@ -94,6 +97,28 @@ async fn ledger(fixture: &mut dyn Fixture) -> Outcome {
         holds(&store, &model).await?;
     }
     Ok(())
+}
+
+async fn old_ledger(fixture: &mut dyn Fixture) -> Outcome {
+    let store = fixture.fresh().await;
+    let limits = Limits { per_day: Some(9), ..per_minute(9) };
+    let mut model = Ledger::default();
+    let mine = model.charge(&limits, at(0), today()).map_err(|refusal| refusal.to_string())?;
+    model.settle(mine, Some(at(10)));
+    let mut bytes = Vec::new();
+    model.encode(&mut bytes);
+    // Format 1 had neither a run nor a first day.
+    bytes[0] = 1;
+    bytes.drain(57..65);
+    let mut old = commit();
+    old.puts.push((other(Table::Ledger, "lane"), Bytes::from(bytes.clone())));
+    written(&store, old).await?;
+    let mut model = Ledger::decode(&bytes).map_err(|error| error.to_string())?;
+    let mut intent = commit();
+    intent.ledger.push(charge(&limits, at(20)));
+    written(&store, intent).await?;
+    model.charge(&limits, at(20), today()).map_err(|refusal| refusal.to_string())?;
+    holds(&store, &model).await
 }
 
 async fn refusal(fixture: &mut dyn Fixture) -> Outcome {

@@ -3,7 +3,7 @@
 -- KEYS  meta, ops, order of ops, then for each table its rows (hash) and their keys (sorted set).
 -- ARGV  epoch, incarnation, op id, ops to remember, then five lists, each with its length before it:
 --       expects (table, key, version or '') · puts (table, key, body) · deletes (table, key) ·
---       counts (table, key, by) · ledger changes (table, key, 'c' | 's' | 'r', ten arguments; see redis/script.rs)
+--       counts (table, key, by) · ledger changes (table, key, 'c' | 's' | 'r', fourteen arguments; see redis/script.rs)
 -- A row is its version, 8 bytes big-endian, then its body. Tables are counted from 0.
 --
 -- Answers {'ok', version} · {'fenced'} · {'stale', n} · {'limit', name, at or ''} · {'damaged', key}; n from 0.
@@ -76,12 +76,15 @@ for _ = 1, number() do
     local limits = { gap = maybe_number(), per_minute = maybe_number() }
     limits.per_hour, limits.per_day = maybe_number(), maybe_number()
     limits.rate = rate.count and rate
+    local rest = { after = maybe_number(), span = maybe_number() }
+    local warm_up = { days = maybe_number(), from = maybe_number() }
+    limits.rest, limits.warm_up = rest.after and rest, warm_up.days and warm_up
     local limit, at = charge_ledger(ledger, limits, now, day, next_day_at)
     if limit then return { 'limit', limit, at or '' } end
   else
     local charge = { at = number(), day = number(), next_day_at = number(), open = argument() == '1' }
     local started_at = maybe_number()
-    for _ = 1, 5 do argument() end
+    for _ = 1, 9 do argument() end
     if change == 's' then settle_ledger(ledger, charge, started_at) else refund_ledger(ledger, charge) end
   end
 end

@@ -6,11 +6,11 @@ local MINUTE, HOUR = 60000, 3600000
 local LAST_MOMENT, EXACT, U32 = 8000000000000, 9007199254740992, 4294967295
 local LONGEST_MS, START_WITHIN = 366 * 86400000, 2000
 local NO_DAY, LAST_DAY = -2147483648, 2147483647
-local LEDGER_LEN = 601
-local HEAD = '<Bi8i8i8i8i8i4I4I4I4'
+local HEAD, LEDGER_LEN = '<Bi8i8i8i8i8i4I4I4I4I4i4', 609
+local HEAD_1, LEDGER_LEN_1 = '<Bi8i8i8i8i8i4I4I4I4', 601
 local RING = '<' .. string.rep('I4', CELLS)
 -- The limits in the order of LimitName.
-local RATE, GAP, PER_MINUTE, PER_HOUR, PER_DAY = 0, 1, 2, 3, 4
+local RATE, GAP, PER_MINUTE, PER_HOUR, PER_DAY, REST = 0, 1, 2, 3, 4, 5
 
 local function clamp(n, least, most) return math.max(least, math.min(n, most)) end
 local function bounded(at) return clamp(at, 0, LAST_MOMENT) end
@@ -63,7 +63,7 @@ end
 local function new_ledger()
   return {
     mark = 0, last = nil, arrival = 0, interval = 0, next_day_at = 0, day = NO_DAY, count = 0, after = 0, open = 0,
-    minute = new_ring(MINUTE), hour = new_ring(HOUR),
+    run = 0, first_day = nil, minute = new_ring(MINUTE), hour = new_ring(HOUR),
   }
 end
 
@@ -71,15 +71,24 @@ local function within(n, least, most) return n >= least and n <= most end
 
 -- The ledger of these bytes; nil when no ledger wrote them.
 local function decode_ledger(bytes)
-  if #bytes ~= LEDGER_LEN or string.byte(bytes) ~= 1 then return nil end
-  local ledger, _, last, position = {}, nil, nil, nil
-  _, ledger.mark, last, ledger.arrival, ledger.interval, ledger.next_day_at, ledger.day, ledger.count, ledger.after,
-    ledger.open, position = struct.unpack(HEAD, bytes)
+  local format = string.byte(bytes)
+  local is_old = format == 1
+  if not (is_old and #bytes == LEDGER_LEN_1 or format == 2 and #bytes == LEDGER_LEN) then return nil end
+  local ledger, _, last, first_day, position = {}, nil, nil, nil, nil
+  if is_old then
+    _, ledger.mark, last, ledger.arrival, ledger.interval, ledger.next_day_at, ledger.day, ledger.count, ledger.after,
+      ledger.open, position = struct.unpack(HEAD_1, bytes)
+    ledger.run, first_day = 0, last >= 0 and ledger.day or NO_DAY
+  else
+    _, ledger.mark, last, ledger.arrival, ledger.interval, ledger.next_day_at, ledger.day, ledger.count, ledger.after,
+      ledger.open, ledger.run, first_day, position = struct.unpack(HEAD, bytes)
+  end
   if not (within(ledger.mark, 0, LAST_MOMENT) and within(last, -1, LAST_MOMENT) and within(ledger.arrival, 0, EXACT)
       and within(ledger.interval, 0, LONGEST_MS * 1000) and within(ledger.next_day_at, 0, LAST_MOMENT)) then
     return nil
   end
   if last >= 0 then ledger.last = last end
+  if first_day ~= NO_DAY then ledger.first_day = first_day end
   for name, span in pairs({ minute = MINUTE, hour = HOUR }) do
     local cells = { struct.unpack(RING, bytes, name == 'minute' and position or position + 4 * CELLS) }
     local ring = { span = span }
@@ -90,8 +99,8 @@ local function decode_ledger(bytes)
 end
 
 local function encode_ledger(ledger)
-  return struct.pack(HEAD, 1, ledger.mark, ledger.last or -1, ledger.arrival, ledger.interval, ledger.next_day_at,
-      ledger.day, ledger.count, ledger.after, ledger.open)
+  return struct.pack(HEAD, 2, ledger.mark, ledger.last or -1, ledger.arrival, ledger.interval, ledger.next_day_at,
+      ledger.day, ledger.count, ledger.after, ledger.open, ledger.run, ledger.first_day or NO_DAY)
     .. struct.pack(RING, unpack(ledger.minute, 0, CELLS - 1))
     .. struct.pack(RING, unpack(ledger.hour, 0, CELLS - 1))
 end
@@ -148,10 +157,32 @@ local function gap_free(ledger, gap)
   return ledger.last and ledger.last + gap or 0
 end
 
-local function day_free(ledger, cap, now, day, next_day_at)
-  if ledger.open >= cap then return nil end
-  if count_on(ledger, day_at(day, next_day_at, now)) < cap - ledger.open then return now end
+-- The cap of a day.
+local function day_cap(ledger, cap, warm_up, day)
+  if not warm_up then return cap end
+  local since = math.max(ledger.first_day and day - ledger.first_day or 0, 0)
+  if since >= warm_up.days then return cap end
+  local from = math.min(warm_up.from, cap)
+  return math.min(from + math.floor((cap - from) * since / warm_up.days), U32)
+end
+
+local function day_free(ledger, limits, now, day, next_day_at)
+  local today = day_at(day, next_day_at, now)
+  if ledger.open >= limits.per_day then return nil end
+  local cap = day_cap(ledger, limits.per_day, limits.warm_up, today)
+  if math.min(count_on(ledger, today) + ledger.open, U32) < cap then return now end
   return math.max(next_day_at, now + 1)
+end
+
+local function rest_free(ledger, rest)
+  if ledger.run + ledger.open < rest.after then return 0 end
+  if ledger.open > 0 then return nil end
+  return ledger.last and ledger.last + rest.span or 0
+end
+
+-- Whether a pause of this rest lies between the last start and the mark.
+local function has_rested(ledger, rest)
+  return ledger.open == 0 and (not ledger.last or ledger.mark >= ledger.last + rest.span)
 end
 
 local function clamped(ledger, now) return math.max(math.min(now, LAST_MOMENT), ledger.mark) end
@@ -188,9 +219,10 @@ local function refusal(ledger, limits, now, day, next_day_at)
     return PER_HOUR
   end
   if limits.per_day
-    and open_or_later(PER_DAY, day_free(ledger, limits.per_day, now, day, next_day_at)) then
+    and open_or_later(PER_DAY, day_free(ledger, limits, now, day, next_day_at)) then
     return PER_DAY
   end
+  if limits.rest and open_or_later(REST, rest_free(ledger, limits.rest)) then return REST end
   if latest then return latest, latest_at end
 end
 
@@ -204,6 +236,7 @@ local function charge_ledger(ledger, limits, now, day, next_day_at)
   day, next_day_at = reached(ledger, day, next_day_at)
   if day > ledger.day then ledger.count, ledger.after = count_on(ledger, day), 0 end
   ledger.day, ledger.next_day_at = day, next_day_at
+  if limits.rest and has_rested(ledger, limits.rest) then ledger.run = 0 end
   ledger.interval = 0
   if limits.rate then
     ledger.interval = rate_interval(limits.rate)
@@ -227,8 +260,10 @@ local function settle_ledger(ledger, charge, started_at)
   ring_add(ledger.hour, ledger.mark, at)
   ledger.arrival = math.min(math.max(ledger.arrival, at * 1000) + ledger.interval, EXACT)
   ledger.last = math.max(ledger.last or at, at)
+  ledger.run = up(ledger.run)
   local charged, next_day_at = reached(ledger, charge.day, charge.next_day_at)
   local day = day_at(charged, next_day_at, at)
+  if not ledger.first_day and day ~= NO_DAY then ledger.first_day = day end
   day_change(ledger, day, up)
   if not started_at and day ~= charged then day_change(ledger, charged, up) end
 end

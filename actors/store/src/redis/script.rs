@@ -12,11 +12,17 @@ use crate::row::Version;
 use crate::{Error, Key};
 
 /// Arguments of one ledger change after its letter.
-const LEDGER_ARGUMENTS: usize = 10;
+const LEDGER_ARGUMENTS: usize = 14;
 
 /// The limits by the numbers that `ledger.lua` gives them.
-const LIMITS: [LimitName; 5] =
-    [LimitName::Rate, LimitName::Gap, LimitName::PerMinute, LimitName::PerHour, LimitName::PerDay];
+const LIMITS: [LimitName; 6] = [
+    LimitName::Rate,
+    LimitName::Gap,
+    LimitName::PerMinute,
+    LimitName::PerHour,
+    LimitName::PerDay,
+    LimitName::Rest,
+];
 
 /// What one call of the script is given.
 #[derive(Debug)]
@@ -114,6 +120,10 @@ impl Call {
         self.maybe(limits.per_minute);
         self.maybe(limits.per_hour);
         self.maybe(limits.per_day);
+        self.maybe(limits.rest.map(|rest| rest.after));
+        self.maybe(limits.rest.map(|rest| rest.span.0));
+        self.maybe(limits.warm_up.map(|warm_up| warm_up.days));
+        self.maybe(limits.warm_up.map(|warm_up| warm_up.from));
     }
 
     fn charge(&mut self, charge: &Charge) {

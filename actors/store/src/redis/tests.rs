@@ -4,7 +4,7 @@ use super::*;
 use crate::commit::{Class, LedgerChange, LedgerOp};
 use crate::conformance::{self, Fixture, Opened};
 use crate::keys::Table;
-use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Rate, Refusal};
+use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Rate, Refusal, Rest, WarmUp};
 use followupd_domain::{Moment, Shard, Span, TenantNo};
 use proptest::prelude::*;
 use std::process::{Child, Command, Stdio};
@@ -167,13 +167,20 @@ fn some_limits() -> impl Strategy<Value = Limits> {
     let rate = (1..200_u32, prop_oneof![1..90_000_i64, Just(366 * 86_400_000)], 1..6_u32)
         .prop_map(|(count, per, burst)| Rate { count, per: Span(per), burst });
     let cap = || prop::option::of(1..8_u32);
-    (prop::option::of(rate), prop::option::weighted(0.2, 1..20_000_i64), cap(), cap(), cap()).prop_map(
-        |(rate, gap, per_minute, per_hour, per_day)| Limits {
+    let rest = (1..5_u32, 1..200_000_i64).prop_map(|(after, span)| Rest { after, span: Span(span) });
+    let warm_up = (0..9_u32, 1..12_u32).prop_map(|(days, from)| WarmUp { days, from });
+    let caps = (cap(), cap(), cap());
+    let more = (prop::option::weighted(0.3, rest), prop::option::of(warm_up));
+    (prop::option::of(rate), prop::option::weighted(0.2, 1..20_000_i64), caps, more).prop_map(
+        |(rate, gap, (per_minute, per_hour, per_day), (rest, warm_up))| Limits {
             rate,
             gap: gap.map(Span),
+            jitter: None,
             per_minute,
             per_hour,
             per_day,
+            rest,
+            warm_up,
         },
     )
 }

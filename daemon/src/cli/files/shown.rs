@@ -1,7 +1,7 @@
 //! The way back: what a daemon answers, as the files that would put it.
 
-use super::outside::{Http, Smtp};
-use super::{Channel, QuietHours, Rate, Sequence, Step, Tenant};
+use super::outside::{Chatwoot, Http, Meta, Smtp, Twilio};
+use super::{Channel, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp};
 use followupd_proto::v1;
 
 impl From<v1::TenantSettings> for Tenant {
@@ -25,14 +25,21 @@ impl From<v1::ChannelSettings> for Channel {
         Channel {
             kind: shown.kind,
             transport: shown.transport,
+            preset: shown.preset,
             rate: shown.rate.into_option().map(rate),
             gap: shown.gap,
+            jitter: shown.jitter,
             per_minute: shown.per_minute,
             per_hour: shown.per_hour,
             per_day: shown.per_day,
+            rest: shown.rest.into_option().map(|rest| Rest { after: rest.after, span: rest.span }),
+            warm_up: shown.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
             ignores_quiet_hours: shown.ignores_quiet_hours,
             smtp: shown.smtp.into_option().map(Smtp::from),
             http: shown.http.into_option().map(Http::from),
+            meta: shown.meta.into_option().map(Meta::from),
+            twilio: shown.twilio.into_option().map(Twilio::from),
+            chatwoot: shown.chatwoot.into_option().map(Chatwoot::from),
         }
     }
 }
@@ -84,6 +91,10 @@ mod tests {
         let shown = Channel::from(v1::ChannelSettings::from(channel));
         let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
         assert_eq!(again, shown);
+        let gentle = "gap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\n";
+        let gentle: Channel = parse(gentle, "c").unwrap();
+        let text = serde_norway::to_string(&gentle).unwrap();
+        assert_eq!(Channel::from(v1::ChannelSettings::from(gentle)), parse(&text, "c").unwrap());
         let sequence: Sequence = parse(Example::Sequence.text(), "s").unwrap();
         let shown = Sequence::from(v1::Draft::from(sequence));
         let text = serde_norway::to_string(&shown).unwrap();

@@ -1,0 +1,108 @@
+//! Presets: words that stand for a set of limits, from what providers allow and what operators keep to.
+
+use super::Kind;
+use crate::ledger::{Limits, Rate, Rest, WarmUp};
+use crate::time::Span;
+
+/// A set of limits by its word. It is not kept: a channel has the limits that it stood for when it was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preset {
+    /// A number of the WhatsApp Cloud API whose portfolio may open any number of conversations: 80 messages a second
+    /// (Meta, "Messaging limits" and "Throughput").
+    WhatsappCloudUnlimited,
+    /// A number paired by QR code. WhatsApp publishes no limit for it; the risk is a ban. What operators keep to: 45 to
+    /// 120 s apart, 40 an hour, 200 a day after two weeks that begin with 20, 20 minutes' rest after 30.
+    WhatsappWeb,
+    /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message of several segments
+    /// counts as one here.
+    SmsLongCode,
+    /// A short code: 100 segments a second (as above).
+    SmsShortCode,
+    /// One person's mailbox. Two thirds of the 30 a minute that Exchange Online takes ("Exchange Online limits"), and a
+    /// quarter of the 2,000 in 24 h of Google Workspace ("Gmail sending limits"), so that two calendar days that meet
+    /// in one moving day stay below too. A new one begins with 50.
+    Mailbox,
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Preset; 5] = [
+        Preset::WhatsappCloudUnlimited,
+        Preset::WhatsappWeb,
+        Preset::SmsLongCode,
+        Preset::SmsShortCode,
+        Preset::Mailbox,
+    ];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Preset::WhatsappCloudUnlimited => "whatsapp-cloud-unlimited",
+            Preset::WhatsappWeb => "whatsapp-web",
+            Preset::SmsLongCode => "sms-long-code",
+            Preset::SmsShortCode => "sms-short-code",
+            Preset::Mailbox => "mailbox",
+        }
+    }
+
+    /// The preset of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Preset> {
+        Preset::ALL.into_iter().find(|preset| preset.word() == word)
+    }
+
+    /// The kind of channel whose senders it is about.
+    #[must_use]
+    pub fn serves(self) -> Kind {
+        match self {
+            Preset::WhatsappCloudUnlimited | Preset::WhatsappWeb => Kind::Whatsapp,
+            Preset::SmsLongCode | Preset::SmsShortCode => Kind::Sms,
+            Preset::Mailbox => Kind::Email,
+        }
+    }
+
+    /// The limits it stands for. A burst is also how many calls may be open at once: at 80 a second one of 20 leaves
+    /// each a quarter of a second.
+    #[must_use]
+    pub fn limits(self) -> Limits {
+        let a_second = |count, burst| Some(Rate { count, per: Span::seconds(1), burst });
+        match self {
+            Preset::WhatsappCloudUnlimited => Limits { rate: a_second(80, 20), ..Limits::default() },
+            Preset::WhatsappWeb => Limits {
+                gap: Some(Span::seconds(45)),
+                jitter: Some(Span::seconds(75)),
+                per_hour: Some(40),
+                per_day: Some(200),
+                rest: Some(Rest { after: 30, span: Span::minutes(20) }),
+                warm_up: Some(WarmUp { days: 14, from: 20 }),
+                ..Limits::default()
+            },
+            Preset::SmsLongCode => Limits { rate: a_second(1, 1), ..Limits::default() },
+            Preset::SmsShortCode => Limits { rate: a_second(100, 20), ..Limits::default() },
+            Preset::Mailbox => Limits {
+                gap: Some(Span::seconds(2)),
+                jitter: Some(Span::seconds(2)),
+                per_minute: Some(20),
+                per_day: Some(500),
+                warm_up: Some(WarmUp { days: 14, from: 50 }),
+                ..Limits::default()
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_has_a_word_and_limits_that_are_taken() {
+        for preset in Preset::ALL {
+            assert_eq!(Preset::parse(preset.word()), Some(preset));
+            assert_eq!(preset.limits().validate(), Ok(()), "{}", preset.word());
+            assert_ne!(preset.limits(), Limits::default());
+        }
+        assert_eq!(Preset::parse("whatsapp"), None);
+    }
+}

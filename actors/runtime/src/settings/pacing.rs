@@ -1,0 +1,123 @@
+//! The limits of a channel, from what is put: its preset, and what is given beside it.
+
+use followupd_domain::Span;
+use followupd_domain::calendar::Wait;
+use followupd_domain::channel::{Kind, Preset};
+use followupd_domain::ledger::{Limits, Rate, Rest};
+
+use super::{Faults, one_of};
+use crate::api::{ChannelSettings, RestSettings};
+
+/// The limits that `settings` describe, for a channel of this kind: those of the preset, each replaced by the one that
+/// is given beside it.
+pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mut Faults) -> Limits {
+    let preset = faults.take("preset", preset(&settings.preset, kind));
+    let preset = preset.map(Preset::limits).unwrap_or_default();
+    let given = given(settings, faults);
+    let limits = Limits {
+        rate: given.rate.or(preset.rate),
+        gap: given.gap.or(preset.gap),
+        jitter: given.jitter.or(preset.jitter),
+        per_minute: given.per_minute.or(preset.per_minute),
+        per_hour: given.per_hour.or(preset.per_hour),
+        per_day: given.per_day.or(preset.per_day),
+        rest: given.rest.or(preset.rest),
+        warm_up: given.warm_up.or(preset.warm_up),
+    };
+    faults.take("limits", limits.validate());
+    limits
+}
+
+fn preset(word: &str, kind: Option<Kind>) -> Result<Option<Preset>, String> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let preset = Preset::parse(word).ok_or_else(|| one_of(word, &Preset::ALL.map(Preset::word)))?;
+    match kind.filter(|kind| *kind != preset.serves()) {
+        Some(kind) => Err(format!("{word} is for {}, not for {}", preset.serves().word(), kind.word())),
+        None => Ok(Some(preset)),
+    }
+}
+
+fn given(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
+    let per = faults.take("rate_per", span(&settings.rate_per)).unwrap_or(Span::seconds(1));
+    let burst = if settings.rate_burst == 0 { settings.rate_count } else { settings.rate_burst };
+    let cap = |count: u32| (count > 0).then_some(count);
+    Limits {
+        rate: (settings.rate_count > 0).then_some(Rate { count: settings.rate_count, per, burst }),
+        gap: faults.take("gap", span(&settings.gap)),
+        jitter: faults.take("jitter", span(&settings.jitter)),
+        per_minute: cap(settings.per_minute),
+        per_hour: cap(settings.per_hour),
+        per_day: cap(settings.per_day),
+        rest: settings.rest.as_ref().map(|RestSettings { after, span: text }| Rest {
+            after: *after,
+            span: faults.take("rest.span", span(text)).unwrap_or_default(),
+        }),
+        warm_up: settings.warm_up,
+    }
+}
+
+fn span(text: &str) -> Result<Option<Span>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Wait::parse(text, None).map_err(|error| error.to_string())? {
+        Wait::Span(span) => Ok(Some(span)),
+        Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. } => {
+            Err(format!("{text:?} has no exact length: write seconds, minutes or hours"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use followupd_domain::ledger::WarmUp;
+
+    fn read(settings: &ChannelSettings) -> Result<Limits, String> {
+        let mut faults = Faults::default();
+        let limits = limits(settings, Some(Kind::Whatsapp), &mut faults);
+        faults.none().map(|()| limits).map_err(|error| error.to_string())
+    }
+
+    fn web() -> ChannelSettings {
+        ChannelSettings { preset: "whatsapp-web".into(), ..ChannelSettings::default() }
+    }
+
+    #[test]
+    fn a_preset_stands_for_its_limits_and_each_can_be_replaced() {
+        assert_eq!(read(&web()), Ok(Preset::WhatsappWeb.limits()));
+        let slower = ChannelSettings {
+            gap: "2 minutes".into(),
+            per_hour: 9,
+            rest: Some(RestSettings { after: 5, span: "1 hour".into() }),
+            warm_up: Some(WarmUp { days: 30, from: 2 }),
+            ..web()
+        };
+        let expected = Limits {
+            gap: Some(Span::minutes(2)),
+            per_hour: Some(9),
+            rest: Some(Rest { after: 5, span: Span::hours(1) }),
+            warm_up: Some(WarmUp { days: 30, from: 2 }),
+            ..Preset::WhatsappWeb.limits()
+        };
+        assert_eq!(read(&slower), Ok(expected));
+    }
+
+    #[test]
+    fn an_unknown_preset_names_the_near_one_and_one_of_another_kind_its_own() {
+        let unknown = read(&ChannelSettings { preset: "whatsap-web".into(), ..web() }).unwrap_err();
+        assert!(unknown.contains("did you mean \"whatsapp-web\"?"), "{unknown}");
+        let other = read(&ChannelSettings { preset: "mailbox".into(), ..web() }).unwrap_err();
+        assert!(other.contains("mailbox is for email, not for whatsapp"), "{other}");
+    }
+
+    #[test]
+    fn what_is_given_must_go_with_what_the_preset_says() {
+        let tiny = read(&ChannelSettings { per_day: 10, ..web() }).unwrap_err();
+        assert!(tiny.contains("rest.after") && tiny.contains("per_day"), "{tiny}");
+        let empty = read(&ChannelSettings { rest: Some(RestSettings::default()), ..web() }).unwrap_err();
+        assert!(empty.contains("rest.after"), "{empty}");
+    }
+}

@@ -1,0 +1,191 @@
+//! The limits of a channel through the engine: as they are put and shown, and as its lane keeps them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use followupd_channel::transports::Transports;
+use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::ledger::WarmUp;
+use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_domain::{Moment, Span};
+use followupd_runtime::{
+    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, Settings, TenantSettings,
+    Wanted,
+};
+use followupd_store::memory::Memory;
+use futures::future::BoxFuture;
+
+struct VirtualEnv {
+    started: tokio::time::Instant,
+    drawn: AtomicU64,
+}
+
+/// 2026-11-23, midnight in UTC.
+const START: i64 = 1_795_392_000_000;
+
+impl Env for VirtualEnv {
+    fn wall(&self) -> Moment {
+        Moment(START) + self.steady()
+    }
+    fn steady(&self) -> Span {
+        Span(self.started.elapsed().as_millis() as i64)
+    }
+    fn random(&self) -> u64 {
+        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+/// The moments at which calls began, in the order they began.
+struct Kept(Arc<VirtualEnv>, Mutex<Vec<i64>>);
+
+impl Transport for Kept {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        self.1.lock().unwrap().push(self.0.wall().0);
+        Box::pin(async { Answer::Accepted })
+    }
+}
+
+struct World {
+    engine: Engine,
+    store: Memory,
+    env: Arc<VirtualEnv>,
+    kept: Arc<Kept>,
+}
+
+async fn start(store: Memory, env: Arc<VirtualEnv>, kept: Arc<Kept>) -> World {
+    let transports = Transports::only(kept.clone());
+    let engine = Engine::start(Config::default(), Arc::new(store.clone()), env.clone(), transports);
+    World { engine: engine.await.unwrap(), store, env, kept }
+}
+
+fn chat() -> ChannelSettings {
+    ChannelSettings { kind: "whatsapp".into(), transport: "outbox".into(), ..ChannelSettings::default() }
+}
+
+/// `acme` with the channel `chat`, so paced, and a sequence of one step at once.
+async fn world(channel: ChannelSettings) -> World {
+    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = Arc::new(env);
+    let kept = Arc::new(Kept(Arc::clone(&env), Mutex::default()));
+    let world = start(Memory::default(), env, kept).await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let tenant = TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };
+    engine.put_tenant(&caller, "acme", tenant).await.unwrap();
+    engine.put_channel(&caller, "acme", "chat", channel).await.unwrap();
+    let step = DraftStep { channel: "chat".into(), body: "hello".into(), ..DraftStep::default() };
+    let draft = Draft { steps: vec![step], ..Draft::default() };
+    engine.put_sequence(&caller, "acme", "welcome", draft).await.unwrap();
+    engine.publish(&caller, "acme", "welcome").await.unwrap();
+    world
+}
+
+impl World {
+    /// Enrolls so many who were not enrolled before.
+    async fn enroll(&self, contacts: std::ops::Range<usize>) {
+        let request = |n| {
+            let profile = Profile { phone: Some(format!("+1555010{n:04}")), ..Profile::default() };
+            Request { contact: format!("c{n}"), profile, ..Request::default() }
+        };
+        let requests = contacts.map(request).collect();
+        self.engine.enroll(&Caller::default(), "acme", "welcome", requests).await.unwrap();
+    }
+
+    /// The starts so far, in milliseconds since the first.
+    fn starts(&self) -> Vec<i64> {
+        let starts = self.kept.1.lock().unwrap();
+        starts.iter().map(|at| at - starts[0]).collect()
+    }
+}
+
+async fn pass(span: Span) {
+    tokio::time::sleep(Duration::from_millis(span.0.unsigned_abs())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
+    let preset = ChannelSettings { preset: "whatsapp-web".into(), per_hour: 20, ..chat() };
+    let world = world(preset.clone()).await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let shown = engine.get_channel(&caller, "acme", "chat").await.unwrap().settings;
+    assert_eq!(
+        (shown.preset.as_str(), shown.gap.as_str(), shown.jitter.as_str()),
+        ("", "45 seconds", "75 seconds")
+    );
+    assert_eq!((shown.per_hour, shown.per_day), (20, 200));
+    assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
+    assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
+    for settings in [shown.clone(), preset] {
+        let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(settings) };
+        let compared = engine.compare(&caller, "acme", vec![wanted]).unwrap().remove(0);
+        assert_eq!(compared.change, Some(Change::Unchanged), "{:?}", compared.faults);
+    }
+    engine.put_channel(&caller, "acme", "chat", shown.clone()).await.unwrap();
+    assert_eq!(engine.get_channel(&caller, "acme", "chat").await.unwrap().settings, shown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_that_contradict_each_other_are_refused_by_both_names() {
+    let world = world(chat()).await;
+    let rest = |after| Some(RestSettings { after, span: "1 minute".into() });
+    let ramp = |from| Some(WarmUp { days: 5, from });
+    let wrong = [
+        (ChannelSettings { jitter: "1 second".into(), ..chat() }, ["jitter", "gap"]),
+        (ChannelSettings { rest: rest(9), per_day: 8, ..chat() }, ["rest.after", "per_day"]),
+        (ChannelSettings { rest: rest(9), gap: "1 minute".into(), ..chat() }, ["rest.span", "gap"]),
+        (ChannelSettings { warm_up: ramp(1), ..chat() }, ["warm_up.days", "per_day"]),
+        (ChannelSettings { warm_up: ramp(9), per_day: 8, ..chat() }, ["warm_up.from", "per_day"]),
+    ];
+    for (settings, names) in wrong {
+        let refused =
+            world.engine.put_channel(&Caller::default(), "acme", "chat", settings).await.unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+        let told = refused.to_string();
+        assert!(names.iter().all(|name| told.contains(name)), "{names:?}: {told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_jitter_makes_gaps_longer_by_chance_and_a_restart_none_shorter() {
+    let channel = ChannelSettings { gap: "10 seconds".into(), jitter: "20 seconds".into(), ..chat() };
+    let world = world(channel).await;
+    world.enroll(0..60).await;
+    pass(Span::minutes(10)).await;
+    world.engine.stop();
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::minutes(20)).await;
+    let starts = world.starts();
+    assert_eq!(starts.len(), 60);
+    let gaps: Vec<i64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| (10_000..=30_500).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().any(|gap| *gap < 15_000) && gaps.iter().any(|gap| *gap > 25_000), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_rests_after_so_many_sends() {
+    let rest = Some(RestSettings { after: 3, span: "20 minutes".into() });
+    let world = world(ChannelSettings { gap: "1 second".into(), rest, ..chat() }).await;
+    world.enroll(0..8).await;
+    pass(Span::hours(2)).await;
+    let starts = world.starts();
+    assert_eq!(starts.len(), 8);
+    let long: Vec<usize> = (1..8).filter(|n| starts[*n] - starts[n - 1] >= 1_200_000).collect();
+    assert_eq!(long, [3, 6], "{starts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_sender_warms_up_day_by_day() {
+    let warm_up = Some(WarmUp { days: 3, from: 2 });
+    let world = world(ChannelSettings { per_day: 8, warm_up, ..chat() }).await;
+    // A day passes before the first send: the ramp begins with it.
+    pass(Span::days(1)).await;
+    world.enroll(0..40).await;
+    pass(Span::hours(4 * 24 - 1)).await;
+    let day = |at: &i64| at.div_euclid(86_400_000);
+    let starts = world.starts();
+    let days: Vec<usize> = (0..4).map(|n| starts.iter().filter(|at| day(at) == n).count()).collect();
+    assert_eq!(days, [2, 4, 6, 8]);
+}
