@@ -1,11 +1,13 @@
 //! The mocks of providers: what they take, what they refuse, and what they post to us.
 //!
 //! Each stands in `tests/mocks`, written from its provider's public reference, and is first driven by a client that
-//! others wrote, in `tests/mocks/clients`. What they post is checked and read by `followupd_channel::inbound`, and its
-//! signature checks are tried against the vendors' own code.
+//! others wrote, in `tests/mocks/clients`; then our adapters pass the same mock. What they post is checked and read by
+//! `followupd_channel::inbound`, and its signature checks are tried against the vendors' own code.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "mocks/adapters.rs"]
+mod adapters;
 #[path = "mocks/faults.rs"]
 mod faults;
 #[path = "mocks/inbound.rs"]

@@ -144,7 +144,8 @@ async fn standard_webhooks_own_code_takes_what_we_sign() {
     assert_eq!(says, "standardwebhooks: 3 taken\n");
 }
 
-fn call(body: &str, at: Moment) -> Call {
+/// A call with this body, made at `at`.
+pub(crate) fn call(body: &str, at: Moment) -> Call {
     let enrollment = EnrollmentId::new(Moment(1_800_000_000_000), Shard(1), 1);
     Call {
         send: SendId { enrollment, step: StepNo(2), occurrence: 0, leg: 0 },
