@@ -42,7 +42,8 @@ class Chatwoot(Provider):
 
     def who(self):
         return {
-            "token": TOKEN, "other_token": OTHER_TOKEN, "account": ACCOUNT, "conversation": CONVERSATION, "inbox": INBOX,
+            "token": TOKEN, "other_token": OTHER_TOKEN,
+            "account": ACCOUNT, "conversation": CONVERSATION, "inbox": INBOX,
         }
 
     def refusal(self, code, status=None, error=None):

@@ -1,11 +1,11 @@
 """What the mocks of providers share: a server on loopback that keeps what it accepted, its side door, and checks.
 
-A mock is started with the path of a file, where it writes its port; then it says so on a line. Its side door is the paths that begin with an
-underscore:
+A mock is started with the path of a file, where it writes its port; then it says so on a line. Its side door is the
+paths that begin with an underscore:
 
   GET  /_who     who may call it: tokens, ids, secrets.
   GET  /_sent    what it accepted so far, in order.
-  POST /_fail    {"next": [..]}: what it does with the next calls instead, one each, see Fail.
+  POST /_fail    {"next": [..]}: what it does with the next calls instead, one each, see FAIL.
   POST /_status  posts a signed webhook to a URL and says what came back; its fields are the provider's.
 """
 

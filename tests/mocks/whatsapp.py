@@ -220,6 +220,11 @@ A_TEMPLATE = shape(
 )
 
 
+def user_id(number):
+    """The id by which this business knows whoever has a number."""
+    return f"BR.{int(number) * 7:020}"
+
+
 def param(at):
     """A path as the API's messages write it: text['body']."""
     first, *rest = re.findall(r"[^.\[\]]+", at)
@@ -394,6 +399,7 @@ class WhatsApp(Provider):
             "status": order["status"],
             "timestamp": str(order.get("timestamp", now())),
             "recipient_id": to,
+            "recipient_user_id": user_id(to),
         }
         if "biz_opaque_callback_data" in message:
             status["biz_opaque_callback_data"] = message["biz_opaque_callback_data"]
@@ -406,12 +412,13 @@ class WhatsApp(Provider):
             }]
         else:
             status["pricing"] = {"billable": True, "pricing_model": "PMP", "category": "utility", "type": "regular"}
-        return {"statuses": [status]}
+        return {"contacts": [self.contact(to)], "statuses": [status]}
 
     def message(self, order):
         kind = order["type"]
         message = {
             "from": order["from"],
+            "from_user_id": user_id(order["from"]),
             "id": order.get("id", f"wamid.IN{now()}"),
             "timestamp": str(order.get("timestamp", now())),
             "type": kind,
@@ -419,8 +426,10 @@ class WhatsApp(Provider):
         }
         if "context" in order:
             message["context"] = {"from": DISPLAY_NUMBER, "id": order["context"]}
-        contact = {"profile": {"name": "Ana"}, "wa_id": order["from"]}
-        return {"contacts": [contact], "messages": [message]}
+        return {"contacts": [self.contact(order["from"])], "messages": [message]}
+
+    def contact(self, number):
+        return {"profile": {"name": "Ana"}, "wa_id": number, "user_id": user_id(number)}
 
     def verify(self, url, token, challenge="1158201444", mode="subscribe"):
         query = {"hub.mode": mode, "hub.challenge": challenge, "hub.verify_token": token}

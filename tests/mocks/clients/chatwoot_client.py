@@ -1,22 +1,16 @@
 """Chatwoot's own SDK drives the mock of Chatwoot: PORT."""
 
-import json
 import sys
-import urllib.request
 
 from chatwoot import ChatwootClient
 from chatwoot.exceptions import ChatwootAPIError, ChatwootAuthError, ChatwootNotFoundError
 
+from side import Side
+
 port = int(sys.argv[1])
 base = f"http://127.0.0.1:{port}"
-
-
-def side_door(path):
-    with urllib.request.urlopen(base + path, timeout=30) as answer:
-        return json.load(answer)
-
-
-who = side_door("/_who")
+side = Side(port)
+who = side.get("/_who")
 account, conversation = who["account"], who["conversation"]
 messages = ChatwootClient(base, who["token"]).messages
 first = messages.create(account, conversation, "Oi, Ana", content_attributes={"followupd_send": "snd_1"})
@@ -27,7 +21,7 @@ listed = messages.list(account, conversation)
 assert [one.id for one in listed] == [first.id, note.id], listed
 assert listed[0].content_attributes == {"followupd_send": "snd_1"}, listed[0]
 
-kept = side_door("/_sent")
+kept = side.get("/_sent")
 assert [one["id"] for one in kept] == [first.id, note.id], kept
 
 
@@ -45,5 +39,5 @@ refused(ChatwootNotFoundError, lambda: messages.create(account, conversation + 1
 refused(ChatwootAPIError, lambda: messages.create(account, conversation, ""))
 refused(ChatwootAPIError, lambda: messages.create(account, conversation, "x", message_type="incoming"))
 refused(ChatwootAPIError, lambda: messages.create(account, conversation, "x", echo_id="1"))
-assert len(side_door("/_sent")) == len(kept), "what is refused is not kept"
+assert len(side.get("/_sent")) == len(kept), "what is refused is not kept"
 print(f"chatwoot-sdk: {len(kept)} accepted")

@@ -1,13 +1,13 @@
 """pywa drives the mock of WhatsApp: PORT. It is told only where the API is; what it sends is its own."""
 
-import json
 import sys
-import urllib.request
 
 import httpx
-from pywa import WhatsApp, types
+from pywa import WhatsApp, handlers, types
 from pywa.errors import WhatsAppError
 from pywa.types.templates import BodyText, HeaderImage, QuickReplyButton, TemplateLanguage, URLButton
+
+from side import Side
 
 port = int(sys.argv[1])
 TO = "5511999990000"
@@ -21,16 +21,13 @@ class ToTheMock(httpx.HTTPTransport):
         return super().handle_request(request)
 
 
-def side_door(path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-        return json.load(answer)
-
-
 def client(token):
-    return WhatsApp(who["phone_number_id"], token, session=httpx.Client(transport=ToTheMock()))
+    session = httpx.Client(transport=ToTheMock())
+    return WhatsApp(who["phone_number_id"], token, session=session, app_secret=who["app_secret"])
 
 
-who = side_door("/_who")
+side = Side(port)
+who = side.get("/_who")
 wa = client(who["token"])
 sent = [
     wa.send_message(TO, "Olá, *Ana*!", preview_url=True, tracker="snd_1"),
@@ -53,7 +50,7 @@ sent = [
 ]
 assert wa.mark_message_as_read("wamid.IN1").success
 
-kept = side_door("/_sent")
+kept = side.get("/_sent")
 assert [one.get("id") for one in kept] == [one.id for one in sent] + [None], kept
 keys = [one["message"]["biz_opaque_callback_data"] for one in kept[:-1]]
 assert keys == [f"snd_{n}" for n in range(1, 10)] + ["x" * 512], keys
@@ -77,5 +74,43 @@ refused(132000, lambda: wa.send_template(TO, "aula", TemplateLanguage.PORTUGUESE
 refused(131021, lambda: wa.send_message(who["display_phone_number"], "x"))
 refused(190, lambda: client("nonsense").send_message(TO, "x"))
 refused(190, lambda: client(who["expired_token"]).send_message(TO, "x"))
-assert len(side_door("/_sent")) == len(kept), "what is refused is not kept"
+assert len(side.get("/_sent")) == len(kept), "what is refused is not kept"
+
+told = []
+
+
+def tell(_, update):
+    """Keeps what matters of an update as the client understands it."""
+    match update:
+        case types.MessageStatus():
+            told.append((update.id, update.status.value, update.tracker, update.error))
+        case types.CallbackButton():
+            told.append((update.from_user.wa_id, update.data, update.title))
+        case types.Message():
+            told.append((update.from_user.wa_id, update.text))
+
+
+wa.add_handlers(
+    handlers.MessageStatusHandler(tell), handlers.MessageHandler(tell), handlers.CallbackButtonHandler(tell)
+)
+
+
+def tells(**order):
+    """What the client understands of what the mock posts, once it has checked that the app's secret signs it."""
+    _, headers, body = side.posted(**order)
+    signature = headers["x-hub-signature-256"]
+    assert wa.webhook_update_validator(body, signature) is None, headers
+    assert wa.webhook_update_validator(body + b" ", signature) is not None
+    assert wa.webhook_update_handler(body) == ("ok", 200), body
+    return told.pop()
+
+
+for status in ("sent", "delivered", "read"):
+    assert tells(id=sent[0].id, status=status) == (sent[0].id, status, "snd_1", None)
+*_, tracker, error = tells(id=sent[1].id, status="failed", code=131_049)
+assert (tracker, error.code) == ("snd_2", 131_049), error
+assert tells(**{"from": TO, "type": "text", "part": {"body": "Quero, já"}}) == (TO, "Quero, já")
+pressed = {"type": "button_reply", "button_reply": {"id": "yes", "title": "Sim"}}
+order = {"from": TO, "type": "interactive", "part": pressed, "context": sent[1].id}
+assert tells(**order) == (TO, "yes", "Sim")
 print(f"pywa: {len(kept)} accepted")

@@ -1,13 +1,14 @@
 """Twilio's own client drives the mock of Twilio: PORT. It is told only where the API is."""
 
-import json
 import sys
-import urllib.request
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
+from twilio.request_validator import RequestValidator
 from twilio.rest import Client
+
+from side import Side
 
 port = int(sys.argv[1])
 TO = "+5511999990000"
@@ -21,12 +22,8 @@ class ToTheMock(TwilioHttpClient):
         return super().request(method, path, *arguments, **more)
 
 
-def side_door(path):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
-        return json.load(answer)
-
-
-who = side_door("/_who")
+side = Side(port)
+who = side.get("/_who")
 
 
 def client(user, password):
@@ -46,7 +43,7 @@ assert messages.create(to=TO, from_=who["number"], body="x" * 161).num_segments 
 fetched = messages(first.sid).fetch()
 assert (fetched.body, fetched.to, fetched.date_created) == ("Olá & até já+", TO, first.date_created), fetched.body
 
-kept = side_door("/_sent")
+kept = side.get("/_sent")
 assert [one["id"] for one in kept][:2] == [first.sid, second.sid], kept
 assert kept[0]["form"]["StatusCallback"] == "https://f.example/twilio?send=snd_1", kept[0]
 
@@ -70,5 +67,26 @@ refused(21602, 400, lambda: messages.create(to=TO, from_=number))
 refused(21617, 400, lambda: messages.create(to=TO, from_=number, body="x" * 1_601))
 refused(20003, 401, lambda: client(who["account"], "nonsense").messages.create(to=TO, from_=number, body="x"))
 refused(20404, 404, lambda: messages("SM" + "0" * 32).fetch())
-assert len(side_door("/_sent")) == len(kept), "what is refused is not kept"
+assert len(side.get("/_sent")) == len(kept), "what is refused is not kept"
+
+validator = RequestValidator(who["token"])
+
+
+def tells(**order):
+    """The form that the mock posts, once the validator has taken it, and taken no other."""
+    url, headers, body = side.posted("/twilio?for=acme&send=snd_1", **order)
+    form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+    signature = headers["x-twilio-signature"]
+    assert validator.validate(url, form, signature), form
+    assert not validator.validate(url, form | {"MessageSid": "SM0"}, signature)
+    assert not validator.validate(url + "1", form, signature)
+    return form
+
+
+form = tells(sid=first.sid, status="undelivered", code="30005")
+assert (form["MessageSid"], form["MessageStatus"], form["ErrorCode"]) == (first.sid, "undelivered", "30005"), form
+assert messages(first.sid).fetch().status == "undelivered"
+form = tells(**{"from": TO, "text": "PARAR & já", "opt_out": "STOP"})
+assert (form["From"], form["To"], form["Body"], form["OptOutType"]) == (TO, number, "PARAR & já", "STOP"), form
+refused(21610, 400, lambda: messages.create(to=TO, from_=number, body="x"))
 print(f"twilio: {len(kept)} accepted")
