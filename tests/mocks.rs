@@ -18,6 +18,8 @@ mod refusals;
 mod running;
 #[path = "mocks/signatures.rs"]
 mod signatures;
+#[path = "mocks/whole.rs"]
+mod whole;
 
 use running::{Mock, client, must};
 

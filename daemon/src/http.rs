@@ -63,7 +63,7 @@ pub(crate) fn router(
         .with_state(readiness)
         .route("/metrics", get(metrics_text).with_state((metrics, gatekeeper.clone())));
     Ok(asked
-        .merge(rpc::cloud_events(engine, env, Way { gatekeeper, edge, within: bounds.call_within }))
+        .merge(rpc::without_rpc(engine, env, Way { gatekeeper, edge, within: bounds.call_within }))
         .fallback_service(calls))
 }
 

@@ -42,6 +42,7 @@ mod stream;
 mod take;
 mod tenant;
 mod timeline;
+mod told;
 
 /// What every service needs.
 #[derive(Clone)]
@@ -50,9 +51,10 @@ pub(crate) struct Service {
     env: Arc<dyn Env>,
 }
 
-/// The events of senders that speak no RPC.
-pub(crate) fn cloud_events(engine: Engine, env: Arc<dyn Env>, way: Way) -> axum::Router {
-    cloud::router(Service { engine, env }, way)
+/// What comes from those that speak no RPC: events, and what providers tell.
+pub(crate) fn without_rpc(engine: Engine, env: Arc<dyn Env>, way: Way) -> axum::Router {
+    let service = Service { engine, env };
+    cloud::router(service.clone(), way.clone()).merge(told::router(service, way))
 }
 
 /// All services, with reflection and health; `serving` says whether calls are wanted.

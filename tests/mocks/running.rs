@@ -78,6 +78,11 @@ impl Mock {
         self.who[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.who))
     }
 
+    /// One of the numbers it knows its callers by.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        self.who[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {}", self.who))
+    }
+
     /// What is sent to it, and its answer: a status, and JSON.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
         let mut client = Client::new(&Door { address: self.address, key: String::new() });

@@ -10,7 +10,7 @@ use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::reaction::Reaction;
 use followupd_domain::suppression::Address;
-use followupd_domain::{Moment, SendId};
+use followupd_domain::{Moment, SendId, Span};
 
 use super::{Engine, named};
 use crate::addresses;
@@ -186,6 +186,10 @@ impl Engine {
         kind: EventKind,
         text: String,
     ) -> Event {
+        // One that is told in whole seconds happened in that second: as late in it as can be, or a reply to a message
+        // would come before it.
+        let whole = at.0 % 1_000 == 0;
+        let at = if whole { (at + Span(999)).min(self.node.now()) } else { at };
         let source = format!("{}:{}", teller.channel.transport.word(), teller.channel.name);
         // An id that is longer than ids may be is told from others by its check.
         let is_short = id.len() <= limits::TOLD_ID_BYTES;

@@ -1,0 +1,185 @@
+//! What providers tell: `GET` and `POST /v1/webhooks/{tenant}/{channel}`, the addresses to give to Meta and Twilio.
+//!
+//! Nobody has a key here: a request counts by its provider's signature over its bytes as they came. It is answered with
+//! success when all of it is durable, so that what cannot be written is told again; repeats change nothing.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, Request, Response, StatusCode, Uri};
+use axum::routing::get;
+use bytes::Bytes;
+use connectrpc::{ConnectError, ErrorCode, RequestContext};
+use followupd_channel::inbound::{self, Inbound, meta, twilio};
+use followupd_channel::limits::INBOUND_BYTES;
+use followupd_channel::secret::Secret;
+use followupd_channel::transports::Told;
+use followupd_runtime::{Engine, Error, TakenIn};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::rpc::cloud::Way;
+use crate::rpc::{Service, asked, guard, refusal};
+
+/// What it is called in metrics.
+const METHOD: &str = "provider_webhook";
+
+/// The route.
+pub(super) fn router(service: Service, way: Way) -> Router {
+    let tells = get(handshake).post(told);
+    Router::new().route("/v1/webhooks/{tenant}/{channel}", tells).with_state((service, way))
+}
+
+/// Whom a request is for.
+type For = Path<(String, String)>;
+
+/// Meta asks whether the webhook it is to call is wanted.
+async fn handshake(
+    State((service, _)): State<(Service, Way)>,
+    Path((tenant, channel)): For,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let keys = service.engine.told_by(&tenant, &channel);
+    let challenge = keys.map_err(unknown).and_then(|keys| match keys {
+        Told::Meta { verify_token, .. } => {
+            let tokens: Vec<Secret> = verify_token.into_iter().collect();
+            meta::handshake(&query.unwrap_or_default(), &tokens).map_err(not_theirs)
+        }
+        Told::Twilio { .. } => Err(not_theirs(inbound::Error::Forged)),
+    });
+    match challenge {
+        Ok(challenge) => text(StatusCode::OK, challenge),
+        Err(error) => refused(&error),
+    }
+}
+
+/// A provider tells something.
+async fn told(
+    State((service, way)): State<(Service, Way)>,
+    Path((tenant, channel)): For,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let ctx = RequestContext::new(parts.headers.clone());
+    let (trace, mut counted) = (asked::trace(&ctx), way.edge.call(METHOD, true));
+    let taken = async {
+        let keys = service.engine.told_by(&tenant, &channel).map_err(unknown)?;
+        let body = read(body).await?;
+        let facts =
+            facts(&keys, &parts.uri, &parts.headers, &body, service.env.wall()).map_err(not_theirs)?;
+        take_in(&service.engine, &tenant, &channel, facts).await
+    };
+    let taken = async {
+        let late = |_| ConnectError::deadline_exceeded(format!("not done within {} s", way.within.as_secs()));
+        tokio::time::timeout(way.within, taken).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
+    };
+    match guard::caught(trace, &mut counted, taken).await {
+        Ok(TakenIn { taken, unknown, unread }) => {
+            tracing::debug!(tenant, channel, taken, unknown, unread, "a provider told something");
+            text(StatusCode::NO_CONTENT, String::new())
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+async fn take_in(
+    engine: &Engine,
+    tenant: &str,
+    channel: &str,
+    facts: Vec<Inbound>,
+) -> Result<TakenIn, ConnectError> {
+    let (engine, tenant, channel) = (engine.clone(), tenant.to_owned(), channel.to_owned());
+    // A provider that hangs up has told it all the same.
+    let taken = tokio::spawn(async move { engine.take_in(&tenant, &channel, facts).await });
+    let taken = taken.await.unwrap_or_else(|_| Err(Error::Unavailable("it ended early".to_owned())));
+    taken.map_err(|error| match &error {
+        Error::NotFound { .. } => unknown(error),
+        _ => refusal::of(&error, "", followupd_domain::decision::TraceId::default()),
+    })
+}
+
+/// The facts of a request, when it is its provider's.
+fn facts(
+    keys: &Told,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+    now: followupd_domain::Moment,
+) -> Result<Vec<Inbound>, inbound::Error> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match keys {
+        Told::Meta { app_secrets, .. } => {
+            meta::check(header(meta::SIGNATURE), body, app_secrets)?;
+            meta::read(body)
+        }
+        Told::Twilio { auth_tokens, outside_at } => {
+            let url = outside(outside_at.as_deref(), header(HOST.as_str()), uri);
+            let request = twilio::Request { url: &url, content_type: header(CONTENT_TYPE.as_str()), body };
+            request.check(header(twilio::SIGNATURE), auth_tokens)?;
+            request.read(now)
+        }
+    }
+}
+
+/// The URL by which a request was called outside, before any proxy: where the channel's own callback says that this
+/// daemon is, else the host that was asked for, over TLS.
+fn outside(told: Option<&str>, host: Option<&str>, uri: &Uri) -> String {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let known: Option<Uri> = told.and_then(|url| url.parse().ok());
+    let (scheme, host) = match known.as_ref().and_then(|url| Some((url.scheme_str()?, url.authority()?))) {
+        Some((scheme, authority)) => (scheme, authority.as_str()),
+        None => ("https", host.unwrap_or_default()),
+    };
+    format!("{scheme}://{host}{path}")
+}
+
+async fn read(body: Body) -> Result<Bytes, ConnectError> {
+    match Limited::new(body, INBOUND_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let says = format!("the body has more than {INBOUND_BYTES} bytes");
+            Err(ConnectError::resource_exhausted(says).with_http_status(StatusCode::PAYLOAD_TOO_LARGE))
+        }
+        Err(error) => Err(ConnectError::invalid_argument(format!("the body ended early: {error}"))),
+    }
+}
+
+/// There is no such webhook; which part of the path is wrong is nobody's business.
+fn unknown(_: Error) -> ConnectError {
+    ConnectError::new(ErrorCode::NotFound, "no such webhook")
+}
+
+/// The request is not one of the channel's provider.
+fn not_theirs(error: inbound::Error) -> ConnectError {
+    let code = match &error {
+        inbound::Error::Unsigned(_) => ErrorCode::Unauthenticated,
+        inbound::Error::Forged => ErrorCode::PermissionDenied,
+        inbound::Error::Body(_) => ErrorCode::InvalidArgument,
+    };
+    ConnectError::new(code, error.to_string())
+}
+
+fn refused(error: &ConnectError) -> Response<Body> {
+    text(error.http_status(), format!("{}\n", error.message.as_deref().unwrap_or_default()))
+}
+
+fn text(status: StatusCode, says: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(says));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_outside_is_the_callbacks_where_there_is_one() {
+        let uri: Uri = "/v1/webhooks/acme/sms?send=snd_1".parse().unwrap();
+        let told = |told| outside(told, Some("10.0.0.7:7878"), &uri);
+        let expected = "https://hooks.example.com/v1/webhooks/acme/sms?send=snd_1";
+        assert_eq!(told(Some("https://hooks.example.com/v1/webhooks/acme/sms")), expected);
+        assert_eq!(told(None), "https://10.0.0.7:7878/v1/webhooks/acme/sms?send=snd_1");
+    }
+}

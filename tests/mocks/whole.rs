@@ -1,0 +1,212 @@
+//! The real daemon between a contact and its provider: messages out, what the provider tells about them in.
+
+use std::time::{Duration, Instant};
+
+use blackbox::daemon::{Daemon, Files};
+use blackbox::http::Client;
+use blackbox::timeline::{self, Timeline};
+use serde_json::{Value, json};
+
+use crate::running::Mock;
+
+const TENANT: &str = "acme";
+const CONFIG: &str = "[http]\nallow_plain = true\nnetworks = [\"127.0.0.0/8\"]\n";
+
+/// After so long it is not going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const ANA: &str = "+5511999990000";
+const STRANGER: &str = "+5511888880000";
+
+/// A daemon with one channel, and a sequence that says hi by it and comes back after two hours.
+fn daemon(folder: &tempfile::TempDir, kind: &str, transport: impl FnOnce(&Daemon) -> String) -> Daemon {
+    let daemon = Daemon::start_with(folder.path(), CONFIG);
+    let channel = format!("kind: {kind}\n{}", transport(&daemon));
+    let steps = format!(
+        "- {{ channel: {kind}, body: \"hi\" }}\n- {{ wait: 2 hours, channel: {kind}, body: \"again\" }}\n"
+    );
+    let sequence = format!("steps:\n{steps}");
+    let files = Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence: &sequence };
+    daemon.put(TENANT, "welcome", &files);
+    daemon
+}
+
+fn enroll(client: &mut Client, contact: &str, phone: &str) -> Value {
+    let enroll = json!({ "contact": contact, "profile": { "phone": phone } });
+    let wish = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": enroll });
+    client
+        .call("EnrollmentService/Enroll", &wish)
+        .unwrap_or_else(|failed| json!({ "failed": format!("{failed:?}") }))
+}
+
+fn of(daemon: &Daemon, contact: &str) -> Timeline {
+    timeline::read_all(daemon, TENANT, &[contact]).remove(0).remove(0)
+}
+
+/// Waits until an enrollment is as it should be.
+fn until(daemon: &Daemon, contact: &str, is_so: impl Fn(&Timeline) -> bool) {
+    let began = Instant::now();
+    loop {
+        let now = of(daemon, contact);
+        if is_so(&now) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{now:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Has a mock tell something to a URL; what it was answered.
+fn tells(mock: &Mock, mut order: Value, url: &str) -> u64 {
+    order["url"] = json!(url);
+    let said = mock.side("POST", "/_status", &order.to_string());
+    said["status"].as_u64().unwrap()
+}
+
+fn webhook(daemon: &Daemon, channel: &str) -> String {
+    format!("http://{}/v1/webhooks/{TENANT}/{channel}", daemon.door().address)
+}
+
+#[test]
+fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
+    let (mock, folder) = (Mock::start("whatsapp"), tempfile::tempdir().unwrap());
+    let daemon = daemon(&folder, "whatsapp", |_| {
+        format!(
+            "transport: meta\nmeta:\n  phone_number_id: \"{}\"\n  token: {{ value: {} }}\n  base: http://{}\n  \
+             app_secrets: [{{ value: {} }}]\n  verify_token: {{ value: hello }}\n",
+            mock.who("phone_number_id"),
+            mock.who("token"),
+            mock.address,
+            mock.who("app_secret"),
+        )
+    });
+    let (mut client, url) = (daemon.client(), webhook(&daemon, "mail"));
+
+    let asked = |token| mock.side("POST", "/_verify", &json!({ "url": url, "token": token }).to_string());
+    assert_eq!(asked("hello"), json!({ "status": 200, "body": "1158201444" }));
+    assert_eq!(asked("hallo")["status"], 403);
+
+    enroll(&mut client, "ana", ANA);
+    until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
+    let sent = mock.sent();
+    assert_eq!((sent.len(), &sent[0]["message"]["text"]["body"]), (1, &json!("hi")));
+    let id = sent[0]["id"].clone();
+    for (status, shown) in
+        [("delivered", "delivered"), ("sent", "delivered"), ("read", "read"), ("delivered", "read")]
+    {
+        for _ in 0..3 {
+            assert_eq!(tells(&mock, json!({ "id": id, "status": status }), &url), 204);
+        }
+        assert_eq!(of(&daemon, "ana").statuses[0], shown, "{status}");
+    }
+
+    // Whoever has no secret of the app's changes nothing, nor what is told of others' messages.
+    let said = |from: &str, text: &str| json!({ "from": from, "type": "text", "part": { "body": text } });
+    let mut forged = said(&ANA[1..], "oi");
+    forged["secret"] = json!("another");
+    assert_eq!(tells(&mock, forged, &url), 403);
+    assert_eq!(tells(&mock, json!({ "id": "wamid.other", "status": "read" }), &url), 204);
+    assert_eq!(tells(&mock, json!({ "id": id, "status": "read" }), &webhook(&daemon, "none")), 404);
+    let (status, says) = client.request("POST", "/v1/webhooks/acme/mail", &[], "{}").unwrap();
+    assert!(status == 401 && says.contains("X-Hub-Signature-256"), "{status} {says}");
+    assert_eq!(of(&daemon, "ana").state, "active");
+
+    assert_eq!(tells(&mock, said(&ANA[1..], "oi"), &url), 204);
+    let ana = of(&daemon, "ana");
+    assert_eq!((&*ana.state, &*ana.reason, &*ana.statuses[0]), ("exited", "replied", "replied"));
+
+    // Somebody nobody knows says stop: nobody is enrolled by that number.
+    assert_eq!(tells(&mock, said(&STRANGER[1..], "stop"), &url), 204);
+    let refused = enroll(&mut client, "bob", STRANGER).to_string();
+    assert!(refused.contains("suppressed"), "{refused}");
+    assert_eq!(mock.sent().len(), 1);
+}
+
+#[test]
+fn an_sms_cadence_goes_out_hears_its_receipts_and_ends_with_stop() {
+    let (mock, folder) = (Mock::start("twilio"), tempfile::tempdir().unwrap());
+    let daemon = daemon(&folder, "sms", |daemon| {
+        format!(
+            "transport: twilio\ntwilio:\n  account: {}\n  password: {{ value: {} }}\n  number: \"{}\"\n  \
+             base: http://{}\n  status_callback: {}\n",
+            mock.who("account"),
+            mock.who("token"),
+            mock.who("number"),
+            mock.address,
+            webhook(daemon, "mail"),
+        )
+    });
+    let (mut client, url) = (daemon.client(), webhook(&daemon, "mail"));
+    enroll(&mut client, "ana", ANA);
+    until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
+    let sid = mock.sent()[0]["id"].clone();
+    let receipt = json!({ "sid": sid, "status": "delivered" });
+    for _ in 0..2 {
+        assert_eq!(mock.side("POST", "/_status", &receipt.to_string())["status"], 204);
+    }
+    assert_eq!(of(&daemon, "ana").statuses[0], "delivered");
+    let mut forged = json!({ "from": ANA, "text": "oi" });
+    forged["token"] = json!("another");
+    assert_eq!(tells(&mock, forged, &url), 403);
+    assert_eq!(of(&daemon, "ana").state, "active");
+    assert_eq!(tells(&mock, json!({ "from": ANA, "text": "STOP", "opt_out": "STOP" }), &url), 204);
+    let ana = of(&daemon, "ana");
+    assert_eq!((&*ana.state, &*ana.reason), ("exited", "opted_out"));
+    let refused = enroll(&mut client, "ana-again", ANA).to_string();
+    assert!(refused.contains("suppressed"), "{refused}");
+    assert_eq!(
+        tells(
+            &mock,
+            json!({ "from": ANA, "text": "START", "opt_out": "START", "sid": "SM".to_owned() + &"a".repeat(32) }),
+            &url
+        ),
+        204
+    );
+    let taken = enroll(&mut client, "ana-again", ANA).to_string();
+    assert!(!taken.contains("suppressed"), "{taken}");
+}
+
+#[test]
+fn a_conversation_gets_its_messages_and_a_wrong_token_holds_the_channel_until_it_is_released() {
+    let (mock, folder) = (Mock::start("chatwoot"), tempfile::tempdir().unwrap());
+    let daemon = daemon(&folder, "conversation", |_| {
+        format!(
+            "transport: chatwoot\nchatwoot:\n  base: http://{}\n  account: {}\n  token: {{ value: wrong }}\n",
+            mock.address,
+            mock.number("account"),
+        )
+    });
+    let mut client = daemon.client();
+    let contact = mock.number("conversation").to_string();
+    enroll(&mut client, &contact, ANA);
+    let held = |client: &mut Client| {
+        let holds = client.must("TenantService/ListHolds", &json!({ "tenant": TENANT }));
+        holds["holds"].as_array().cloned().unwrap_or_default()
+    };
+    let began = Instant::now();
+    while held(&mut client).is_empty() {
+        assert!(began.elapsed() < PATIENCE, "{:?}", of(&daemon, &contact));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let hold = held(&mut client).remove(0);
+    assert_eq!(
+        (&hold["held"]["by"], &hold["held"]["reason"]),
+        (&json!("followupd"), &json!("the provider said 401"))
+    );
+    assert_eq!(of(&daemon, &contact).statuses, ["scheduled"], "nobody fails");
+
+    let shown = daemon.cli_must(TENANT, &["channel", "get", "mail"]);
+    assert!(shown.contains("the provider said 401"), "{shown}");
+    let channel = folder.path().join("channel.yaml");
+    let yaml = format!(
+        "kind: conversation\ntransport: chatwoot\nchatwoot:\n  base: http://{}\n  account: {}\n  token: {{ value: {} }}\n",
+        mock.address,
+        mock.number("account"),
+        mock.who("token"),
+    );
+    std::fs::write(&channel, yaml).unwrap();
+    daemon.cli_must(TENANT, &["channel", "put", "mail", "-f", &channel.display().to_string()]);
+    daemon.cli_must(TENANT, &["release", "--channel", "mail"]);
+    until(&daemon, &contact, |one| one.statuses == ["sent", "pending"]);
+    assert_eq!(mock.sent().len(), 1);
+}
