@@ -244,6 +244,11 @@ impl Ledger {
         self.mark
     }
 
+    /// Time has been there: no later question is about an earlier moment.
+    pub fn has_been_at(&mut self, now: Moment) {
+        self.raise_mark(now);
+    }
+
     fn clamped(&self, now: Moment) -> Moment {
         now.min(LAST_MOMENT).max(self.mark)
     }

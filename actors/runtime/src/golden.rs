@@ -251,6 +251,10 @@ fn the_scopes_have_the_recorded_bytes() {
     let http = Http { url: "https://acme.example/hook".into(), secrets, connections: 2 };
     let http = Transport::Http(Box::new(http));
     check("channel_http_1", Format::Channel, &Channel1::from(Channel { transport: http, ..channel }));
+}
+
+#[test]
+fn a_sequence_has_the_recorded_bytes() {
     let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
     let draft = Draft { target: "charge".into(), steps: vec![step], ..Draft::default() };
     let sequence = Sequence {

@@ -155,7 +155,7 @@ impl Pacer {
             PacerMsg::Returned(row, returned) => self.returned(row, returned),
             PacerMsg::Settled(enrollment, op) => {
                 self.pulled.remove(&enrollment);
-                self.permits.settle(&op);
+                self.permits.settle(&op, self.opening.node.engine_now());
             }
             PacerMsg::Failed(enrollment, pause) => {
                 if let Some(row) = self.pulled.remove(&enrollment) {

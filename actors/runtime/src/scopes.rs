@@ -191,7 +191,7 @@ pub enum Settings {
     /// The tenant's.
     Tenant(TenantSettings),
     /// A channel's.
-    Channel(ChannelSettings),
+    Channel(Box<ChannelSettings>),
     /// A sequence's draft.
     Sequence(Draft),
 }

@@ -29,7 +29,7 @@ pub(crate) mod transport;
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
     Tenant(TenantSettings),
-    Channel(Name, ChannelSettings),
+    Channel(Name, Box<ChannelSettings>),
     Sequence(Name, Draft),
     Publish(Name),
     Hold(ScopeName, String),

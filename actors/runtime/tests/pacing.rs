@@ -119,7 +119,7 @@ async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
     assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
     assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
     for settings in [shown.clone(), preset] {
-        let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(settings) };
+        let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(Box::new(settings)) };
         let compared = engine.compare(&caller, "acme", vec![wanted]).unwrap().remove(0);
         assert_eq!(compared.change, Some(Change::Unchanged), "{:?}", compared.faults);
     }

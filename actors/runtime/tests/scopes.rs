@@ -426,7 +426,7 @@ fn wanted(tenant: TenantSettings, channel: ChannelSettings, draft: Draft) -> Vec
     let named = |name: &str, settings| Wanted { name: name.to_owned(), settings };
     vec![
         named("", Settings::Tenant(tenant)),
-        named("mail", Settings::Channel(channel)),
+        named("mail", Settings::Channel(channel.into())),
         named("welcome", Settings::Sequence(draft)),
     ]
 }
