@@ -41,7 +41,7 @@ impl Around {
             .collect()
     }
 
-    fn name(self) -> ScopeName {
+    pub(crate) fn name(self) -> ScopeName {
         let name = |text: &str| Name::parse(text).unwrap();
         match self {
             Around::Switch | Around::Tenant => ScopeName::Tenant,

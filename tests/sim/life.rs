@@ -14,7 +14,7 @@ use super::plan::{CHANNELS, SEQUENCES, draft};
 use super::trace::render;
 use super::transport::Provider;
 use super::world::{Violation, World};
-use super::{calls, rows, script};
+use super::{calls, deed, rows, script};
 
 /// The payload of a panic that a test wants.
 pub(crate) struct Planned;
@@ -118,6 +118,7 @@ async fn drive(world: &Arc<World>, store: &Memory, planted: Planted) {
     let engine = start(world, store, planted).await;
     go_on(world, &engine).await;
     tokio::spawn(keep_time(engine.clone()));
+    tokio::spawn(look_after(Arc::clone(world), engine.clone()));
     world.inner().engine = Some(engine.clone());
     if !world.inner().armed && world.env.elapsed() < CALM_AFTER {
         set_up(world, &engine).await;
@@ -187,6 +188,24 @@ async fn go_on(world: &World, engine: &Engine) {
     }
     while engine.resume_sending(&Caller::default()).await.is_err() {
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// A person looks now and then at what providers' words hold, and lets it go on.
+async fn look_after(world: Arc<World>, engine: Engine) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1_800)).await;
+        for (tenant, plan) in world.plan.tenants.iter().enumerate() {
+            let held = engine.holds(&Caller::default(), plan.name).await.unwrap_or_default();
+            let all = deed::Around::all();
+            let by_itself = |scope: &deed::Around| {
+                held.iter().any(|held| held.held.by == "followupd" && held.scope == scope.name())
+            };
+            for scope in all.into_iter().filter(by_itself) {
+                // What cannot be released now is there the next time.
+                let _ = deed::release(&world, &engine, tenant, scope).await;
+            }
+        }
     }
 }
 

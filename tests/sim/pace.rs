@@ -7,7 +7,7 @@ use std::time::Duration;
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
-use followupd_domain::decide::outcome::Again;
+use followupd_domain::reaction::{Again, Reaction};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, SendId};
 use followupd_runtime::{Caller, Config, Engine};
@@ -101,7 +101,7 @@ impl Transport for Seen {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(takes.unsigned_abs())).await;
             match (refused, uncertain) {
-                (true, _) => Answer::Refused { code: "busy".into(), again: Again::SOON },
+                (true, _) => Answer::refused("busy", Reaction::again(Again::SOON)),
                 (_, true) => Answer::Uncertain,
                 _ => Answer::Accepted,
             }

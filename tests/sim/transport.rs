@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use followupd_channel::{Answer, Call, Rest, Slot, Transport};
-use followupd_domain::SendId;
-use followupd_domain::decide::outcome::{Again, Blames};
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Until};
+use followupd_domain::{SendId, Span};
 use futures::future::BoxFuture;
 
 use super::coverage::{Event, Standing};
@@ -25,6 +25,10 @@ enum Says {
     Refused,
     BackedOff,
     Rejected,
+    BadText,
+    Throttled,
+    Rests,
+    Stops,
     Uncertain,
     Breaks,
 }
@@ -80,11 +84,16 @@ impl Transport for Provider {
             }
             match fate.says {
                 Says::Accepted => Answer::Accepted,
-                Says::Refused => Answer::Refused { code: "busy".into(), again: Again::SOON },
-                Says::BackedOff => Answer::BackedOff { code: "connect".into() },
-                Says::Rejected => {
-                    Answer::Rejected { code: "unknown_address".into(), blames: Blames::Address }
+                Says::Refused => Answer::refused("busy", Reaction::again(Again::SOON)),
+                Says::BackedOff => Answer::refused("connect", Reaction::HOST_RESTS),
+                Says::BadText => Answer::refused("bad_text", Reaction::BAD_STEP),
+                Says::Throttled => Answer::refused("busy", Reaction::Slow { after: Span::seconds(1) }),
+                Says::Rests => {
+                    let until = Until::After(Span::minutes(1));
+                    Answer::refused("maintenance", Reaction::Hold { scope: Scope::Sender, until })
                 }
+                Says::Stops => Answer::refused("spam", Reaction::stop(Scope::Sender)),
+                Says::Rejected => Answer::refused("unknown_address", Reaction::never(Blames::Address)),
                 Says::Uncertain => Answer::Uncertain,
                 Says::Breaks => std::panic::panic_any(super::life::Planned),
             }
@@ -159,6 +168,10 @@ fn fate(inner: &mut Inner, send: SendId) -> Fate {
         14..=16 => (Says::Uncertain, true),
         17..=19 => (Says::Uncertain, false),
         20 => (Says::Breaks, true),
+        21..=24 => (Says::BadText, false),
+        25..=26 => (Says::Throttled, false),
+        27 => (Says::Rests, false),
+        28 if dice.chance(300) => (Says::Stops, false),
         _ => (Says::Accepted, true),
     };
     let at_once = dice.chance(500);
@@ -180,6 +193,10 @@ fn ends(world: &World, send: SendId, fate: Fate) {
         Says::Accepted => (Event::Accepted, "accepted"),
         Says::Refused => (Event::Refused, "refused"),
         Says::BackedOff => (Event::Refused, "backed off"),
+        Says::BadText => (Event::Rejected, "bad text"),
+        Says::Throttled => (Event::Refused, "throttled"),
+        Says::Rests => (Event::Refused, "in maintenance"),
+        Says::Stops => (Event::Refused, "stopped"),
         Says::Rejected => (Event::Rejected, "rejected"),
         Says::Uncertain => (Event::Uncertain, "uncertain"),
         Says::Breaks => (Event::Uncertain, "broke"),

@@ -5,16 +5,20 @@
 use std::time::Duration;
 
 use followupd_domain::channel::Kind;
-use followupd_domain::decide::outcome::{Again, Blames};
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
+use followupd_domain::reaction::Reaction;
 use followupd_domain::render::Message;
 use followupd_domain::{Moment, SendId};
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
 mod back_off;
+pub mod chatwoot;
+pub mod content;
+pub mod http;
 mod idle;
+pub mod inbound;
 pub mod limits;
 pub mod outbox;
 mod places;
@@ -24,7 +28,9 @@ pub mod secret;
 pub mod smtp;
 pub mod tls;
 pub mod transports;
+pub mod twilio;
 pub mod webhook;
+pub mod whatsapp;
 
 /// One call to make.
 #[derive(Clone, Debug)]
@@ -58,27 +64,23 @@ pub struct Call {
 pub enum Answer {
     /// The provider took it.
     Accepted,
-    /// The provider surely did not take it, and may the next time.
+    /// The provider surely did not take it.
     Refused {
         /// What it said, as a short code.
         code: String,
-        /// How soon that may be.
-        again: Again,
-    },
-    /// It surely was not taken, for a cause that it shares with whatever else this sender has to send.
-    BackedOff {
-        /// What was said, as a short code.
-        code: String,
-    },
-    /// The provider surely did not take it, and never will.
-    Rejected {
-        /// What it said, as a short code.
-        code: String,
-        /// What is wrong.
-        blames: Blames,
+        /// What follows.
+        reaction: Reaction,
     },
     /// It may have been taken or not.
     Uncertain,
+}
+
+impl Answer {
+    /// A no, with its short code and what follows.
+    #[must_use]
+    pub fn refused(code: impl Into<String>, reaction: Reaction) -> Answer {
+        Answer::Refused { code: code.into(), reaction }
+    }
 }
 
 /// There is no place to call from for so long: the host rests.

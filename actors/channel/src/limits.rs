@@ -78,5 +78,47 @@ pub const REOPEN_AFTER: Duration = Duration::from_secs(10);
 /// Bytes of a file that holds one secret.
 pub const SECRET_FILE_BYTES: u64 = 16 * 1024;
 
+/// Bytes of a provider's id of something: Meta's have 15 to 17 digits, Twilio's 34 letters.
+pub const PROVIDER_ID_BYTES: usize = 64;
+
+/// Bytes of an access token: Meta's have some 200, and it fits a header.
+pub const TOKEN_BYTES: usize = 2_048;
+
+/// Bytes of `biz_opaque_callback_data` (Meta, message API).
+pub const CALLBACK_BYTES: usize = 512;
+
+/// Characters of a WhatsApp text (Meta, text messages).
+pub const WHATSAPP_TEXT: usize = 4_096;
+
+/// Characters of a caption, and of the text over buttons (Meta, media and interactive messages).
+pub const WHATSAPP_CAPTION: usize = 1_024;
+
+/// Characters of a template's name (Meta, message templates).
+pub const TEMPLATE_NAME: usize = 512;
+
+/// Characters of a template's language, like `pt_BR`.
+pub const LANGUAGE: usize = 16;
+
+/// Buttons that answer a message (Meta, reply buttons).
+pub const REPLY_BUTTONS: RangeInclusive<usize> = 1..=3;
+
+/// Characters of what a button sends back (Meta, reply buttons).
+pub const BUTTON_ID: usize = 256;
+
+/// Characters on a button (Meta, reply buttons).
+pub const BUTTON_TITLE: usize = 20;
+
+/// Characters of an SMS over all its segments (Twilio, message resource).
+pub const SMS_TEXT: usize = 1_600;
+
+/// Characters of a message in an agent inbox (Chatwoot, message model).
+pub const CONVERSATION_TEXT: usize = 150_000;
+
+/// Bytes of what a provider posts to us: Meta's webhooks have at most 3 MB, Twilio's a few KiB.
+pub const INBOUND_BYTES: usize = 3 * 1024 * 1024;
+
+/// Bytes of the challenge that Meta gets back: a number has at most 20 digits, and no more is sent back than may be one.
+pub const CHALLENGE_BYTES: usize = 64;
+
 const _: () = assert!(SMTP_PROBE_AFTER.as_millis() < SMTP_IDLE.as_millis());
 const _: () = assert!(BACK_OFF_LEAST.as_millis() < BACK_OFF_MOST.as_millis());

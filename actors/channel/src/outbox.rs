@@ -5,6 +5,7 @@
 //! what makes its in-doubt sends safe to call again.
 
 use followupd_domain::Moment;
+use followupd_domain::reaction::Reaction;
 use futures::future::BoxFuture;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -58,7 +59,7 @@ impl Outbox {
         if let Err(error) = there {
             tracing::warn!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), %error, "the outbox cannot be written");
             self.writers.learn(Health::Fails);
-            return Answer::BackedOff { code: "io".to_owned() };
+            return Answer::refused("io", Reaction::HOST_RESTS);
         }
         self.writers.learn(Health::Works);
         // The name is durable only when its folder is; until then nobody knows.
@@ -216,7 +217,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path()).unwrap();
         fs::remove_dir_all(folder.path().join("tmp")).unwrap();
-        assert_eq!(called(&outbox, call()).await, Answer::BackedOff { code: "io".into() });
+        assert_eq!(called(&outbox, call()).await, Answer::refused("io", Reaction::HOST_RESTS));
         fs::create_dir(folder.path().join("tmp")).unwrap();
         assert_eq!(called(&outbox, again()).await, Answer::Accepted);
     }

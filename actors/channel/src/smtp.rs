@@ -11,6 +11,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use followupd_domain::reaction::Reaction;
 use futures::future::BoxFuture;
 
 use crate::idle::Idle;
@@ -47,11 +48,11 @@ impl Smtp {
 
     async fn send(&self, call: &Call) -> Answer {
         if self.places.rests().is_some() {
-            return Answer::BackedOff { code: "host_rests".to_owned() };
+            return Answer::refused("host_rests", Reaction::HOST_RESTS);
         }
         let mail = match Mail::of(call, &self.settings) {
             Ok(mail) => mail,
-            Err((code, blames)) => return Answer::Rejected { code: code.to_owned(), blames },
+            Err((code, reaction)) => return Answer::refused(code, reaction),
         };
         let ended = self.deliver(&mail).await;
         let Verdict { answer, host } = match ended {

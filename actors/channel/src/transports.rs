@@ -8,12 +8,16 @@ use followupd_domain::channel::{self, Channel, SecretAt};
 use followupd_domain::{ChannelNo, TenantNo};
 use tokio::time::Instant;
 
+use crate::chatwoot::{self, Chatwoot};
+use crate::http::Reach;
 use crate::problem::Problem;
 use crate::seal::Seal;
 use crate::secret::Secret;
 use crate::smtp::{Login, Smtp, TimeOuts};
 use crate::tls::Trust;
+use crate::twilio::{self, Sender, Twilio};
 use crate::webhook::{Network, Resolve, Webhook};
+use crate::whatsapp::{self, WhatsApp};
 use crate::{Transport, limits, smtp, webhook};
 
 /// What whoever runs the daemon allows, whatever a tenant sets.
@@ -146,6 +150,21 @@ impl Transports {
                 let settings = outside.post(&place, http)?;
                 Ok(Arc::new(Webhook::open(settings, &outside.trust, Arc::clone(&outside.resolver))?))
             }
+            channel::Transport::Meta(meta) => {
+                let outside = outside?;
+                let settings = outside.whatsapp(&place, meta)?;
+                Ok(Arc::new(WhatsApp::open(settings, &outside.trust, Arc::clone(&outside.resolver))?))
+            }
+            channel::Transport::Twilio(twilio) => {
+                let outside = outside?;
+                let settings = outside.sms(&place, twilio)?;
+                Ok(Arc::new(Twilio::open(settings, &outside.trust, Arc::clone(&outside.resolver))?))
+            }
+            channel::Transport::Chatwoot(chatwoot) => {
+                let outside = outside?;
+                let settings = outside.inbox(&place, chatwoot)?;
+                Ok(Arc::new(Chatwoot::open(settings, &outside.trust, Arc::clone(&outside.resolver))?))
+            }
         }
     }
 }
@@ -193,6 +212,58 @@ impl Outside {
         })
     }
 
+    fn whatsapp(&self, place: &Place, meta: &channel::Meta) -> Result<whatsapp::Settings, Vec<Problem>> {
+        let usual = whatsapp::Settings::new(&meta.phone_number_id, self.needed(place, &meta.token, "token")?);
+        Ok(whatsapp::Settings {
+            version: given_or(&meta.version, usual.version),
+            base: given_or(&meta.base, usual.base),
+            reach: self.reach(meta.connections),
+            ..usual
+        })
+    }
+
+    fn sms(&self, place: &Place, twilio: &channel::Twilio) -> Result<twilio::Settings, Vec<Problem>> {
+        let sender = match twilio.service.is_empty() {
+            true => Sender::Number(twilio.number.clone()),
+            false => Sender::Service(twilio.service.clone()),
+        };
+        let password = self.needed(place, &twilio.password, "password")?;
+        let usual = twilio::Settings::new(&twilio.account, password, sender);
+        Ok(twilio::Settings {
+            username: given_or(&twilio.username, usual.username),
+            base: given_or(&twilio.base, usual.base),
+            status_callback: Some(twilio.status_callback.clone()).filter(|url| !url.is_empty()),
+            reach: self.reach(twilio.connections),
+            ..usual
+        })
+    }
+
+    fn inbox(&self, place: &Place, chatwoot: &channel::Chatwoot) -> Result<chatwoot::Settings, Vec<Problem>> {
+        let token = self.needed(place, &chatwoot.token, "token")?;
+        let usual = chatwoot::Settings::new(&chatwoot.base, chatwoot.account, token);
+        Ok(chatwoot::Settings { reach: self.reach(chatwoot.connections), ..usual })
+    }
+
+    fn reach(&self, connections: u16) -> Reach {
+        Reach {
+            connections: usize::from(connections),
+            plain: self.rules.plain_http,
+            networks: self.rules.networks.clone(),
+            ..Reach::default()
+        }
+    }
+
+    /// A secret that a way out does not open without.
+    fn needed(
+        &self,
+        place: &Place,
+        at: &Option<SecretAt>,
+        field: &'static str,
+    ) -> Result<Secret, Vec<Problem>> {
+        let missing = || vec![Problem { field, right: "there: give env, file or value".to_owned() }];
+        self.secret(place, at.as_ref().ok_or_else(missing)?, field)
+    }
+
     fn secret(&self, place: &Place, at: &SecretAt, field: &'static str) -> Result<Secret, Vec<Problem>> {
         let wrong = |right: String| vec![Problem { field, right }];
         match at {
@@ -209,6 +280,10 @@ impl Outside {
             }),
         }
     }
+}
+
+fn given_or(given: &str, usual: String) -> String {
+    if given.is_empty() { usual } else { given.to_owned() }
 }
 
 /// The text of a small file.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::holds::Holds;
+use crate::holds::{Holds, Reacted};
 use crate::ids::ChannelNo;
 use crate::ledger::Limits;
 use crate::name::Name;
@@ -11,7 +11,9 @@ mod preset;
 mod transport;
 
 pub use preset::Preset;
-pub use transport::{Http, Idempotency, SecretAt, Security, Smtp, Transport};
+pub use transport::{
+    Chatwoot, Http, Idempotency, Meta, SecretAt, SecretPlace, Security, Smtp, Transport, Twilio,
+};
 
 /// What kind of message a channel carries, and so which address of a contact it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,4 +70,6 @@ pub struct Channel {
     pub ignores_quiet_hours: bool,
     /// What keeps it from sending, now and before.
     pub holds: Holds,
+    /// What its provider's words keep it from sending for.
+    pub reacted: Option<Reacted>,
 }

@@ -294,6 +294,8 @@ impl SendStatus {
 pub enum SkipReason {
     /// It came too late to be of use.
     Late,
+    /// Its provider chose not to deliver it to this contact.
+    NotDelivered,
 }
 
 impl SkipReason {
@@ -302,6 +304,7 @@ impl SkipReason {
     pub fn word(self) -> &'static str {
         match self {
             SkipReason::Late => "late",
+            SkipReason::NotDelivered => "not_delivered",
         }
     }
 }
@@ -323,11 +326,15 @@ pub enum SendFailure {
     Attempts,
     /// The provider said that nothing sent to this address will arrive.
     BadAddress,
+    /// The provider takes only an approved template, and the step has none.
+    NeedsTemplate,
+    /// The provider cannot reach this address just now.
+    Unusable,
 }
 
 impl SendFailure {
     /// All of them; the place is the byte in a funnel's key.
-    pub const ALL: [SendFailure; 7] = [
+    pub const ALL: [SendFailure; 9] = [
         SendFailure::NoAddress,
         SendFailure::Suppressed,
         SendFailure::MissingVariable,
@@ -335,6 +342,8 @@ impl SendFailure {
         SendFailure::Refused,
         SendFailure::Attempts,
         SendFailure::BadAddress,
+        SendFailure::NeedsTemplate,
+        SendFailure::Unusable,
     ];
 
     /// Its word.
@@ -348,6 +357,8 @@ impl SendFailure {
             SendFailure::Refused => "refused",
             SendFailure::Attempts => "attempts",
             SendFailure::BadAddress => "bad_address",
+            SendFailure::NeedsTemplate => "needs_template",
+            SendFailure::Unusable => "unusable",
         }
     }
 }

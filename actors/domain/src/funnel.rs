@@ -77,6 +77,7 @@ impl SendStatus {
             SendStatus::Read => (4, 0),
             SendStatus::Replied => (5, 0),
             SendStatus::Skipped(SkipReason::Late) => (6, 0),
+            SendStatus::Skipped(SkipReason::NotDelivered) => (6, 1),
             SendStatus::Failed(failure) => (7, place(&SendFailure::ALL, failure)),
         }
     }
@@ -90,6 +91,7 @@ impl SendStatus {
             (4, 0) => SendStatus::Read,
             (5, 0) => SendStatus::Replied,
             (6, 0) => SendStatus::Skipped(SkipReason::Late),
+            (6, 1) => SendStatus::Skipped(SkipReason::NotDelivered),
             (7, reason) => SendStatus::Failed(*SendFailure::ALL.get(usize::from(reason))?),
             _ => return None,
         })

@@ -121,12 +121,14 @@ impl View<'_> {
     /// The queue a step's wake stands in now.
     #[must_use]
     pub fn queue(&self, step: &Step) -> Queue {
+        let place = (self.enrollment.version, self.enrollment.step);
+        let held = self.scope.held_step(self.enrollment.sequence, place, self.now).is_some();
         Queue {
             class: self.version.class,
             sequence: self.enrollment.sequence,
             zone: self.scope.tenant.zone_of(self.contact.zone).code(),
-            narrowed: step.hours.narrows().then_some((self.enrollment.version, self.enrollment.step)),
-            hold: HoldGroup::None,
+            narrowed: (held || step.hours.narrows()).then_some(place),
+            hold: if held { HoldGroup::Step } else { HoldGroup::None },
         }
     }
 }
@@ -238,7 +240,10 @@ fn hold(view: &View<'_>, step: &Step) -> Verdict {
         return Verdict::Held(HeldBy::Quarantine);
     }
     let Some(channel) = view.channel(step) else { return Verdict::Open };
-    view.scope.held_by(view.enrollment.sequence, channel.no).map_or(Verdict::Open, Verdict::Held)
+    let (scope, sequence) = (view.scope, view.enrollment.sequence);
+    let step = || scope.held_step(sequence, (view.enrollment.version, view.enrollment.step), view.now);
+    let held = scope.held_by(sequence, channel.no, view.now);
+    held.or_else(|| step().map(|_| HeldBy::Step)).map_or(Verdict::Open, Verdict::Held)
 }
 
 fn pushed_back(view: &View<'_>, step: &Step) -> Verdict {

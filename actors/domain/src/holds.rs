@@ -1,4 +1,5 @@
-//! Holds: no sends of a scope until a person releases it, and what holds leave behind.
+//! Holds: no sends of a scope until a person releases it, and what holds leave behind; holds that a provider's words
+//! have caused.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,26 @@ pub struct Hold {
     pub since: Moment,
     /// Why, in the words of who held it.
     pub reason: String,
+}
+
+/// No sends because of what a provider said, or did: until then, or until a person releases it. Whoever waits has
+/// been in line already, so that no wait is pushed back by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reacted {
+    /// Since when.
+    pub since: Moment,
+    /// Until when; `None`: a person has to release it.
+    pub until: Option<Moment>,
+    /// To what, in a few words.
+    pub to: String,
+}
+
+impl Reacted {
+    /// Whether it holds still.
+    #[must_use]
+    pub fn is_on(&self, now: Moment) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
 }
 
 /// A hold that has ended: waits that ran during it are pushed back by their overlap with it.

@@ -62,6 +62,8 @@ pub enum HoldGroup {
     None,
     /// Their enrollment kept failing; only a person lets them go on.
     Quarantine,
+    /// Their step is held by itself.
+    Step,
 }
 
 /// What opens and closes together inside a lane.
@@ -110,7 +112,11 @@ impl Queue {
                 1 => PriorityClass::Normal,
                 _ => PriorityClass::Bulk,
             },
-            hold: if bytes[1] == 0 { HoldGroup::None } else { HoldGroup::Quarantine },
+            hold: match bytes[1] {
+                0 => HoldGroup::None,
+                2 => HoldGroup::Step,
+                _ => HoldGroup::Quarantine,
+            },
             sequence: SequenceNo(u32_at(2)),
             zone: u32_at(6),
             narrowed: (version > 0)
@@ -202,13 +208,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn queues_survive_their_bytes(class in 0u8..3, hold in 0u8..2, sequence: u32, zone: u32, version: u32, step: u16) {
+        fn queues_survive_their_bytes(class in 0u8..3, hold in 0u8..3, sequence: u32, zone: u32, version: u32, step: u16) {
             let queue = Queue {
                 class: [PriorityClass::Transactional, PriorityClass::Normal, PriorityClass::Bulk][usize::from(class)],
                 sequence: SequenceNo(sequence),
                 zone,
                 narrowed: (version > 0).then_some((VersionNo(version), StepNo(step))),
-                hold: [HoldGroup::None, HoldGroup::Quarantine][usize::from(hold)],
+                hold: [HoldGroup::None, HoldGroup::Quarantine, HoldGroup::Step][usize::from(hold)],
             };
             prop_assert_eq!(Queue::from_bytes(&queue.to_bytes()), queue);
         }

@@ -16,6 +16,7 @@ pub mod event;
 pub mod filter;
 pub mod funnel;
 pub mod gate;
+pub mod health;
 pub mod holds;
 pub mod ids;
 pub mod invariant;
@@ -24,12 +25,14 @@ pub mod ledger;
 pub mod limits;
 pub mod name;
 pub mod preview;
+pub mod reaction;
 pub mod render;
 pub mod scope;
 pub mod sequence;
 pub mod suppression;
 pub mod target;
 pub mod tenant;
+pub mod throttle;
 pub mod time;
 
 pub use ids::{

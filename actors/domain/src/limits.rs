@@ -92,6 +92,40 @@ pub const RETRY_DAYS: usize = 3;
 /// then too old to act on.
 pub const INTENT_LIFE: Span = Span::seconds(2);
 
+/// Refusals of one step in a row, of different contacts, that hold it: one may be a contact's own value, so many are
+/// the text's.
+pub const REFUSED_ALIKE: u32 = 5;
+
+/// Steps of one lane whose refusals are counted at once.
+pub const STEPS_WATCHED: usize = 256;
+
+/// The latest outcomes of a lane that its breaker looks at.
+pub const BREAKER_SEES: usize = 20;
+
+/// How many of these that blame the sender open it: half, so that a provider which fails now and then does not.
+pub const BREAKER_OPENS: usize = 10;
+
+/// How long it opens first; twice as long each time until a message is taken.
+pub const BREAKER_LEAST: Span = Span::minutes(1);
+
+/// How often that doubles: 32 minutes at most, within which a provider that is back is found.
+pub const BREAKER_DOUBLES: u32 = 5;
+
+/// The least share of its pace a lane is cut to, in thousandths: it must still find out that it may go faster.
+pub const SHARE_LEAST: i64 = 50;
+
+/// The share with which a lane goes on whose hold has ended, in thousandths.
+pub const SHARE_AFTER_HOLD: i64 = 100;
+
+/// A lane that was slowed gets back so much of its pace, in thousandths …
+pub const RECOVER_BY: i64 = 50;
+
+/// … each time this has passed: after a cut to a half it takes 100 s.
+pub const RECOVER_EVERY: Span = Span::seconds(10);
+
+/// Complaints within this are one: the calls they answer were under way together.
+pub const SLOWED_TOGETHER: Span = Span::seconds(1);
+
 /// Activations of one enrollment that may fail in a row before it is quarantined.
 pub const ACTIVATION_FAILURES: u8 = 5;
 
@@ -112,6 +146,9 @@ const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
 const _: () = assert!(EVENT_MEMORY.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
 const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
+const _: () = assert!(BREAKER_OPENS <= BREAKER_SEES);
+const _: () = assert!(SHARE_LEAST <= SHARE_AFTER_HOLD);
+const _: () = assert!(SLOWED_TOGETHER.0 <= RECOVER_EVERY.0);
 const _: () = assert!(HISTORY_INLINE >= 4);
 const _: () = assert!(FAN_OUT_ANSWERED <= ENROLLMENTS_A_CONTACT);
 const _: () = assert!(ENROLLMENTS_A_CONTACT <= ENROLLMENTS_A_TARGET);

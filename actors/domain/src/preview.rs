@@ -121,7 +121,7 @@ impl Walk<'_> {
             break;
         }
         let channel = self.scope.channel(&step.channel).map(|channel| channel.no);
-        let held_by = channel.and_then(|channel| self.scope.held_by(state.sequence, channel));
+        let held_by = channel.and_then(|channel| self.scope.held_by(state.sequence, channel, at));
         Some(Foreseen { step: state.step, due_at, at, channel, held_by, becomes })
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::channel::{Channel, Kind};
-use crate::holds::PastHold;
-use crate::ids::{ChannelNo, SequenceNo, VersionNo};
+use crate::holds::{PastHold, Reacted};
+use crate::ids::{ChannelNo, SequenceNo, StepNo, VersionNo};
 use crate::sequence::{ChannelRef, Sequence, Version};
 use crate::tenant::Tenant;
 use crate::time::Moment;
@@ -37,6 +37,10 @@ pub enum HeldBy {
     Sequence,
     /// The enrollment itself: it kept failing.
     Quarantine,
+    /// What the channel's provider said or did.
+    Provider,
+    /// The step: providers refuse what it says.
+    Step,
 }
 
 impl Scope {
@@ -73,22 +77,48 @@ impl Scope {
         let mut scope = self.clone();
         (scope.tenant.on, scope.tenant.off_since) = (true, None);
         scope.tenant.holds.current = None;
-        scope.channels.values_mut().for_each(|channel| channel.holds.current = None);
-        scope.sequences.values_mut().for_each(|sequence| sequence.holds.current = None);
+        for channel in scope.channels.values_mut() {
+            (channel.holds.current, channel.reacted) = (None, None);
+        }
+        for sequence in scope.sequences.values_mut() {
+            sequence.holds.current = None;
+            sequence.held_steps.clear();
+        }
         scope
     }
 
     /// The widest scope that holds sends of `sequence` through `channel`.
     #[must_use]
-    pub fn held_by(&self, sequence: SequenceNo, channel: ChannelNo) -> Option<HeldBy> {
+    pub fn held_by(&self, sequence: SequenceNo, channel: ChannelNo, now: Moment) -> Option<HeldBy> {
         if !self.tenant.on || self.tenant.holds.current.is_some() {
             return Some(HeldBy::Tenant);
         }
         if self.sequences.get(&sequence).is_none_or(|sequence| sequence.holds.current.is_some()) {
             return Some(HeldBy::Sequence);
         }
-        let held = self.channels.get(&channel).is_some_and(|channel| channel.holds.current.is_some());
-        held.then_some(HeldBy::Channel)
+        let channel = self.channels.get(&channel)?;
+        if channel.holds.current.is_some() {
+            return Some(HeldBy::Channel);
+        }
+        channel.reacted.as_ref().is_some_and(|reacted| reacted.is_on(now)).then_some(HeldBy::Provider)
+    }
+
+    /// Until when a channel's provider keeps it from sending, where that ends by itself.
+    #[must_use]
+    pub fn provider_holds_until(&self, channel: ChannelNo) -> Option<Moment> {
+        self.channels.get(&channel)?.reacted.as_ref()?.until
+    }
+
+    /// What holds a step by itself.
+    #[must_use]
+    pub fn held_step(
+        &self,
+        sequence: SequenceNo,
+        (version, step): (VersionNo, StepNo),
+        now: Moment,
+    ) -> Option<&Reacted> {
+        let held = self.sequences.get(&sequence)?.held_steps.get(&(version, step))?;
+        Some(held).filter(|reacted| reacted.is_on(now))
     }
 
     /// When a wait that began at `from` and was to end at `due` ends, pushed back by the holds it ran through until

@@ -4,10 +4,11 @@
 //! [`Version`].
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::calendar::{Hours, Wait};
 use crate::channel::Kind;
-use crate::holds::Holds;
+use crate::holds::{Holds, Reacted};
 use crate::ids::{SequenceNo, StepNo, VersionNo};
 use crate::lane::PriorityClass;
 use crate::name::Name;
@@ -62,6 +63,8 @@ pub struct Sequence {
     pub holds: Holds,
     /// Since when it is archived, for good: nobody is enrolled any more, and whoever was exits.
     pub archived_at: Option<Moment>,
+    /// Steps that are held by themselves, because providers refuse what they say.
+    pub held_steps: BTreeMap<(VersionNo, StepNo), Reacted>,
 }
 
 impl Sequence {

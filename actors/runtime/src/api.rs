@@ -1,6 +1,5 @@
 //! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
 
-use followupd_channel::secret::Secret;
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::Profile;
@@ -17,6 +16,10 @@ use followupd_domain::{ChannelNo, EnrollmentId, Moment, SendId, SequenceNo, Span
 
 use crate::once::Once;
 use crate::scopes::{Expected, mismatch};
+
+mod outside;
+
+pub use outside::{ChatwootSettings, HttpSettings, MetaSettings, SecretGiven, SmtpSettings, TwilioSettings};
 
 /// Who asks, and under which trace.
 #[derive(Clone, Debug, Default)]
@@ -102,12 +105,18 @@ pub struct TenantSettings {
 pub struct ChannelSettings {
     /// `email`, `whatsapp`, `sms`, `conversation`, `webhook`.
     pub kind: String,
-    /// `outbox`, `smtp` or `http`.
+    /// `outbox`, `smtp`, `http`, `meta`, `twilio` or `chatwoot`.
     pub transport: String,
     /// How mail leaves; with `smtp` and only there.
     pub smtp: Option<SmtpSettings>,
     /// Where messages are posted; with `http` and only there.
     pub http: Option<HttpSettings>,
+    /// The number of WhatsApp; with `meta` and only there.
+    pub meta: Option<MetaSettings>,
+    /// The sender of SMS; with `twilio` and only there.
+    pub twilio: Option<TwilioSettings>,
+    /// The agent inbox; with `chatwoot` and only there.
+    pub chatwoot: Option<ChatwootSettings>,
     /// A word for a set of limits, of which those given below replace their like; empty: none.
     pub preset: String,
     /// Sends per `rate_per`; 0: no rate.
@@ -141,53 +150,6 @@ pub struct RestSettings {
     pub after: u32,
     /// How long it is.
     pub span: String,
-}
-
-/// How mail leaves, as put.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SmtpSettings {
-    /// The server's name or address.
-    pub host: String,
-    /// Its port; 0: the one that goes with `security`.
-    pub port: u32,
-    /// `tls`, `starttls` (the default) or `none`.
-    pub security: String,
-    /// As whom to log in; empty: not at all.
-    pub username: String,
-    /// The password that goes with it.
-    pub password: Option<SecretGiven>,
-    /// The address mail comes from.
-    pub from: String,
-    /// The name beside it.
-    pub from_name: String,
-    /// The one-click unsubscribe URL, `{send}` standing for the send's key.
-    pub unsubscribe: String,
-    /// Connections at most; 0: the default.
-    pub connections: u32,
-}
-
-/// Where messages are posted, as put.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HttpSettings {
-    /// Where to.
-    pub url: String,
-    /// What requests are signed with, the current secret first.
-    pub secrets: Vec<SecretGiven>,
-    /// Connections at most; 0: the default.
-    pub connections: u32,
-}
-
-/// A secret, as put.
-#[derive(Clone, Debug, PartialEq)]
-pub enum SecretGiven {
-    /// In this variable of the daemon's environment.
-    Env(String),
-    /// In this file on the daemon's machine.
-    File(String),
-    /// This; it is sealed before it is stored.
-    Value(Secret),
-    /// The one that is stored at this place.
-    Kept,
 }
 
 /// What became of one wish to enroll.

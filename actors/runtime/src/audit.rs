@@ -112,6 +112,9 @@ pub(crate) fn add(
     record::put(commit, Key::audit(commit.shard, tenant, at, unique), Format::Audit, &entry)
 }
 
+/// Who did what nobody asked for.
+pub(crate) const SELF: &str = "followupd";
+
 /// Who held `what` at that moment; empty where the log does not say.
 pub(crate) async fn held_by(
     node: &Node,

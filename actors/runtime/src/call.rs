@@ -80,9 +80,7 @@ async fn made(node: &Node, call: BoxFuture<'_, Answer>) -> Outcome {
     // A transport that panics has left nobody knows what behind.
     match std::panic::AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Answer::Uncertain) {
         Answer::Accepted => Outcome::Accepted { at: node.now() },
-        Answer::Refused { code, again } => Outcome::Refused { code, again },
-        Answer::BackedOff { code } => Outcome::BackedOff { code },
-        Answer::Rejected { code, blames } => Outcome::Rejected { code, blames },
+        Answer::Refused { code, reaction } => Outcome::Refused { code, reaction },
         Answer::Uncertain => Outcome::Uncertain,
     }
 }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use followupd_domain::decide::outcome::{self, Outcome};
 use followupd_domain::decision::{Decision, TraceId};
-use followupd_domain::enrollment::{Enrollment, OpenSend, SendFailure};
+use followupd_domain::enrollment::{Enrollment, OpenSend};
+use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
+use followupd_domain::reaction::{Blames, Reaction};
 use followupd_domain::suppression::{Suppression, Why};
 use followupd_domain::{EnrollmentId, Moment, SendId};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
@@ -173,15 +175,8 @@ impl Live {
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
         let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
-        let surely_not = ended.is_some_and(|ended| {
-            matches!(
-                ended.outcome,
-                Outcome::NotBegun
-                    | Outcome::Refused { .. }
-                    | Outcome::BackedOff { .. }
-                    | Outcome::Rejected { .. }
-            )
-        });
+        let surely_not =
+            ended.is_some_and(|ended| matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. }));
         let charge = open.charge;
         let op = if surely_not && began_at.is_none() {
             LedgerOp::Refund { charge }
@@ -189,42 +184,54 @@ impl Live {
             LedgerOp::Settle { charge, started_at: began_at }
         };
         let key = Key::ledger(facts.loaded.shard, lane);
-        let bounced = self.bounced(facts, decisions, ended, now).await?;
+        let suppressed = self.suppressed(facts, ended, now).await?;
         let settled = self
             .commit(facts, decisions, now, trace, Class::Outcome, |transition| {
                 transition.commit.ledger.push(LedgerChange { key, op: op.clone() });
-                transition.commit.expects.extend(bounced.expects);
-                transition.commit.puts.extend(bounced.puts);
+                transition.commit.expects.extend(suppressed.expects);
+                transition.commit.puts.extend(suppressed.puts);
             })
             .await?;
         if settled.is_none() {
             return Ok(false);
         }
-        self.activation.node.tell(facts.loaded.shard, ShardMsg::Settled(lane, self.activation.id, op));
+        let heard = said(facts, open, ended);
+        let settled = ShardMsg::Settled(lane, self.activation.id, op, heard);
+        self.activation.node.tell(facts.loaded.shard, settled);
         Ok(true)
     }
 
-    /// What suppresses the address a call went to, where its provider said that nothing sent there will arrive.
-    async fn bounced(
+    /// What suppresses the address a call went to, where its provider said that nothing sent there will arrive, or that
+    /// nothing more is wanted.
+    async fn suppressed(
         &self,
         facts: &Facts,
-        decisions: &[Decision],
         ended: Option<&CallEnded>,
         now: Moment,
     ) -> Result<Commit, Error> {
         let node = &self.activation.node;
         let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
-        if !decisions.contains(&Decision::StepFailed(SendFailure::BadAddress)) {
-            return Ok(commit);
-        }
-        let Some((address, kind, Outcome::Rejected { code, .. })) =
+        let Some((address, kind, Outcome::Refused { code, reaction })) =
             ended.and_then(|ended| Some((ended.address.clone()?, ended.kind, &ended.outcome)))
         else {
             return Ok(commit);
         };
+        let why = match reaction {
+            Reaction::Never { blames: Blames::Address, .. } => Why::Bounced,
+            Reaction::OptOut(_) => Why::OptedOut,
+            Reaction::Never { blames: Blames::Message, .. }
+            | Reaction::Again { .. }
+            | Reaction::Later { .. }
+            | Reaction::Skip
+            | Reaction::NeedsTemplate
+            | Reaction::Unusable
+            | Reaction::BackOff { .. }
+            | Reaction::Slow { .. }
+            | Reaction::Hold { .. }
+            | Reaction::Stop { .. } => return Ok(commit),
+        };
         let addresses = suppression::read(&*node.store, node.place(&facts.loaded), vec![address]).await?;
-        let (since, why) = (now, Why::Bounced);
-        let suppression = Suppression { since, why, by: String::new(), reason: code.clone() };
+        let suppression = Suppression { since: now, why, by: String::new(), reason: code.clone() };
         addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
         Ok(commit)
     }
@@ -281,8 +288,28 @@ impl Live {
 /// What a call's end says of its send. Of one that was in doubt before, a call that was surely not taken says nothing:
 /// the first may have been.
 fn heard(ended: &CallEnded) -> &Outcome {
-    let surely_not = matches!(ended.outcome, Outcome::Refused { .. } | Outcome::BackedOff { .. });
+    let surely_not = match &ended.outcome {
+        Outcome::Refused { reaction, .. } => {
+            !matches!(reaction, Reaction::Never { .. } | Reaction::OptOut(_))
+        }
+        Outcome::Accepted { .. } | Outcome::NotBegun | Outcome::Uncertain => false,
+    };
     if ended.in_doubt && surely_not { &Outcome::Uncertain } else { &ended.outcome }
+}
+
+/// What a call's end says to its lane.
+fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(StepOf, Said)> {
+    let enrollment = facts.enrollment();
+    let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: open.send.step };
+    let said = match &ended?.outcome {
+        Outcome::Accepted { .. } => Said::Accepted,
+        Outcome::Refused { code, reaction } => {
+            Said::Refused { code: code.clone(), reaction: *reaction, tries: open.attempt }
+        }
+        Outcome::Uncertain => Said::Uncertain,
+        Outcome::NotBegun => return None,
+    };
+    Some((step, said))
 }
 
 fn store_pause() -> std::time::Duration {

@@ -45,7 +45,7 @@ async fn outlook(node: &Node, loaded: &Loaded, view: &View<'_>) -> Result<Outloo
     let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
     let earliest = ledger.earliest(&channel.limits, node.engine_now(), pacer::day(loaded, view.now));
     let ahead = match explain::line_until(view) {
-        Some(until) => ahead(&*node.store, loaded, lane, view.enrollment, until).await?,
+        Some(until) => ahead(&*node.store, loaded, lane, view.enrollment, (until, view.now)).await?,
         None => Vec::new(),
     };
     Ok(Outlook { earliest, ahead })
@@ -58,7 +58,7 @@ async fn ahead(
     loaded: &Loaded,
     lane: Lane,
     enrollment: &Enrollment,
-    until: Moment,
+    (until, now): (Moment, Moment),
 ) -> Result<Vec<Moment>, Error> {
     let Some(own) = enrollment.wake_row() else { return Ok(Vec::new()) };
     let prefix = Key::lane(loaded.shard, lane);
@@ -67,7 +67,7 @@ async fn ahead(
         let next = Scan { from, to: prefix.after_prefix(), limit: 1 };
         let Some(first) = store.scan(next).await?.first().and_then(|(key, _)| key.to_wake()) else { break };
         let queue = Key::queue(loaded.shard, lane, &first.queue);
-        let held = loaded.scope.held_by(first.queue.sequence, lane.channel).is_some();
+        let held = loaded.scope.held_by(first.queue.sequence, lane.channel, now).is_some();
         if !held && first.queue.class <= own.queue.class {
             let to = Key::due(loaded.shard, lane, &first.queue, until + followupd_domain::Span(1));
             let range = Scan { from: queue.clone(), to, limit: limits::LINE_LOOKS - dues.len() };

@@ -10,7 +10,9 @@ use followupd_domain::access::{AccessKey, Role};
 use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
 };
-use followupd_domain::channel::{Channel, Http, Kind, SecretAt, Security, Smtp, Transport};
+use followupd_domain::channel::{
+    Channel, Chatwoot, Http, Kind, Meta, SecretAt, Security, Smtp, Transport, Twilio,
+};
 use followupd_domain::contact::{Contact, Ended, Membership, Rest};
 use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::{
@@ -18,7 +20,7 @@ use followupd_domain::enrollment::{
 };
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::gate::Binding;
-use followupd_domain::holds::{Hold, Holds, PastHold};
+use followupd_domain::holds::{Hold, Holds, PastHold, Reacted};
 use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
 use followupd_domain::ledger::{Charge, DayContext, Limits, Rate, Rest as RestLimit, WarmUp};
 use followupd_domain::name::Name;
@@ -39,7 +41,7 @@ use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
-use crate::old::{Channel1, Sequence1};
+use crate::old::{Channel1, Sequence1, Sequence2};
 use crate::once::Done;
 use crate::record::Record;
 use crate::settings::PutAnswer;
@@ -191,6 +193,91 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
 }
 
 #[test]
+fn channels() {
+    let channel = Channel {
+        no: ChannelNo(5),
+        name: name("mail"),
+        kind: Kind::Whatsapp,
+        transport: Transport::Outbox,
+        limits: Limits {
+            rate: Some(Rate { count: 80, per: Span::seconds(1), burst: 80 }),
+            gap: Some(Span(10)),
+            jitter: Some(Span(20)),
+            per_minute: Some(100),
+            per_hour: Some(1_000),
+            per_day: Some(10_000),
+            rest: Some(RestLimit { after: 30, span: Span::minutes(20) }),
+            warm_up: Some(WarmUp { days: 14, from: 20 }),
+        },
+        ignores_quiet_hours: true,
+        holds: holds(),
+        reacted: Some(reacted()),
+    };
+    check("channel_2", Format::Channel2, &channel);
+    check("channel_1", Format::Channel, &Channel1::from(channel.clone()));
+    let smtp = Transport::Smtp(Box::new(Smtp {
+        host: "mail.example".into(),
+        port: 587,
+        security: Security::StartTls,
+        username: "team".into(),
+        password: Some(SecretAt::Sealed(vec![1, 2, 3])),
+        from: "team@acme.example".into(),
+        from_name: "Acme".into(),
+        unsubscribe: "https://acme.example/{send}".into(),
+        connections: 8,
+    }));
+    let mail = Channel { transport: smtp, ..channel.clone() };
+    check("channel_smtp_1", Format::Channel, &Channel1::from(mail));
+    let secrets = vec![SecretAt::Env("HOOK".into()), SecretAt::File("/secret".into())];
+    let http = Http { url: "https://acme.example/hook".into(), secrets, connections: 2 };
+    let http = Transport::Http(Box::new(http));
+    check("channel_http_1", Format::Channel, &Channel1::from(Channel { transport: http, ..channel.clone() }));
+    for (name, transport) in providers() {
+        check(name, Format::Channel2, &Channel { transport, ..channel.clone() });
+    }
+}
+
+/// One sender of each provider.
+fn providers() -> [(&'static str, Transport); 3] {
+    let secrets = || vec![SecretAt::Sealed(vec![4, 5]), SecretAt::Env("NEXT".into())];
+    let meta = Meta {
+        phone_number_id: "106540352242922".into(),
+        token: Some(SecretAt::Env("TOKEN".into())),
+        version: "v23.0".into(),
+        base: "https://graph.facebook.com".into(),
+        app_secrets: secrets(),
+        verify_token: Some(SecretAt::File("/verify".into())),
+        connections: 8,
+    };
+    let twilio = Twilio {
+        account: "AC00000000000000000000000000000000".into(),
+        username: "SK00000000000000000000000000000000".into(),
+        password: Some(SecretAt::Sealed(vec![6])),
+        number: "+15005550006".into(),
+        service: "MG00000000000000000000000000000000".into(),
+        status_callback: "https://acme.example/twilio".into(),
+        auth_tokens: secrets(),
+        base: "https://api.twilio.com".into(),
+        connections: 4,
+    };
+    let chatwoot = Chatwoot {
+        base: "https://inbox.example".into(),
+        account: 3,
+        token: Some(SecretAt::Sealed(vec![7])),
+        connections: 2,
+    };
+    [
+        ("channel_meta_2", Transport::Meta(Box::new(meta))),
+        ("channel_twilio_2", Transport::Twilio(Box::new(twilio))),
+        ("channel_chatwoot_2", Transport::Chatwoot(Box::new(chatwoot))),
+    ]
+}
+
+fn reacted() -> Reacted {
+    Reacted { since: AT, until: Some(Moment(AT.0 + 60_000)), to: "the provider said 131057".into() }
+}
+
+#[test]
 fn the_scopes_have_the_recorded_bytes() {
     let window = WeekWindow {
         days: WeekdaySet::MON_TO_FRI,
@@ -214,43 +301,6 @@ fn the_scopes_have_the_recorded_bytes() {
         off_since: Some(AT),
     };
     check("tenant_1", Format::Tenant, &tenant);
-    let channel = Channel {
-        no: ChannelNo(5),
-        name: name("mail"),
-        kind: Kind::Whatsapp,
-        transport: Transport::Outbox,
-        limits: Limits {
-            rate: Some(Rate { count: 80, per: Span::seconds(1), burst: 80 }),
-            gap: Some(Span(10)),
-            jitter: Some(Span(20)),
-            per_minute: Some(100),
-            per_hour: Some(1_000),
-            per_day: Some(10_000),
-            rest: Some(RestLimit { after: 30, span: Span::minutes(20) }),
-            warm_up: Some(WarmUp { days: 14, from: 20 }),
-        },
-        ignores_quiet_hours: true,
-        holds: holds(),
-    };
-    check("channel_2", Format::Channel2, &channel);
-    check("channel_1", Format::Channel, &Channel1::from(channel.clone()));
-    let smtp = Transport::Smtp(Box::new(Smtp {
-        host: "mail.example".into(),
-        port: 587,
-        security: Security::StartTls,
-        username: "team".into(),
-        password: Some(SecretAt::Sealed(vec![1, 2, 3])),
-        from: "team@acme.example".into(),
-        from_name: "Acme".into(),
-        unsubscribe: "https://acme.example/{send}".into(),
-        connections: 8,
-    }));
-    let mail = Channel { transport: smtp, ..channel.clone() };
-    check("channel_smtp_1", Format::Channel, &Channel1::from(mail));
-    let secrets = vec![SecretAt::Env("HOOK".into()), SecretAt::File("/secret".into())];
-    let http = Http { url: "https://acme.example/hook".into(), secrets, connections: 2 };
-    let http = Transport::Http(Box::new(http));
-    check("channel_http_1", Format::Channel, &Channel1::from(Channel { transport: http, ..channel }));
 }
 
 #[test]
@@ -264,8 +314,10 @@ fn a_sequence_has_the_recorded_bytes() {
         latest: Some(VersionNo(2)),
         holds: holds(),
         archived_at: Some(AT),
+        held_steps: [((VersionNo(2), StepNo(1)), reacted())].into(),
     };
-    check("sequence_2", Format::Sequence2, &sequence);
+    check("sequence_2", Format::Sequence2, &Sequence2::from(sequence.clone()));
+    check("sequence_3", Format::Sequence3, &sequence);
     check("sequence_1", Format::Sequence, &Sequence1::from(sequence));
 }
 

@@ -47,9 +47,10 @@ mod waves;
 
 pub use access::KeyWish;
 pub use api::{
-    Caller, Changed, ChannelSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error, EventAnswer,
-    EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, Known, Names, Person, RestSettings,
-    ScopeName, SecretGiven, SmtpSettings, Stopped, TenantSettings, Timeline, Whom,
+    Caller, Changed, ChannelSettings, ChatwootSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error,
+    EventAnswer, EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, Known, MetaSettings, Names,
+    Person, RestSettings, ScopeName, SecretGiven, SmtpSettings, Stopped, TenantSettings, Timeline,
+    TwilioSettings, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::backup::{Backup, held_rows};

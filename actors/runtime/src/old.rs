@@ -5,9 +5,10 @@ use followupd_domain::holds::Holds;
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, Sequence};
-use followupd_domain::{ChannelNo, SequenceNo, Span, VersionNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, VersionNo};
 use followupd_store::codec::{self, Format};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use crate::api::Error;
 use crate::loaded::decode;
@@ -22,22 +23,48 @@ pub(crate) struct Sequence1 {
     holds: Holds,
 }
 
+/// A sequence of format 2, whose steps could not be held by themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sequence2 {
+    no: SequenceNo,
+    name: Name,
+    draft: Option<Draft>,
+    latest: Option<VersionNo>,
+    holds: Holds,
+    archived_at: Option<Moment>,
+}
+
 impl From<Sequence1> for Sequence {
     fn from(old: Sequence1) -> Sequence {
         let Sequence1 { no, name, draft, latest, holds } = old;
-        Sequence { no, name, draft, latest, holds, archived_at: None }
+        Sequence::from(Sequence2 { no, name, draft, latest, holds, archived_at: None })
+    }
+}
+
+impl From<Sequence2> for Sequence {
+    fn from(old: Sequence2) -> Sequence {
+        let Sequence2 { no, name, draft, latest, holds, archived_at } = old;
+        Sequence { no, name, draft, latest, holds, archived_at, held_steps: BTreeMap::new() }
     }
 }
 
 #[cfg(test)]
 impl From<Sequence> for Sequence1 {
     fn from(new: Sequence) -> Sequence1 {
-        let Sequence { no, name, draft, latest, holds, archived_at: _ } = new;
+        let Sequence { no, name, draft, latest, holds, .. } = new;
         Sequence1 { no, name, draft, latest, holds }
     }
 }
 
-/// A channel of format 1, which had fewer limits.
+#[cfg(test)]
+impl From<Sequence> for Sequence2 {
+    fn from(new: Sequence) -> Sequence2 {
+        let Sequence { no, name, draft, latest, holds, archived_at, .. } = new;
+        Sequence2 { no, name, draft, latest, holds, archived_at }
+    }
+}
+
+/// A channel of format 1, which had fewer limits and was held by nobody but people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Channel1 {
     no: ChannelNo,
@@ -63,14 +90,14 @@ impl From<Channel1> for Channel {
         let Channel1 { no, name, kind, transport, limits, ignores_quiet_hours, holds } = old;
         let Limits1 { rate, gap, per_minute, per_hour, per_day } = limits;
         let limits = Limits { rate, gap, per_minute, per_hour, per_day, ..Limits::default() };
-        Channel { no, name, kind, transport, limits, ignores_quiet_hours, holds }
+        Channel { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted: None }
     }
 }
 
 #[cfg(test)]
 impl From<Channel> for Channel1 {
     fn from(new: Channel) -> Channel1 {
-        let Channel { no, name, kind, transport, limits, ignores_quiet_hours, holds } = new;
+        let Channel { no, name, kind, transport, limits, ignores_quiet_hours, holds, .. } = new;
         let Limits { rate, gap, per_minute, per_hour, per_day, .. } = limits;
         let limits = Limits1 { rate, gap, per_minute, per_hour, per_day };
         Channel1 { no, name, kind, transport, limits, ignores_quiet_hours, holds }
@@ -88,8 +115,13 @@ pub(crate) fn channel(body: &[u8]) -> Result<Channel, Error> {
 
 /// The sequence of a row, in whichever format it was written.
 pub(crate) fn sequence(body: &[u8]) -> Result<Sequence, Error> {
-    match codec::decode(Format::Sequence2, body) {
-        Ok(sequence) => Ok(sequence),
+    match codec::decode(Format::Sequence3, body) {
+        Ok(sequence) => return Ok(sequence),
+        Err(codec::Error::Kind { .. }) => {}
+        Err(error) => return Err(Error::Unavailable(error.to_string())),
+    }
+    match codec::decode::<Sequence2>(Format::Sequence2, body) {
+        Ok(sequence) => Ok(sequence.into()),
         Err(codec::Error::Kind { .. }) => decode::<Sequence1>(Format::Sequence, body).map(Sequence::from),
         Err(error) => Err(Error::Unavailable(error.to_string())),
     }
@@ -100,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sequence_of_the_first_format_is_read_as_one_that_is_not_archived() {
+    fn a_sequence_of_an_earlier_format_is_read_as_one_that_is_not_archived_and_not_held() {
         let old = Sequence1 {
             no: SequenceNo(3),
             name: Name::parse("reminder").unwrap(),
@@ -110,7 +142,10 @@ mod tests {
         };
         let bytes = codec::encode(Format::Sequence, &old).unwrap();
         assert_eq!(sequence(&bytes).unwrap(), Sequence::from(old.clone()));
-        let new = codec::encode(Format::Sequence2, &Sequence::from(old.clone())).unwrap();
+        let second = Sequence2::from(Sequence::from(old.clone()));
+        let bytes = codec::encode(Format::Sequence2, &second).unwrap();
+        assert_eq!(sequence(&bytes).unwrap(), Sequence::from(old.clone()));
+        let new = codec::encode(Format::Sequence3, &Sequence::from(old.clone())).unwrap();
         assert_eq!(sequence(&new).unwrap(), Sequence::from(old));
         assert!(sequence(&codec::encode(Format::Name, &7_u32).unwrap()).is_err());
     }

@@ -7,7 +7,7 @@ use followupd_domain::decide::enroll::Request;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Status};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{Moment, Span, VersionNo};
+use followupd_domain::{Moment, Span, StepNo, VersionNo};
 
 use crate::api::{ChannelSettings, RestSettings, ScopeName, TenantSettings};
 use crate::settings::transport;
@@ -105,6 +105,8 @@ pub struct Held {
     pub reason: String,
     /// Who held it.
     pub by: String,
+    /// When it ends by itself; `None`: somebody has to release it.
+    pub until: Option<Moment>,
 }
 
 /// A scope that is held.
@@ -114,6 +116,8 @@ pub struct HeldScope {
     pub scope: ScopeName,
     /// By what.
     pub held: Held,
+    /// Of a sequence one step alone.
+    pub step: Option<(VersionNo, StepNo)>,
 }
 
 /// A tenant as it is.
@@ -161,6 +165,19 @@ pub struct SequenceShown {
     pub held: Option<Held>,
     /// Since when it is archived.
     pub archived_at: Option<Moment>,
+    /// Its steps that are held by themselves.
+    pub held_steps: Vec<HeldStep>,
+}
+
+/// A step that is held by itself: providers refuse what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldStep {
+    /// Of which version.
+    pub version: VersionNo,
+    /// Which, from 0.
+    pub step: StepNo,
+    /// Since when, and why.
+    pub held: Held,
 }
 
 /// Which text of a sequence is tried.
@@ -279,6 +296,9 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         transport: channel.transport.word().to_owned(),
         smtp: transport::shown_smtp(&channel.transport),
         http: transport::shown_http(&channel.transport),
+        meta: transport::shown_meta(&channel.transport),
+        twilio: transport::shown_twilio(&channel.transport),
+        chatwoot: transport::shown_chatwoot(&channel.transport),
         preset: String::new(),
         rate_count: rate.map(|rate| rate.count).unwrap_or_default(),
         rate_per: rate.map(|rate| text(rate.per)).unwrap_or_default(),

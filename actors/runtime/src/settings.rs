@@ -24,6 +24,7 @@ use crate::scopes::{At, Expected};
 
 pub(crate) mod compare;
 mod pacing;
+pub(crate) mod react;
 pub(crate) mod transport;
 
 /// What a tenant can be asked to write.
@@ -93,13 +94,8 @@ pub(crate) async fn put(
         Put::Sequence(name, draft) => put_sequence(&change, name, draft).await,
         Put::Publish(name) => publish(&change, &name).await,
         Put::Archive(name) => archive(&change, &name).await,
-        Put::Hold(scope, reason) => hold(&change, &scope, |holds, now| holds.hold(now, &reason)).await,
-        Put::Release(scope) => {
-            hold(&change, &scope, |holds, now| {
-                holds.release(now);
-            })
-            .await
-        }
+        Put::Hold(scope, reason) => hold(&change, &scope, Some(&reason)).await,
+        Put::Release(scope) => hold(&change, &scope, None).await,
     }
 }
 
@@ -287,6 +283,7 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         limits,
         ignores_quiet_hours: settings.ignores_quiet_hours.unwrap_or(kind == Kind::Webhook),
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
+        reacted: known.and_then(|channel| channel.reacted.clone()),
     })
 }
 
@@ -311,11 +308,12 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
             latest: None,
             holds: Holds::default(),
             archived_at: None,
+            held_steps: std::collections::BTreeMap::new(),
         },
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
     let answer = PutAnswer::Sequence { status: sequence.status(), latest: sequence.latest };
-    change.write(key, Format::Sequence2, &sequence, Class::Event, answer).await
+    change.write(key, Format::Sequence3, &sequence, Class::Event, answer).await
 }
 
 fn not_archived(sequence: &Sequence) -> Result<&Sequence, Error> {
@@ -332,7 +330,7 @@ async fn archive(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut sequence = loaded.sequence(name.as_str())?.clone();
     sequence.archived_at.get_or_insert(change.node.now());
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    change.write(key, Format::Sequence2, &sequence, Class::Exit, PutAnswer::Done).await
+    change.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await
 }
 
 pub(crate) fn compile(
@@ -367,35 +365,38 @@ async fn publish(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
     commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, Format::Sequence2, &sequence)?;
+    record::put(&mut commit, key, Format::Sequence3, &sequence)?;
     record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
     change.submit(commit, PutAnswer::Version(no)).await
 }
 
-async fn hold(
-    change: &Change<'_>,
-    scope: &ScopeName,
-    turn: impl FnOnce(&mut Holds, Moment),
-) -> Result<Written, Error> {
+/// Holds a scope for a reason; without one releases it, and what holds it by itself.
+async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> Result<Written, Error> {
     let (loaded, now) = (change.loaded, change.node.now());
     let (shard, no) = (loaded.shard, loaded.scope.tenant.no);
+    let turn = |holds: &mut Holds| match reason {
+        Some(reason) => holds.hold(now, reason),
+        None => _ = holds.release(now),
+    };
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
-            turn(&mut tenant.holds, now);
+            turn(&mut tenant.holds);
             change.write(Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
-            turn(&mut channel.holds, now);
+            turn(&mut channel.holds);
+            channel.reacted = channel.reacted.filter(|_| reason.is_some());
             let key = Key::channel(shard, no, channel.no);
             change.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
-            turn(&mut sequence.holds, now);
+            turn(&mut sequence.holds);
+            sequence.held_steps.retain(|_, _| reason.is_some());
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence2, &sequence, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::{EnrollmentId, Moment, Shard, Span, TenantNo, limits as domain_limits};
 use followupd_store::LedgerOp;
@@ -39,8 +40,8 @@ pub(crate) enum ShardMsg {
     Idle { id: EnrollmentId, handled: u64 },
     /// Rows were written.
     Wakes(Vec<WakeRow>),
-    /// An open send of a lane was settled.
-    Settled(Lane, EnrollmentId, LedgerOp),
+    /// An open send of a lane was settled, and what that says of others.
+    Settled(Lane, EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
     /// Nobody knows whether rows of these lanes were written: they start anew and read what is there.
     ReadAgain(BTreeSet<Lane>),
     /// Settings or holds of a tenant have changed.
@@ -154,7 +155,9 @@ impl Actor for ShardActor {
             }
             ShardMsg::Idle { id, handled } => state.let_go(id, handled),
             ShardMsg::Wakes(rows) => state.wakes(rows),
-            ShardMsg::Settled(lane, id, op) => state.tell_lane(lane, PacerMsg::Settled(id, op)),
+            ShardMsg::Settled(lane, id, op, said) => {
+                state.tell_lane(lane, PacerMsg::Settled(id, op, said));
+            }
             ShardMsg::ReadAgain(lanes) => lanes.into_iter().for_each(|lane| state.read_again(lane)),
             ShardMsg::ScopeChanged(tenant) => state.scope_changed(tenant),
             ShardMsg::LaneIdle { lane, pacer, next_due, heard } => {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use followupd_domain::Span;
 use followupd_domain::channel::Kind;
 use followupd_domain::decide::outcome::Outcome;
+use followupd_domain::reaction::{Reaction, Scope};
 
 use crate::api::EnrollAnswer;
 
@@ -94,11 +95,21 @@ impl Counters {
     pub(crate) fn sent(&self, kind: Kind, outcome: &Outcome) {
         let place = match outcome {
             Outcome::Accepted { .. } => 0,
-            Outcome::Refused { .. } => 1,
-            Outcome::Rejected { .. } => 2,
+            Outcome::Refused { reaction, .. } => match reaction {
+                Reaction::Again { .. } | Reaction::Later { .. } => 1,
+                Reaction::BackOff { scope: Scope::Contact, .. } => 1,
+                Reaction::Never { .. }
+                | Reaction::Skip
+                | Reaction::NeedsTemplate
+                | Reaction::Unusable
+                | Reaction::OptOut(_) => 2,
+                Reaction::BackOff { .. }
+                | Reaction::Slow { .. }
+                | Reaction::Hold { .. }
+                | Reaction::Stop { .. } => 5,
+            },
             Outcome::NotBegun => 3,
             Outcome::Uncertain => 4,
-            Outcome::BackedOff { .. } => 5,
         };
         let row = Kind::ALL.iter().position(|known| *known == kind).unwrap_or_default();
         self.sends[row][place].fetch_add(1, Relaxed);

@@ -17,6 +17,7 @@ use crate::loaded::{self, Loaded, TenantHandle};
 use crate::node::Node;
 use crate::read;
 use crate::scopes::At;
+use crate::settings::react::Reacting;
 use crate::settings::{self, Put, Written};
 use crate::shard::ShardMsg;
 use crate::sweep::{Sweep, Swept};
@@ -27,6 +28,8 @@ pub(crate) enum TenantMsg {
     Put(Caller, Box<At<Put>>, RpcReplyPort<Result<Written, Error>>),
     /// Somebody found this scope to be old: read it again.
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
+    /// Hold this, because of what a provider said.
+    React(Reacting),
     /// Sweep on.
     Sweep,
 }
@@ -90,6 +93,13 @@ impl Actor for TenantActor {
                     tenant.read_again().await;
                 }
                 let _ = reply.send(());
+            }
+            TenantMsg::React(reacting) => {
+                let reacted = settings::react::react(&tenant.node, &tenant.current(), reacting).await;
+                if let Err(error) = reacted {
+                    tracing::warn!(tenant = tenant.no.0, %error, "what a provider said could not be written down");
+                }
+                tenant.read_again().await;
             }
             TenantMsg::Sweep => {
                 let (node, loaded) = (&tenant.node, tenant.current());

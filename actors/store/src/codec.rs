@@ -61,8 +61,10 @@ pub enum Format {
     Clock = 19,
     /// A tenant that was deleted, format 1.
     Deleted = 20,
-    /// A channel, format 2: more limits.
+    /// A channel, format 2: more limits, and holds that its provider's words have caused.
     Channel2 = 21,
+    /// A sequence, format 3: its steps can be held by themselves.
+    Sequence3 = 24,
 }
 
 /// Why a record could not be written or read.

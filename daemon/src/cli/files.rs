@@ -14,7 +14,7 @@ use followupd_proto::v1;
 mod outside;
 mod shown;
 
-use outside::{Http, Smtp};
+use outside::{Chatwoot, Http, Meta, Smtp, Twilio};
 
 /// A file to start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,6 +102,12 @@ pub(crate) struct Channel {
     smtp: Option<Smtp>,
     #[serde(skip_serializing_if = "is_default")]
     http: Option<Http>,
+    #[serde(skip_serializing_if = "is_default")]
+    meta: Option<Meta>,
+    #[serde(skip_serializing_if = "is_default")]
+    twilio: Option<Twilio>,
+    #[serde(skip_serializing_if = "is_default")]
+    chatwoot: Option<Chatwoot>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -254,6 +260,9 @@ impl From<Channel> for v1::ChannelSettings {
             ignores_quiet_hours: given.ignores_quiet_hours,
             smtp: given.smtp.map(v1::Smtp::from).into(),
             http: given.http.map(v1::Http::from).into(),
+            meta: given.meta.map(v1::Meta::from).into(),
+            twilio: given.twilio.map(v1::Twilio::from).into(),
+            chatwoot: given.chatwoot.map(v1::Chatwoot::from).into(),
             ..Default::default()
         }
     }

@@ -147,6 +147,8 @@ fn held_word(by: HeldBy) -> &'static str {
         HeldBy::Channel => "channel",
         HeldBy::Sequence => "sequence",
         HeldBy::Quarantine => "quarantine",
+        HeldBy::Provider => "provider",
+        HeldBy::Step => "step",
     }
 }
 
@@ -156,6 +158,10 @@ fn held(by: HeldBy) -> &'static str {
         HeldBy::Channel => "the channel is held: release it",
         HeldBy::Sequence => "the sequence is held: release it",
         HeldBy::Quarantine => "it kept failing and is quarantined: release it when the cause is gone",
+        HeldBy::Provider => {
+            "the channel's provider refuses what it sends: release the channel when the cause is gone"
+        }
+        HeldBy::Step => "providers refuse what this step says: publish it anew, or release the sequence",
     }
 }
 

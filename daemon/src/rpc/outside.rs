@@ -2,7 +2,9 @@
 
 use buffa::MessageField;
 use followupd_channel::secret::Secret;
-use followupd_runtime::{Error, HttpSettings, SecretGiven, SmtpSettings};
+use followupd_runtime::{
+    ChatwootSettings, Error, HttpSettings, MetaSettings, SecretGiven, SmtpSettings, TwilioSettings,
+};
 
 use crate::rpc::take;
 use followupd_proto::v1;
@@ -17,7 +19,7 @@ pub(super) fn smtp(given: v1::Smtp) -> Result<SmtpSettings, Error> {
         port: given.port,
         security: given.security,
         username: given.username,
-        password: given.password.into_option().map(|given| secret("smtp.password", given)).transpose()?,
+        password: one("smtp.password", given.password)?,
         from: given.from,
         from_name: given.from_name,
         unsubscribe: given.unsubscribe,
@@ -30,13 +32,67 @@ pub(super) fn smtp(given: v1::Smtp) -> Result<SmtpSettings, Error> {
 /// # Errors
 /// A secret that is none.
 pub(super) fn http(given: v1::Http) -> Result<HttpSettings, Error> {
-    let secrets = given.secrets.into_iter().enumerate();
-    let secrets = secrets.map(|(at, given)| secret(&format!("http.secrets[{at}]"), given));
     Ok(HttpSettings {
         url: given.url,
-        secrets: secrets.collect::<Result<_, _>>()?,
+        secrets: all("http.secrets", given.secrets)?,
         connections: given.connections,
     })
+}
+
+/// The number of WhatsApp, as the engine takes it.
+///
+/// # Errors
+/// A secret that is none.
+pub(super) fn meta(given: v1::Meta) -> Result<MetaSettings, Error> {
+    Ok(MetaSettings {
+        phone_number_id: given.phone_number_id,
+        token: one("meta.token", given.token)?,
+        version: given.version,
+        base: given.base,
+        app_secrets: all("meta.app_secrets", given.app_secrets)?,
+        verify_token: one("meta.verify_token", given.verify_token)?,
+        connections: given.connections,
+    })
+}
+
+/// The sender of SMS, as the engine takes it.
+///
+/// # Errors
+/// A secret that is none.
+pub(super) fn twilio(given: v1::Twilio) -> Result<TwilioSettings, Error> {
+    Ok(TwilioSettings {
+        account: given.account,
+        username: given.username,
+        password: one("twilio.password", given.password)?,
+        number: given.number,
+        service: given.service,
+        status_callback: given.status_callback,
+        auth_tokens: all("twilio.auth_tokens", given.auth_tokens)?,
+        base: given.base,
+        connections: given.connections,
+    })
+}
+
+/// The agent inbox, as the engine takes it.
+///
+/// # Errors
+/// A secret that is none.
+pub(super) fn chatwoot(given: v1::Chatwoot) -> Result<ChatwootSettings, Error> {
+    Ok(ChatwootSettings {
+        base: given.base,
+        account: given.account,
+        token: one("chatwoot.token", given.token)?,
+        connections: given.connections,
+    })
+}
+
+fn one(field: &str, given: MessageField<v1::Secret>) -> Result<Option<SecretGiven>, Error> {
+    given.into_option().map(|given| secret(field, given)).transpose()
+}
+
+fn all(field: &str, given: Vec<v1::Secret>) -> Result<Vec<SecretGiven>, Error> {
+    let given = given.into_iter().enumerate();
+    given.map(|(at, given)| secret(&format!("{field}[{at}]"), given)).collect()
 }
 
 fn secret(field: &str, given: v1::Secret) -> Result<SecretGiven, Error> {
@@ -54,13 +110,12 @@ fn secret(field: &str, given: v1::Secret) -> Result<SecretGiven, Error> {
 
 /// How mail leaves, as it is shown.
 pub(super) fn shown_smtp(smtp: SmtpSettings) -> v1::Smtp {
-    let password = smtp.password.map(shown_secret);
     v1::Smtp {
         host: smtp.host,
         port: smtp.port,
         security: smtp.security,
         username: smtp.username,
-        password: password.map_or_else(MessageField::none, Into::into),
+        password: shown_one(smtp.password),
         from: smtp.from,
         from_name: smtp.from_name,
         unsubscribe: smtp.unsubscribe,
@@ -73,10 +128,59 @@ pub(super) fn shown_smtp(smtp: SmtpSettings) -> v1::Smtp {
 pub(super) fn shown_http(http: HttpSettings) -> v1::Http {
     v1::Http {
         url: http.url,
-        secrets: http.secrets.into_iter().map(shown_secret).collect(),
+        secrets: shown_all(http.secrets),
         connections: http.connections,
         ..Default::default()
     }
+}
+
+/// The number of WhatsApp, as it is shown.
+pub(super) fn shown_meta(meta: MetaSettings) -> v1::Meta {
+    v1::Meta {
+        phone_number_id: meta.phone_number_id,
+        token: shown_one(meta.token),
+        version: meta.version,
+        base: meta.base,
+        app_secrets: shown_all(meta.app_secrets),
+        verify_token: shown_one(meta.verify_token),
+        connections: meta.connections,
+        ..Default::default()
+    }
+}
+
+/// The sender of SMS, as it is shown.
+pub(super) fn shown_twilio(twilio: TwilioSettings) -> v1::Twilio {
+    v1::Twilio {
+        account: twilio.account,
+        username: twilio.username,
+        password: shown_one(twilio.password),
+        number: twilio.number,
+        service: twilio.service,
+        status_callback: twilio.status_callback,
+        auth_tokens: shown_all(twilio.auth_tokens),
+        base: twilio.base,
+        connections: twilio.connections,
+        ..Default::default()
+    }
+}
+
+/// The agent inbox, as it is shown.
+pub(super) fn shown_chatwoot(chatwoot: ChatwootSettings) -> v1::Chatwoot {
+    v1::Chatwoot {
+        base: chatwoot.base,
+        account: chatwoot.account,
+        token: shown_one(chatwoot.token),
+        connections: chatwoot.connections,
+        ..Default::default()
+    }
+}
+
+fn shown_one(secret: Option<SecretGiven>) -> MessageField<v1::Secret> {
+    secret.map(shown_secret).map_or_else(MessageField::none, Into::into)
+}
+
+fn shown_all(secrets: Vec<SecretGiven>) -> Vec<v1::Secret> {
+    secrets.into_iter().map(shown_secret).collect()
 }
 
 fn shown_secret(secret: SecretGiven) -> v1::Secret {
@@ -103,6 +207,32 @@ mod tests {
         let secrets = vec![SecretGiven::Env("A".into()), SecretGiven::File("/b".into()), SecretGiven::Kept];
         let settings = HttpSettings { url: "https://a.example".into(), secrets, connections: 2 };
         assert_eq!(http(shown_http(settings.clone())).unwrap(), settings);
+        let token = || Some(SecretGiven::Env("A".into()));
+        let keys = || vec![SecretGiven::Kept, SecretGiven::File("/b".into())];
+        let settings = MetaSettings {
+            phone_number_id: "7".into(),
+            token: token(),
+            version: "v23.0".into(),
+            base: "https://a.example".into(),
+            app_secrets: keys(),
+            verify_token: Some(SecretGiven::Kept),
+            connections: 3,
+        };
+        assert_eq!(meta(shown_meta(settings.clone())).unwrap(), settings);
+        let settings = TwilioSettings {
+            account: "AC".into(),
+            username: "SK".into(),
+            password: token(),
+            number: "+1".into(),
+            service: "MG".into(),
+            status_callback: "https://a.example/t".into(),
+            auth_tokens: keys(),
+            base: "https://b.example".into(),
+            connections: 4,
+        };
+        assert_eq!(twilio(shown_twilio(settings.clone())).unwrap(), settings);
+        let settings = ChatwootSettings { base: "b".into(), account: 5, token: token(), connections: 6 };
+        assert_eq!(chatwoot(shown_chatwoot(settings.clone())).unwrap(), settings);
     }
 
     #[test]

@@ -67,5 +67,7 @@ fn held_by(by: HeldBy) -> &'static str {
         HeldBy::Channel => "channel",
         HeldBy::Sequence => "sequence",
         HeldBy::Quarantine => "quarantine",
+        HeldBy::Provider => "provider",
+        HeldBy::Step => "step",
     }
 }

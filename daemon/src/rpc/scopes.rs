@@ -73,12 +73,13 @@ pub(super) fn held_scope(one: HeldScope) -> v1::HeldScope {
         ScopeName::Sequence(name) => Scope::Sequence(name.to_string()),
     };
     let scope = v1::Scope { scope: Some(scope), ..Default::default() };
-    v1::HeldScope { scope: scope.into(), held: held(one.held).into(), ..Default::default() }
+    let (version, step) = one.step.map_or((0, 0), |(version, step)| (version.0, u32::from(step.0) + 1));
+    v1::HeldScope { scope: scope.into(), held: held(one.held).into(), version, step, ..Default::default() }
 }
 
 /// What stops all sending.
 pub(super) fn stop(stop: Stop) -> v1::Held {
-    held(Held { since: stop.since, reason: stop.reason, by: stop.by })
+    held(Held { since: stop.since, reason: stop.reason, by: stop.by, until: None })
 }
 
 /// What a release would set free of one lane.
@@ -99,7 +100,14 @@ pub(super) fn forecast(lane: LaneForecast) -> v1::LaneForecast {
 }
 
 fn held(held: Held) -> v1::Held {
-    v1::Held { since: show::moment(held.since), reason: held.reason, by: held.by, ..Default::default() }
+    let until = held.until.map_or_else(MessageField::none, show::moment);
+    v1::Held {
+        since: show::moment(held.since),
+        reason: held.reason,
+        by: held.by,
+        until,
+        ..Default::default()
+    }
 }
 
 /// Settings of a tenant, as the engine takes them.
@@ -146,6 +154,9 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         transport: given.transport,
         smtp: given.smtp.into_option().map(outside::smtp).transpose()?,
         http: given.http.into_option().map(outside::http).transpose()?,
+        meta: given.meta.into_option().map(outside::meta).transpose()?,
+        twilio: given.twilio.into_option().map(outside::twilio).transpose()?,
+        chatwoot: given.chatwoot.into_option().map(outside::chatwoot).transpose()?,
         rate_count: rate.count,
         rate_per: rate.per,
         rate_burst: rate.burst,
@@ -174,6 +185,9 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         transport: settings.transport,
         smtp: settings.smtp.map(outside::shown_smtp).map_or_else(MessageField::none, Into::into),
         http: settings.http.map(outside::shown_http).map_or_else(MessageField::none, Into::into),
+        meta: settings.meta.map(outside::shown_meta).map_or_else(MessageField::none, Into::into),
+        twilio: settings.twilio.map(outside::shown_twilio).map_or_else(MessageField::none, Into::into),
+        chatwoot: settings.chatwoot.map(outside::shown_chatwoot).map_or_else(MessageField::none, Into::into),
         rate: if rate.count > 0 { rate.into() } else { MessageField::none() },
         preset: settings.preset,
         gap: settings.gap,

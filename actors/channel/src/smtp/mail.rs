@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use followupd_domain::Moment;
-use followupd_domain::decide::outcome::Blames;
+use followupd_domain::reaction::{Blames, Reaction, Scope};
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, SinglePart};
@@ -27,9 +27,9 @@ pub(super) struct Mail {
 
 impl Mail {
     /// The mail of a call, or in a word why it can never be one, and what that blames.
-    pub(super) fn of(call: &Call, settings: &Settings) -> Result<Mail, (&'static str, Blames)> {
-        let from = address(&settings.from).ok_or(("bad_sender", Blames::Sender))?;
-        let to = recipient(&call.address).ok_or(("bad_address", Blames::Address))?;
+    pub(super) fn of(call: &Call, settings: &Settings) -> Result<Mail, (&'static str, Reaction)> {
+        let from = address(&settings.from).ok_or(("bad_sender", Reaction::stop(Scope::Sender)))?;
+        let to = recipient(&call.address).ok_or(("bad_address", Reaction::never(Blames::Address)))?;
         let name = Some(on_one_line(&settings.from_name)).filter(|name| !name.is_empty());
         let mut message = Message::builder()
             .from(Mailbox::new(name, from.clone()))
@@ -44,7 +44,8 @@ impl Mail {
                 .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
         }
         let body = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body(&call.message.body));
-        let message = message.singlepart(body).map_err(|_| ("bad_message", Blames::Message))?;
+        let message =
+            message.singlepart(body).map_err(|_| ("bad_message", Reaction::never(Blames::Message)))?;
         Ok(Mail { from, to, text: message.formatted() })
     }
 
@@ -189,7 +190,7 @@ mod tests {
             let call = Call { address: address.into(), ..call() };
             assert_eq!(
                 Mail::of(&call, &settings(25)).err(),
-                Some(("bad_address", Blames::Address)),
+                Some(("bad_address", Reaction::never(Blames::Address))),
                 "{address:?}"
             );
         }

@@ -6,9 +6,9 @@ mod server;
 use std::time::{Duration, Instant};
 
 use followupd_domain::channel::Kind;
-use followupd_domain::decide::outcome::{Again, Blames};
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
+use followupd_domain::reaction::{Again, Blames, Reaction};
 use followupd_domain::render::Message;
 use followupd_domain::{EnrollmentId, Moment, SendId, Shard, StepNo};
 
@@ -63,15 +63,15 @@ async fn called(smtp: &Smtp, call: Call) -> Answer {
 }
 
 fn backed_off(code: &str) -> Answer {
-    Answer::BackedOff { code: code.into() }
+    Answer::refused(code, Reaction::HOST_RESTS)
 }
 
 fn slowly(code: &str) -> Answer {
-    Answer::Refused { code: code.into(), again: Again::Slowly }
+    Answer::refused(code, Reaction::again(Again::Slowly))
 }
 
 fn rejected(code: &str, blames: Blames) -> Answer {
-    Answer::Rejected { code: code.into(), blames }
+    Answer::refused(code, Reaction::never(blames))
 }
 
 fn begins(verbs: &[&str], expected: &[&str]) {
@@ -115,11 +115,11 @@ async fn a_refusal_in_any_phase_is_what_the_table_says() {
         (Script { mail: temporary, ..KIND }, slowly("451 4.7.1"), false),
         (Script { mail: permanent, ..KIND }, backed_off("550 5.7.1"), true),
         (Script { rcpt: temporary, ..KIND }, slowly("451 4.7.1"), false),
-        (Script { rcpt: permanent, ..KIND }, rejected("550 5.7.1", Blames::Sender), false),
+        (Script { rcpt: permanent, ..KIND }, Answer::refused("550 5.7.1", Reaction::SOON), false),
         (Script { data: temporary, ..KIND }, slowly("451 4.7.1"), false),
-        (Script { data: permanent, ..KIND }, rejected("550 5.7.1", Blames::Sender), false),
+        (Script { data: permanent, ..KIND }, Answer::refused("550 5.7.1", Reaction::SOON), false),
         (Script { body: temporary, ..KIND }, slowly("451 4.7.1"), false),
-        (Script { body: permanent, ..KIND }, rejected("550 5.7.1", Blames::Sender), false),
+        (Script { body: permanent, ..KIND }, Answer::refused("550 5.7.1", Reaction::SOON), false),
     ] {
         assert_eq!(one(script).await, (answer, rests), "{script:?}");
     }
@@ -177,7 +177,10 @@ async fn what_breaks_before_the_final_dot_is_surely_not_sent() {
             Script { rcpt: fault, ..KIND },
         ] {
             let (answer, rests) = one(script).await;
-            assert!(matches!(answer, Answer::BackedOff { .. }), "{answer:?} from {script:?}");
+            assert!(
+                matches!(answer, Answer::Refused { reaction: Reaction::HOST_RESTS, .. }),
+                "{answer:?} from {script:?}"
+            );
             assert!(rests, "{script:?}");
         }
     }

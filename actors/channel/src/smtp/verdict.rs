@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use followupd_domain::decide::outcome::{Again, Blames};
+use followupd_domain::reaction::{Again, Blames, Reaction};
 
 use crate::Answer;
 use crate::places::Health;
@@ -99,7 +99,7 @@ pub(super) fn verdict(phase: Phase, ending: Ending) -> Verdict {
         Ending::Broken(word) => unanswered(phase, word),
         Ending::TimedOut => unanswered(phase, "time_out"),
         Ending::NeedsUtf8 => {
-            let answer = Answer::Rejected { code: "needs_smtputf8".to_owned(), blames: Blames::Message };
+            let answer = Answer::refused("needs_smtputf8", Reaction::never(Blames::Message));
             Verdict { answer, host: Health::Works }
         }
     }
@@ -108,7 +108,7 @@ pub(super) fn verdict(phase: Phase, ending: Ending) -> Verdict {
 fn unanswered(phase: Phase, word: &str) -> Verdict {
     let answer = match phase {
         Phase::Body => Answer::Uncertain,
-        Phase::Hello | Phase::Mail | Phase::Rcpt | Phase::Data => Answer::BackedOff { code: word.to_owned() },
+        Phase::Hello | Phase::Mail | Phase::Rcpt | Phase::Data => Answer::refused(word, Reaction::HOST_RESTS),
     };
     Verdict { answer, host: Health::Fails }
 }
@@ -118,9 +118,10 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
         Some(enhanced) => format!("{code} {enhanced}"),
         None => code.to_string(),
     };
-    let backed_off = |code| Verdict { answer: Answer::BackedOff { code }, host: Health::Fails };
-    let refused = |code, again| Verdict { answer: Answer::Refused { code, again }, host: Health::Works };
-    let rejected = |code, blames| Verdict { answer: Answer::Rejected { code, blames }, host: Health::Works };
+    let backed_off =
+        |code| Verdict { answer: Answer::refused(code, Reaction::HOST_RESTS), host: Health::Fails };
+    let refused =
+        |code: String, reaction| Verdict { answer: Answer::refused(code, reaction), host: Health::Works };
     match (phase, code) {
         (Phase::Body, 200..300) => Verdict { answer: Answer::Accepted, host: Health::Works },
         // The server shuts down, whatever it was asked.
@@ -128,12 +129,12 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
         (Phase::Hello, 400..600) => backed_off(said),
         // We are not logged in, or not well enough (RFC 4954).
         (_, 530 | 534 | 535 | 538) => backed_off(said),
-        (_, 400..500) => refused(said, Again::Slowly),
+        (_, 400..500) => refused(said, Reaction::again(Again::Slowly)),
         // A 5xx to MAIL is about the sender, unless the mail is too large (RFC 1870): the contact must not pay for it.
-        (Phase::Mail, 552) => rejected(said, Blames::Message),
+        (Phase::Mail, 552) => refused(said, Reaction::never(Blames::Message)),
         (Phase::Mail, 500..600) => backed_off(said),
-        (_, 500..600) if is_full(code, enhanced) => refused(said, Again::NextDay),
-        (_, 500..600) => rejected(said, blames(phase, code, enhanced)),
+        (_, 500..600) if is_full(code, enhanced) => refused(said, Reaction::again(Again::NextDay)),
+        (_, 500..600) => refused(said, rejected(phase, code, enhanced)),
         // A yes to something else than was asked: the conversation is out of step.
         _ => unanswered(phase, "out_of_step"),
     }
@@ -145,12 +146,13 @@ fn is_full(code: u16, enhanced: Option<Enhanced>) -> bool {
 }
 
 /// Without an enhanced code, what is said to RCPT is about the recipient and what is said of the text about the text.
-fn blames(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Blames {
+fn rejected(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Reaction {
     match enhanced {
-        Some(enhanced) if enhanced.is_recipient() => Blames::Address,
-        Some(enhanced) if enhanced.is_policy() => Blames::Sender,
-        None if phase == Phase::Rcpt && matches!(code, 550 | 551 | 553) => Blames::Address,
-        Some(_) | None => Blames::Message,
+        Some(enhanced) if enhanced.is_recipient() => Reaction::never(Blames::Address),
+        // The sender's fault: the contact stays, and many of these open the sender's breaker.
+        Some(enhanced) if enhanced.is_policy() => Reaction::SOON,
+        None if phase == Phase::Rcpt && matches!(code, 550 | 551 | 553) => Reaction::never(Blames::Address),
+        Some(_) | None => Reaction::never(Blames::Message),
     }
 }
 
@@ -172,15 +174,15 @@ mod tests {
     }
 
     fn backed_off(code: &str) -> (Answer, Health) {
-        (Answer::BackedOff { code: code.into() }, Health::Fails)
+        (Answer::refused(code, Reaction::HOST_RESTS), Health::Fails)
     }
 
     fn refused(code: &str, again: Again) -> (Answer, Health) {
-        (Answer::Refused { code: code.into(), again }, Health::Works)
+        (Answer::refused(code, Reaction::again(again)), Health::Works)
     }
 
     fn rejected(code: &str, blames: Blames) -> (Answer, Health) {
-        (Answer::Rejected { code: code.into(), blames }, Health::Works)
+        (Answer::refused(code, Reaction::never(blames)), Health::Works)
     }
 
     #[test]
@@ -247,10 +249,10 @@ mod tests {
     }
 
     #[test]
-    fn policy_and_spam_blame_the_sender() {
+    fn policy_and_spam_are_the_senders_affair() {
         for phase in [Rcpt, Data, Body] {
             for text in ["550 5.7.1", "554 5.7.26"] {
-                assert_eq!(of(phase, text), rejected(text, Blames::Sender));
+                assert_eq!(of(phase, text), (Answer::refused(text, Reaction::SOON), Health::Works));
             }
         }
     }

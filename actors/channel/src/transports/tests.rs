@@ -30,6 +30,7 @@ fn channel(no: u32, transport: channel::Transport) -> Channel {
         limits: Limits::default(),
         ignores_quiet_hours: true,
         holds: Holds::default(),
+        reacted: None,
     }
 }
 

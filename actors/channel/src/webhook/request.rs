@@ -1,15 +1,13 @@
 //! A send as an HTTP request: its JSON, its signed headers.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use http_body_util::Full;
+use http::{HeaderName, HeaderValue};
 use ring::{digest, hmac};
 use serde_json::json;
-use url::{Position, Url};
+use url::Url;
 
 use super::sign;
 use crate::Call;
+use crate::http::{JSON, Post};
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
@@ -17,44 +15,20 @@ const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Who asks.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("followupd/", env!("CARGO_PKG_VERSION")));
-
-/// A request that can be sent more than once.
-#[derive(Clone, Debug)]
-pub(super) struct Post {
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Post {
-    /// The request of a call, or nothing where its key cannot stand in a header.
-    pub(super) fn of(call: &Call, url: &Url, keys: &[hmac::Key]) -> Option<Post> {
-        let body = body(call);
-        let id = HeaderValue::from_str(&call.key).ok()?;
-        let timestamp = call.at.0.div_euclid(1_000);
-        let signatures = sign::signatures(keys, &call.key, timestamp, &body);
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]).ok()?);
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(IDEMPOTENCY_KEY, id.clone());
-        headers.insert(ID, id);
-        headers.insert(TIMESTAMP, HeaderValue::from(timestamp));
-        headers.insert(SIGNATURE, HeaderValue::from_str(&signatures).ok()?);
-        if let Some(parent) = trace_parent(call) {
-            headers.insert(TRACEPARENT, HeaderValue::from_str(&parent).ok()?);
-        }
-        let path = url[Position::BeforePath..Position::AfterQuery].to_owned();
-        Some(Post { path, headers, body: Bytes::from(body) })
-    }
-
-    /// It, ready to leave.
-    pub(super) fn request(&self) -> http::Result<Request<Full<Bytes>>> {
-        let mut request = Request::post(&self.path).body(Full::new(self.body.clone()))?;
-        *request.headers_mut() = self.headers.clone();
-        Ok(request)
+/// The request of a call, or nothing where its key cannot stand in a header.
+pub(super) fn post(call: &Call, url: &Url, keys: &[hmac::Key]) -> Option<Post> {
+    let body = body(call);
+    let id = HeaderValue::from_str(&call.key).ok()?;
+    let timestamp = call.at.0.div_euclid(1_000);
+    let signatures = sign::signatures(keys, &call.key, timestamp, &body);
+    let post = Post::to(url, JSON, body)?
+        .with(IDEMPOTENCY_KEY, id.clone())
+        .with(ID, id)
+        .with(TIMESTAMP, HeaderValue::from(timestamp))
+        .with(SIGNATURE, HeaderValue::from_str(&signatures).ok()?);
+    match trace_parent(call) {
+        Some(parent) => Some(post.with(TRACEPARENT, HeaderValue::from_str(&parent).ok()?)),
+        None => Some(post),
     }
 }
 

@@ -1,12 +1,11 @@
 //! What one webhook is told: where, signed by what, and how far it may reach.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
-use super::guard::{self, Network};
 use super::sign;
+use crate::http::{self, Network};
 use crate::limits;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
@@ -68,34 +67,7 @@ impl Settings {
 
     /// The URL, or what would be right.
     pub(super) fn target(&self) -> Result<Url, String> {
-        if self.url.len() > limits::URL_BYTES {
-            return Err(format!("at most {} bytes", limits::URL_BYTES));
-        }
-        let url = Url::parse(&self.url)
-            .map_err(|error| format!("a URL like https://example.com/hook ({error})"))?;
-        match url.scheme() {
-            "https" => {}
-            "http" if self.plain => {}
-            _ => return Err("https, unless plain http is allowed".to_owned()),
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("no user or password in it: requests are signed".to_owned());
-        }
-        if url.fragment().is_some() {
-            return Err("no fragment (#…): it would never be sent".to_owned());
-        }
-        // Odd notations of an address (0x7f.1, 2130706433) are addresses by now.
-        let literal = match url.host() {
-            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-            Some(Host::Domain(_)) | None => None,
-        };
-        match literal {
-            Some(address) if !guard::is_allowed(address, &self.networks) => Err(format!(
-                "an address of the open internet, or of an allowed network; {address} is neither"
-            )),
-            _ => Ok(url),
-        }
+        http::target(&self.url, self.plain, &self.networks)
     }
 }
 

@@ -1,24 +1,24 @@
 //! The transport against a strict receiver on this machine. What hangs meets short real time-outs: sockets do not
 //! wait for a paused clock.
 
-mod server;
-
 use std::io;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use followupd_domain::channel::Kind;
-use followupd_domain::decide::outcome::Again;
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
+use followupd_domain::reaction::{Again, Blames, Reaction};
 use followupd_domain::render::Message;
 use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, StepNo};
 use ring::hmac::{Key, verify};
 
 use super::*;
+use crate::http::testing::{Say, seen, serve, serve_tls, status};
+use crate::limits;
 use crate::secret::Secret;
 use crate::tls::testing;
-use server::{Say, seen, serve, serve_tls, status};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SHORT: Duration = Duration::from_millis(200);
@@ -74,15 +74,15 @@ async fn called(webhook: &Webhook, call: Call) -> Answer {
 }
 
 fn backed_off(code: &str) -> Answer {
-    Answer::BackedOff { code: code.into() }
+    Answer::refused(code, Reaction::HOST_RESTS)
 }
 
 fn later(code: &str) -> Answer {
-    Answer::Refused { code: code.into(), again: Again::Soon { at_least: Span::seconds(1) } }
+    Answer::refused(code, Reaction::again(Again::Soon { at_least: Span::seconds(1) }))
 }
 
 fn rejected(code: &str, blames: Blames) -> Answer {
-    Answer::Rejected { code: code.into(), blames }
+    Answer::refused(code, Reaction::never(blames))
 }
 
 #[tokio::test]
@@ -159,12 +159,12 @@ async fn each_status_is_what_the_table_says() {
         (200, Answer::Accepted),
         (202, Answer::Accepted),
         (204, Answer::Accepted),
-        (301, rejected("301", Blames::Sender)),
+        (301, backed_off("301")),
         (400, rejected("400", Blames::Message)),
-        (401, rejected("401", Blames::Sender)),
-        (404, rejected("404", Blames::Sender)),
+        (401, backed_off("401")),
+        (404, backed_off("404")),
         (408, later("408")),
-        (410, rejected("410", Blames::Sender)),
+        (410, backed_off("410")),
         (425, later("425")),
         (429, backed_off("429")),
         (500, Answer::Uncertain),
@@ -182,7 +182,7 @@ async fn a_redirect_is_not_followed() {
     let (elsewhere, other) = serve(vec![vec![status(200, "", "")]]).await;
     let location = format!("location: http://127.0.0.1:{elsewhere}/\r\n");
     let (port, served) = serve(vec![vec![status(307, &location, "")]]).await;
-    assert_eq!(called(&webhook(port), call()).await, rejected("307", Blames::Sender));
+    assert_eq!(called(&webhook(port), call()).await, backed_off("307"));
     assert_eq!(seen(served).await.len(), 1);
     assert!(!other.is_finished());
     other.abort();

@@ -3,36 +3,17 @@
 use std::time::Duration;
 
 use followupd_domain::Span;
-use followupd_domain::decide::outcome::{Again, Blames};
+use followupd_domain::reaction::{Again, Blames, Reaction};
 
 use crate::Answer;
+use crate::http::{Ending, Verdict};
 use crate::places::Health;
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// No byte of it left: why, in a word.
-    NotSent(&'static str),
-    /// It was answered with this status, and perhaps with how long to wait.
-    Status(u16, Option<Duration>),
-    /// It left, wholly or in part, and no answer came.
-    Unanswered,
-}
-
-/// What follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
-    /// For the send.
-    pub(super) answer: Answer,
-    /// What it shows of the host.
-    pub(super) host: Health,
-}
 
 /// A doubt is settled by calling again with the same id, which the receiver knows.
 pub(super) fn verdict(ending: Ending) -> Verdict {
     let (status, wait) = match ending {
         Ending::NotSent(word) => {
-            return Verdict { answer: Answer::BackedOff { code: word.to_owned() }, host: Health::Fails };
+            return Verdict { answer: Answer::refused(word, Reaction::HOST_RESTS), host: Health::Fails };
         }
         Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Stumbles },
         Ending::Status(status, wait) => (status, wait),
@@ -41,19 +22,18 @@ pub(super) fn verdict(ending: Ending) -> Verdict {
     let answer = match status {
         200..300 => Answer::Accepted,
         // Not in time, too early (RFC 8470): the same request may pass later.
-        408 | 425 => Answer::Refused { code, again: Again::Soon { at_least: span(wait) } },
-        // Too many: the next would be one more.
-        429 => Answer::BackedOff { code },
-        // Whoever runs the receiver has moved, closed or locked it; a redirect is not followed.
-        300..400 | 401 | 403 | 404 | 405 | 410 => Answer::Rejected { code, blames: Blames::Sender },
-        400..500 => Answer::Rejected { code, blames: Blames::Message },
+        408 | 425 => Answer::refused(code, Reaction::again(Again::Soon { at_least: span(wait) })),
+        // Too many: the next would be one more. Or whoever runs the receiver has moved, closed or locked it, which all
+        // messages share; a redirect is not followed.
+        429 | 300..=399 | 401 | 403 | 404 | 405 | 410 => Answer::refused(code, Reaction::HOST_RESTS),
+        400..500 => Answer::refused(code, Reaction::never(Blames::Message)),
         // A receiver, or what stands before it, failed at some point: perhaps after it had taken the message.
         _ => Answer::Uncertain,
     };
     let host = match (status, wait) {
         (429 | 503, Some(wait)) => Health::Asks(wait),
         // Not 500: one message that a receiver chokes on must not keep the others waiting.
-        (429, None) => Health::Fails,
+        (429, None) | (300..=399 | 401 | 403 | 404 | 405 | 410, _) => Health::Fails,
         (502..=504, _) => Health::Stumbles,
         _ => Health::Works,
     };
@@ -74,10 +54,9 @@ mod tests {
             let code = status.to_string();
             let expected = match status {
                 200..=299 => Answer::Accepted,
-                408 | 425 => Answer::Refused { code, again: Again::SOON },
-                429 => Answer::BackedOff { code },
-                300..=399 | 401 | 403 | 404 | 405 | 410 => Answer::Rejected { code, blames: Blames::Sender },
-                400..=499 => Answer::Rejected { code, blames: Blames::Message },
+                408 | 425 => Answer::refused(code, Reaction::again(Again::SOON)),
+                429 | 300..=399 | 401 | 403 | 404 | 405 | 410 => Answer::refused(code, Reaction::HOST_RESTS),
+                400..=499 => Answer::refused(code, Reaction::never(Blames::Message)),
                 _ => Answer::Uncertain,
             };
             assert_eq!(verdict(Ending::Status(status, None)).answer, expected, "{status}");
@@ -86,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_never_left_backs_off_and_what_was_not_answered_is_uncertain() {
-        let answer = Answer::BackedOff { code: "connect".into() };
+        let answer = Answer::refused("connect", Reaction::HOST_RESTS);
         assert_eq!(verdict(Ending::NotSent("connect")), Verdict { answer, host: Health::Fails });
         let expected = Verdict { answer: Answer::Uncertain, host: Health::Stumbles };
         assert_eq!(verdict(Ending::Unanswered), expected);
@@ -101,7 +80,7 @@ mod tests {
         assert_eq!(verdict(Ending::Status(429, None)).host, Health::Fails);
         assert_eq!(verdict(Ending::Status(503, None)).host, Health::Stumbles);
         let again = Again::Soon { at_least: Span::seconds(7) };
-        let expected = Answer::Refused { code: "425".into(), again };
+        let expected = Answer::refused("425", Reaction::again(again));
         assert_eq!(verdict(Ending::Status(425, Some(wait))).answer, expected);
         assert_eq!(verdict(Ending::Status(500, Some(wait))).host, Health::Works);
     }

@@ -1,5 +1,7 @@
 //! Transports as a tenant sets them: where messages go and as whom. Opening one is the transports' own business.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Kind;
@@ -13,6 +15,12 @@ pub enum Transport {
     Smtp(Box<Smtp>),
     /// Requests to one URL, signed as Standard Webhooks are.
     Http(Box<Http>),
+    /// WhatsApp by Meta's Cloud API.
+    Meta(Box<Meta>),
+    /// SMS by Twilio's API.
+    Twilio(Box<Twilio>),
+    /// Messages into conversations of Chatwoot, an agent inbox.
+    Chatwoot(Box<Chatwoot>),
 }
 
 /// A sender of mail.
@@ -45,6 +53,61 @@ pub struct Http {
     pub url: String,
     /// What requests are signed with, the current secret first.
     pub secrets: Vec<SecretAt>,
+    /// Connections at most.
+    pub connections: u16,
+}
+
+/// One number of WhatsApp's Cloud API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The sender: the id of its phone number, not the number.
+    pub phone_number_id: String,
+    /// What proves that it is ours.
+    pub token: Option<SecretAt>,
+    /// The API's version; empty: the one this build knows best.
+    pub version: String,
+    /// Where the API is; empty: Meta's own.
+    pub base: String,
+    /// What Meta signs its webhooks with: the app's secret, the current one first.
+    pub app_secrets: Vec<SecretAt>,
+    /// What Meta says when a webhook is set up.
+    pub verify_token: Option<SecretAt>,
+    /// Connections at most.
+    pub connections: u16,
+}
+
+/// One sender of Twilio's API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Twilio {
+    /// The account: its id, `AC…`.
+    pub account: String,
+    /// Who logs in; empty: the account itself.
+    pub username: String,
+    /// The account's token, or the API key's secret.
+    pub password: Option<SecretAt>,
+    /// Who sends: a number, a short code or a name; empty with a service.
+    pub number: String,
+    /// Who sends: a messaging service, `MG…`; empty with a number.
+    pub service: String,
+    /// Where receipts are posted; empty: nowhere.
+    pub status_callback: String,
+    /// What Twilio signs its webhooks with: the account's token, the current one first.
+    pub auth_tokens: Vec<SecretAt>,
+    /// Where the API is; empty: Twilio's own.
+    pub base: String,
+    /// Connections at most.
+    pub connections: u16,
+}
+
+/// One account of Chatwoot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chatwoot {
+    /// Where it runs.
+    pub base: String,
+    /// The account's number.
+    pub account: u64,
+    /// The access token of the agent or bot that writes.
+    pub token: Option<SecretAt>,
     /// Connections at most.
     pub connections: u16,
 }
@@ -113,7 +176,7 @@ impl Security {
 
 impl Transport {
     /// The words of all of them.
-    pub const WORDS: [&'static str; 3] = ["outbox", "smtp", "http"];
+    pub const WORDS: [&'static str; 6] = ["outbox", "smtp", "http", "meta", "twilio", "chatwoot"];
 
     /// Its word.
     #[must_use]
@@ -122,6 +185,9 @@ impl Transport {
             Transport::Outbox => "outbox",
             Transport::Smtp(_) => "smtp",
             Transport::Http(_) => "http",
+            Transport::Meta(_) => "meta",
+            Transport::Twilio(_) => "twilio",
+            Transport::Chatwoot(_) => "chatwoot",
         }
     }
 
@@ -130,7 +196,9 @@ impl Transport {
     pub fn idempotency(&self) -> Idempotency {
         match self {
             Transport::Outbox | Transport::Http(_) => Idempotency::ByKey,
-            Transport::Smtp(_) => Idempotency::None,
+            Transport::Smtp(_) | Transport::Meta(_) | Transport::Twilio(_) | Transport::Chatwoot(_) => {
+                Idempotency::None
+            }
         }
     }
 
@@ -141,18 +209,62 @@ impl Transport {
             Transport::Outbox => None,
             Transport::Smtp(_) => Some(Kind::Email),
             Transport::Http(_) => Some(Kind::Webhook),
+            Transport::Meta(_) => Some(Kind::Whatsapp),
+            Transport::Twilio(_) => Some(Kind::Sms),
+            Transport::Chatwoot(_) => Some(Kind::Conversation),
         }
     }
 
-    /// Its secrets, in order.
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretAt> {
-        let (password, secrets) = match self {
-            Transport::Outbox => (None, [].as_slice()),
-            Transport::Smtp(smtp) => (smtp.password.as_ref(), [].as_slice()),
-            Transport::Http(http) => (None, http.secrets.as_slice()),
-        };
-        password.into_iter().chain(secrets)
+    /// Its secrets, each with its place among the settings.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(SecretPlace, &SecretAt)> {
+        match self {
+            Transport::Outbox => Vec::new(),
+            Transport::Smtp(smtp) => one("password", smtp.password.as_ref()).collect(),
+            Transport::Http(http) => all("secrets", &http.secrets).collect(),
+            Transport::Meta(meta) => one("token", meta.token.as_ref())
+                .chain(all("app_secrets", &meta.app_secrets))
+                .chain(one("verify_token", meta.verify_token.as_ref()))
+                .collect(),
+            Transport::Twilio(twilio) => one("password", twilio.password.as_ref())
+                .chain(all("auth_tokens", &twilio.auth_tokens))
+                .collect(),
+            Transport::Chatwoot(chatwoot) => one("token", chatwoot.token.as_ref()).collect(),
+        }
     }
+}
+
+/// Where a secret stands among the settings of a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretPlace {
+    /// In which field.
+    pub field: &'static str,
+    /// Where in it, if it holds several.
+    pub at: Option<usize>,
+}
+
+impl fmt::Display for SecretPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) => write!(f, "{}[{at}]", self.field),
+            None => f.write_str(self.field),
+        }
+    }
+}
+
+fn one<'a>(
+    field: &'static str,
+    secret: Option<&'a SecretAt>,
+) -> impl Iterator<Item = (SecretPlace, &'a SecretAt)> {
+    secret.into_iter().map(move |secret| (SecretPlace { field, at: None }, secret))
+}
+
+fn all<'a>(
+    field: &'static str,
+    secrets: &'a [SecretAt],
+) -> impl Iterator<Item = (SecretPlace, &'a SecretAt)> {
+    let placed = secrets.iter().enumerate();
+    placed.map(move |(at, secret)| (SecretPlace { field, at: Some(at) }, secret))
 }
 
 #[cfg(test)]

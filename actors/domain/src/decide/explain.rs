@@ -231,7 +231,7 @@ pub fn line_until(view: &View<'_>) -> Option<Moment> {
     let step = view.version.step(view.enrollment.step)?;
     let sends = view.channel(step).is_some_and(|channel| {
         view.enrollment.wake.is_some_and(|wake| wake.channel == channel.no)
-            && view.scope.held_by(view.enrollment.sequence, channel.no).is_none()
+            && view.scope.held_by(view.enrollment.sequence, channel.no, view.now).is_none()
     });
     let waits = view.enrollment.state == State::Active && view.enrollment.open.is_none();
     view.enrollment.wake.filter(|_| sends && waits).map(|wake| wake.due_at.max(gate::due(view, step)))

@@ -3,10 +3,11 @@
 use crate::channel::Idempotency;
 use crate::decide::{apply, settle, wake_at};
 use crate::decision::Decision;
-use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus};
-use crate::gate::View;
+use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason};
+use crate::gate::{self, View};
 use crate::ids::{SendId, StepNo};
 use crate::limits;
+use crate::reaction::{Again, Blames, Reaction, Scope, Then};
 use crate::sequence::OnFailure;
 use crate::time::{Moment, Span};
 
@@ -18,75 +19,17 @@ pub enum Outcome {
         /// When it said so.
         at: Moment,
     },
-    /// The provider surely did not take it, and may the next time.
+    /// The provider surely did not take it.
     Refused {
         /// What it said, as a short code.
         code: String,
-        /// How soon that may be.
-        again: Again,
-    },
-    /// It surely was not taken, for a cause that many sends share: a host that is down, a login that fails. No
-    /// attempt is used.
-    BackedOff {
-        /// What was said, as a short code.
-        code: String,
-    },
-    /// The provider surely did not take it, and never will.
-    Rejected {
-        /// What it said, as a short code.
-        code: String,
-        /// What is wrong.
-        blames: Blames,
+        /// What follows.
+        reaction: Reaction,
     },
     /// The call surely did not begin.
     NotBegun,
     /// Nobody knows.
     Uncertain,
-}
-
-/// How soon a refused send may be tried again, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
-    /// Within minutes: [`limits::ATTEMPTS`] in all, each pause twice the last.
-    Soon {
-        /// The least pause the provider asked for.
-        at_least: Span,
-    },
-    /// After minutes, then hours, then days: what a server that greylists wants (RFC 6647, 2.1).
-    Slowly,
-    /// On the next days: a full mailbox.
-    NextDay,
-}
-
-impl Again {
-    /// Within minutes, as soon as is usual.
-    pub const SOON: Again = Again::Soon { at_least: Span(0) };
-
-    /// The pause after so many attempts; `None` when they were enough.
-    #[must_use]
-    pub fn pause(self, attempts: u8) -> Option<Span> {
-        let place = usize::from(attempts.saturating_sub(1));
-        match self {
-            Again::Soon { .. } if attempts >= limits::ATTEMPTS => None,
-            Again::Soon { at_least } => {
-                let pause = Span(limits::RETRY_AFTER.0 << place);
-                Some(pause.max(at_least.min(limits::RETRY_AFTER_MOST)))
-            }
-            Again::Slowly => limits::RETRY_SLOWLY.get(place).copied(),
-            Again::NextDay => (place < limits::RETRY_DAYS).then_some(Span::days(1)),
-        }
-    }
-}
-
-/// What a rejection says is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blames {
-    /// This message.
-    Message,
-    /// The address: nothing sent there will arrive.
-    Address,
-    /// Who sends: the same message from somebody else might be taken.
-    Sender,
 }
 
 /// Decides an outcome of the open send; nothing if another or none is open (a repeat, or one settled since).
@@ -97,17 +40,66 @@ pub fn outcome(view: &View<'_>, send: SendId, outcome: &Outcome, jitter: u16) ->
     let Some(open) = view.enrollment.open.filter(|open| open.send == send) else { return Vec::new() };
     match outcome {
         Outcome::Accepted { at } => settle(view, Decision::Accepted { at: *at }),
-        Outcome::Rejected { blames: Blames::Address, .. } => {
-            settle(view, Decision::StepFailed(SendFailure::BadAddress))
-        }
-        Outcome::Rejected { blames: Blames::Message | Blames::Sender, .. } => {
-            settle(view, Decision::StepFailed(SendFailure::Refused))
-        }
+        Outcome::Refused { code, reaction } => said_no(view, code, *reaction, jitter),
         Outcome::Uncertain => doubted(view, &open, jitter),
         Outcome::NotBegun => vec![Decision::Withdrawn],
-        Outcome::BackedOff { code } => backed_off(view, code, jitter),
-        Outcome::Refused { code, again } => refused(view, code, *again, jitter),
     }
+}
+
+/// What a no comes to for this enrollment. What is shared uses no attempt: whoever waits for it has done nothing wrong.
+fn said_no(view: &View<'_>, code: &str, reaction: Reaction, jitter: u16) -> Vec<Decision> {
+    match reaction {
+        Reaction::Again { again, .. } => refused(view, code, again.pause(tries(view)), jitter),
+        Reaction::Later { after, times, then } => later(view, code, (after, times, then), jitter),
+        Reaction::Never { blames: Blames::Address, .. } => {
+            settle(view, Decision::StepFailed(SendFailure::BadAddress))
+        }
+        Reaction::Never { blames: Blames::Message, .. } => {
+            settle(view, Decision::StepFailed(SendFailure::Refused))
+        }
+        Reaction::Skip => settle(view, Decision::Skipped(SkipReason::NotDelivered)),
+        Reaction::NeedsTemplate => settle(view, Decision::StepFailed(SendFailure::NeedsTemplate)),
+        Reaction::Unusable => settle(view, Decision::StepFailed(SendFailure::Unusable)),
+        Reaction::OptOut(_) => opted_out(view),
+        Reaction::BackOff { scope: Scope::Contact, pause } => {
+            refused(view, code, pause.after(tries(view)), jitter)
+        }
+        Reaction::BackOff { .. } | Reaction::Slow { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => {
+            backed_off(view, code, jitter)
+        }
+    }
+}
+
+/// Attempts of the step under way, with the one that just failed.
+fn tries(view: &View<'_>) -> u8 {
+    view.enrollment.attempts.saturating_add(1)
+}
+
+/// A long pause, a few times; then what the provider's no means after that.
+fn later(view: &View<'_>, code: &str, (after, times, then): (Span, u8, Then), jitter: u16) -> Vec<Decision> {
+    if tries(view) <= times {
+        return refused(view, code, Some(after), jitter);
+    }
+    match then {
+        Then::Fail => settle(view, Decision::StepFailed(SendFailure::Attempts)),
+        Then::Skip => settle(view, Decision::Skipped(SkipReason::NotDelivered)),
+        Then::HoldStep => backed_off(view, code, jitter),
+    }
+}
+
+/// The contact wants no more of this kind of channel: the step fails, and the enrollment ends where nothing else
+/// reaches them.
+fn opted_out(view: &View<'_>) -> Vec<Decision> {
+    let Some(step) = view.version.step(view.enrollment.step) else { return Vec::new() };
+    let mut contact = view.contact.clone();
+    contact.barred.extend(view.channel(step).map(|channel| channel.kind));
+    let barred = View { contact: &contact, ..*view };
+    let mut decisions = settle(&barred, Decision::StepFailed(SendFailure::Suppressed));
+    if !view.enrollment.state.is_over() && !gate::can_reach(&barred) {
+        decisions.truncate(1);
+        decisions.push(Decision::Exited(ExitReason::OptedOut));
+    }
+    decisions
 }
 
 /// A pause and up to a quarter more.
@@ -115,8 +107,8 @@ fn spread(pause: Span, jitter: u16) -> Span {
     Span(pause.0 + pause.0 * i64::from(jitter.min(1_000)) / 4_000)
 }
 
-fn refused(view: &View<'_>, code: &str, again: Again, jitter: u16) -> Vec<Decision> {
-    let Some(pause) = again.pause(view.enrollment.attempts.saturating_add(1)) else {
+fn refused(view: &View<'_>, code: &str, pause: Option<Span>, jitter: u16) -> Vec<Decision> {
+    let Some(pause) = pause else {
         return settle(view, Decision::StepFailed(SendFailure::Attempts));
     };
     // Without a next attempt this one is what became of the step, unless an earlier one may have been taken.
@@ -145,7 +137,7 @@ fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
 fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
     let channel = view.scope.channels.get(&open.channel);
     let by_key = channel.is_some_and(|channel| channel.transport.idempotency() == Idempotency::ByKey);
-    let pause = Again::SOON.pause(view.enrollment.attempts.saturating_add(1));
+    let pause = Again::SOON.pause(tries(view));
     let again = pause.and_then(|pause| wake_at(view, view.now + spread(pause, jitter)));
     match again.filter(|wake| by_key && wake.channel == open.channel && !view.enrollment.state.is_over()) {
         Some(wake) => vec![Decision::Doubted { wake }],

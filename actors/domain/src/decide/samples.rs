@@ -67,6 +67,7 @@ pub(crate) fn scope() -> Scope {
         latest: Some(VersionNo(1)),
         holds: Holds::default(),
         archived_at: None,
+        held_steps: BTreeMap::new(),
     };
     let mut scope = Scope {
         tenant,
@@ -89,6 +90,7 @@ pub(crate) fn channel(no: u32, called: &str, kind: Kind) -> Channel {
         limits: Limits::default(),
         ignores_quiet_hours: false,
         holds: Holds::default(),
+        reacted: None,
     }
 }
 

@@ -7,11 +7,12 @@ mod explain;
 mod hold;
 mod leave;
 mod outcome;
+mod reaction;
 mod wake;
 mod walk;
 
 use crate::channel::Kind;
-use crate::decide::outcome::{Again, Blames, Outcome, Receipt};
+use crate::decide::outcome::{Outcome, Receipt};
 use crate::decide::samples::{NOON, Sample};
 use crate::decide::wake::Look;
 use crate::decide::{hold as holds, leave as leaves, outcome as outcomes, wake as wakes};
@@ -22,6 +23,7 @@ use crate::holds::Holds;
 use crate::ids::{ChannelNo, SequenceNo, StepNo};
 use crate::lane::WakeRow;
 use crate::ledger::{Charge, DayContext};
+use crate::reaction::{Again, Blames, Reaction};
 use crate::target::{TargetRef, TerminalFact};
 use crate::time::{Moment, Span};
 
@@ -30,12 +32,16 @@ fn charge(at: Moment) -> Charge {
     Charge { at, day: DayContext { day: 0, next_day_at: Moment::FAR }, open: true }
 }
 
+fn said_no(reaction: Reaction) -> Outcome {
+    Outcome::Refused { code: "no".into(), reaction }
+}
+
 fn refused() -> Outcome {
-    Outcome::Refused { code: "busy".into(), again: Again::SOON }
+    said_no(Reaction::again(Again::SOON))
 }
 
 fn rejected() -> Outcome {
-    Outcome::Rejected { code: "blocked".into(), blames: Blames::Message }
+    said_no(Reaction::never(Blames::Message))
 }
 
 /// An event of this kind about `ana` and charge `ch-1`, just now.

@@ -5,7 +5,7 @@ use crate::decide::{move_wake, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{OpenSend, SendFailure, State};
 use crate::gate::{self, Binding, Verdict, View};
-use crate::lane::{HoldGroup, WakeRow};
+use crate::lane::{HoldGroup, Queue, WakeRow};
 use crate::ledger::Charge;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
@@ -69,7 +69,10 @@ fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool 
         HeldBy::Quarantine => row.queue.hold == HoldGroup::Quarantine,
         // The lanes of control and of a channel that is gone are never closed.
         HeldBy::Tenant | HeldBy::Sequence => view.scope.channels.contains_key(&row.lane.channel),
-        HeldBy::Channel => view.channel(step).is_some_and(|channel| channel.no == row.lane.channel),
+        HeldBy::Channel | HeldBy::Provider => {
+            view.channel(step).is_some_and(|channel| channel.no == row.lane.channel)
+        }
+        HeldBy::Step => wake_at(view, row.due_at).is_some_and(|wake| wake.queue == row.queue),
     }
 }
 
@@ -80,11 +83,18 @@ fn look_at_queue<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     let Some(channel) = channel else { return Look::Gone };
     let address = view.contact.address(channel.kind, &view.enrollment.contact);
     match (wake_at(view, row.due_at), address) {
-        (Some(wake), Some(address)) if wake.channel == row.lane.channel && wake.queue == row.queue => {
+        (Some(wake), Some(address)) if wake.channel == row.lane.channel && serves(row.queue, wake.queue) => {
             Look::Send(channel, address)
         }
         _ => Look::Decided(move_wake(view, row.due_at, Binding::Queue)),
     }
+}
+
+/// Whether a row of queue `stands` may leave from there though `wanted` is its queue: that of a step that is held no
+/// more is as good.
+fn serves(stands: Queue, wanted: Queue) -> bool {
+    let freed = Queue { hold: HoldGroup::None, narrowed: wanted.narrowed, ..stands };
+    stands == wanted || (stands.hold == HoldGroup::Step && freed == wanted)
 }
 
 /// The step cannot be sent; the enrollment goes on or exits, as the step says.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use followupd_domain::channel::Channel;
-use followupd_domain::holds::Holds;
+use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::sequence::{Draft, Sequence, Status};
 use followupd_domain::{TenantNo, VersionNo};
 use followupd_store::Key;
@@ -13,7 +13,8 @@ use crate::api::{Caller, Error, ScopeName};
 use crate::audit;
 use crate::loaded::Loaded;
 use crate::scopes::{
-    At, ChannelShown, Held, HeldScope, SequenceShown, TenantShown, channel_settings, tenant_settings,
+    At, ChannelShown, Held, HeldScope, HeldStep, SequenceShown, TenantShown, channel_settings,
+    tenant_settings,
 };
 use crate::settings::Put;
 use crate::stop::{self, Stop};
@@ -95,7 +96,10 @@ impl Engine {
             settings: channel_settings(channel),
             revision: loaded.revision(&key),
             is_default: loaded.scope.is_default(channel),
-            held: self.held(loaded, &scope, &channel.holds).await?,
+            held: match self.held(loaded, &scope, &channel.holds).await? {
+                Some(held) => Some(held),
+                None => self.reacted(channel.reacted.as_ref()),
+            },
         })
     }
 
@@ -168,6 +172,7 @@ impl Engine {
             revision: loaded.revision(&key),
             held: self.held(loaded, &scope, &sequence.holds).await?,
             archived_at: sequence.archived_at,
+            held_steps: self.held_steps(sequence),
         })
     }
 
@@ -185,9 +190,35 @@ impl Engine {
         let mut held = Vec::new();
         for (scope, holds) in tenant.chain(channels).chain(sequences) {
             let found = self.held(&loaded, &scope, holds).await?;
-            held.extend(found.map(|held| HeldScope { scope, held }));
+            held.extend(found.map(|held| HeldScope { scope, held, step: None }));
+        }
+        for channel in scope.channels.values() {
+            let scope = ScopeName::Channel(channel.name.clone());
+            let found = self.reacted(channel.reacted.as_ref());
+            held.extend(found.map(|held| HeldScope { scope, held, step: None }));
+        }
+        for sequence in scope.sequences.values() {
+            for HeldStep { version, step, held: why } in self.held_steps(sequence) {
+                let scope = ScopeName::Sequence(sequence.name.clone());
+                held.push(HeldScope { scope, held: why, step: Some((version, step)) });
+            }
         }
         Ok(held)
+    }
+
+    /// What a provider's words hold, as long as they do.
+    fn reacted(&self, reacted: Option<&Reacted>) -> Option<Held> {
+        let Reacted { since, until, to } = reacted.filter(|reacted| reacted.is_on(self.node.now()))?.clone();
+        Some(Held { since, reason: to, by: audit::SELF.to_owned(), until })
+    }
+
+    fn held_steps(&self, sequence: &Sequence) -> Vec<HeldStep> {
+        let steps = sequence.held_steps.iter();
+        let held = steps.filter_map(|((version, step), reacted)| {
+            let held = self.reacted(Some(reacted))?;
+            Some(HeldStep { version: *version, step: *step, held })
+        });
+        held.collect()
     }
 
     async fn held(&self, loaded: &Loaded, scope: &ScopeName, holds: &Holds) -> Result<Option<Held>, Error> {
@@ -196,7 +227,7 @@ impl Engine {
         let what = scope.told(&tenant.name);
         let no: TenantNo = tenant.no;
         let by = audit::held_by(&self.node, loaded.shard, no, &what, hold.since).await?;
-        Ok(Some(Held { since: hold.since, reason: hold.reason.clone(), by }))
+        Ok(Some(Held { since: hold.since, reason: hold.reason.clone(), by, until: None }))
     }
 
     /// Stops all sending of all tenants: no call begins after the answer, and none after a restart.

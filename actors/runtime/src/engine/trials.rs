@@ -162,6 +162,7 @@ fn to_try(loaded: &Loaded, trial: &Trial) -> Result<(Scope, SequenceNo, Arc<Vers
         latest: None,
         holds: Holds::default(),
         archived_at: None,
+        held_steps: std::collections::BTreeMap::new(),
     });
     let latest = known.latest;
     let version = match (draft, &trial.of) {

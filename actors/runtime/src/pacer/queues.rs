@@ -6,6 +6,7 @@
 
 use followupd_domain::gate;
 use followupd_domain::lane::{Head, HoldGroup, Lane, Queue, WakeRow};
+use followupd_domain::scope::HeldBy;
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Shard};
 use followupd_store::{Key, Scan, Store};
 use std::collections::BTreeSet;
@@ -235,8 +236,17 @@ fn hours(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> Hours {
         // Its rows are looked at, so that each enrollment learns that its channel is gone.
         return Hours::OpenUntil(Moment::FAR);
     };
-    if scope.held_by(queue.sequence, lane.channel).is_some() {
-        return Hours::Held;
+    let until = |until: Option<Moment>| until.map_or(Hours::Held, Hours::ClosedUntil);
+    match scope.held_by(queue.sequence, lane.channel, now) {
+        None => {}
+        Some(HeldBy::Provider) => return until(scope.provider_holds_until(lane.channel)),
+        Some(HeldBy::Tenant | HeldBy::Channel | HeldBy::Sequence | HeldBy::Quarantine | HeldBy::Step) => {
+            return Hours::Held;
+        }
+    }
+    let place = queue.narrowed.filter(|_| queue.hold == HoldGroup::Step);
+    if let Some(reacted) = place.and_then(|place| scope.held_step(queue.sequence, place, now)) {
+        return until(reacted.until);
     }
     let zone = queue.zone().unwrap_or(scope.tenant.calendar.zone);
     let calendar = scope.tenant.calendar.in_zone(zone);

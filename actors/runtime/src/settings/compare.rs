@@ -109,14 +109,13 @@ fn channel(
 /// The fields of secrets that are stored and would be stored as another value: nothing shows these.
 fn other_secrets(now: &Transport, then: &Transport) -> Vec<String> {
     let sealed = |at: &SecretAt| matches!(at, SecretAt::Sealed(_));
-    let pairs = now.secrets().zip(then.secrets()).enumerate();
-    let other = pairs.filter(|(_, (now, then))| sealed(now) && sealed(then) && now != then);
-    let field = |at: usize| match then {
-        Transport::Outbox => String::new(),
-        Transport::Smtp(_) => "smtp.password".to_owned(),
-        Transport::Http(_) => format!("http.secrets[{at}]"),
-    };
-    other.map(|(at, _)| field(at)).collect()
+    let now = now.secrets();
+    let then_at = then.secrets().into_iter();
+    let other = then_at.filter(|(place, secret)| {
+        let before = now.iter().find(|(known, _)| known == place);
+        sealed(secret) && before.is_some_and(|(_, before)| sealed(before) && before != secret)
+    });
+    other.map(|(place, _)| format!("{}.{place}", then.word())).collect()
 }
 
 fn sequence(loaded: &Loaded, name: &str, draft: &Draft) -> Result<Compared, Error> {

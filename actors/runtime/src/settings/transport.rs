@@ -2,10 +2,14 @@
 
 use followupd_channel::secret::Secret;
 use followupd_domain::ChannelNo;
-use followupd_domain::channel::{Channel, Http, SecretAt, Security, Smtp, Transport};
+use followupd_domain::channel::{
+    Channel, Chatwoot, Http, Meta, SecretAt, SecretPlace, Security, Smtp, Transport, Twilio,
+};
 
 use super::{Faults, Ground, one_of};
-use crate::api::{ChannelSettings, HttpSettings, SecretGiven, SmtpSettings};
+use crate::api::{
+    ChannelSettings, ChatwootSettings, HttpSettings, MetaSettings, SecretGiven, SmtpSettings, TwilioSettings,
+};
 
 /// Connections a sender has where nobody says: enough for the rates mail and web servers take without asking.
 const CONNECTIONS: u16 = 8;
@@ -18,11 +22,18 @@ pub(super) fn of(
     settings: &ChannelSettings,
     faults: &mut Faults,
 ) -> Transport {
-    let stored = known.into_iter().flat_map(|channel| channel.transport.secrets());
-    let sealed = |at: &&SecretAt| matches!(at, SecretAt::Sealed(_));
-    let stored: Vec<SecretAt> = stored.filter(sealed).cloned().collect();
-    let mut reading = Reading { ground, no, stored, kept: 0, faults };
-    for (given, word) in [(settings.smtp.is_some(), "smtp"), (settings.http.is_some(), "http")] {
+    let stored = known.map(|channel| channel.transport.secrets()).unwrap_or_default().into_iter();
+    let sealed = |(_, at): &(SecretPlace, &SecretAt)| matches!(at, SecretAt::Sealed(_));
+    let stored = stored.filter(sealed).map(|(place, at)| (place.field, at.clone())).collect();
+    let mut reading = Reading { ground, no, stored, kept: Vec::new(), faults };
+    let given = [
+        (settings.smtp.is_some(), "smtp"),
+        (settings.http.is_some(), "http"),
+        (settings.meta.is_some(), "meta"),
+        (settings.twilio.is_some(), "twilio"),
+        (settings.chatwoot.is_some(), "chatwoot"),
+    ];
+    for (given, word) in given {
         let wanted = settings.transport == word;
         let problem = match (given, wanted) {
             (true, false) => Err(format!("is for `transport: {word}`: leave it out")),
@@ -31,11 +42,14 @@ pub(super) fn of(
         };
         reading.faults.take(word, problem);
     }
-    let transport = match (settings.transport.as_str(), &settings.smtp, &settings.http) {
-        ("outbox", ..) => Transport::Outbox,
-        ("smtp", smtp, _) => reading.smtp(smtp.clone().unwrap_or_default()),
-        ("http", _, http) => reading.http(http.clone().unwrap_or_default()),
-        (other, ..) => {
+    let transport = match settings.transport.as_str() {
+        "outbox" => Transport::Outbox,
+        "smtp" => reading.smtp(settings.smtp.clone().unwrap_or_default()),
+        "http" => reading.http(settings.http.clone().unwrap_or_default()),
+        "meta" => reading.meta(settings.meta.clone().unwrap_or_default()),
+        "twilio" => reading.twilio(settings.twilio.clone().unwrap_or_default()),
+        "chatwoot" => reading.chatwoot(settings.chatwoot.clone().unwrap_or_default()),
+        other => {
             reading.faults.take("transport", Err::<(), _>(one_of(other, &Transport::WORDS)));
             Transport::Outbox
         }
@@ -48,10 +62,10 @@ pub(super) fn of(
 struct Reading<'a> {
     ground: &'a Ground<'a>,
     no: ChannelNo,
-    /// The values that are stored: those that are kept are taken in this order.
-    stored: Vec<SecretAt>,
-    /// How many of these were taken.
-    kept: usize,
+    /// The values that are stored, by field: those that are kept are taken in this order.
+    stored: Vec<(&'static str, SecretAt)>,
+    /// The fields of those that were taken.
+    kept: Vec<&'static str>,
     faults: &'a mut Faults,
 }
 
@@ -73,7 +87,7 @@ impl Reading<'_> {
             port: self.faults.take("smtp.port", port),
             security,
             username: given.username,
-            password: given.password.and_then(|secret| self.secret("smtp.password", secret)),
+            password: self.one("smtp", "password", given.password),
             from: given.from,
             from_name: given.from_name,
             unsubscribe: given.unsubscribe,
@@ -82,16 +96,66 @@ impl Reading<'_> {
     }
 
     fn http(&mut self, given: HttpSettings) -> Transport {
-        let secrets = given.secrets.into_iter().enumerate();
-        let secrets = secrets.filter_map(|(at, secret)| self.secret(&format!("http.secrets[{at}]"), secret));
         Transport::Http(Box::new(Http {
-            secrets: secrets.collect(),
+            secrets: self.all("http", "secrets", given.secrets),
             url: given.url,
             connections: connections(given.connections),
         }))
     }
 
-    fn secret(&mut self, field: &str, given: SecretGiven) -> Option<SecretAt> {
+    fn meta(&mut self, given: MetaSettings) -> Transport {
+        Transport::Meta(Box::new(Meta {
+            phone_number_id: given.phone_number_id,
+            token: self.one("meta", "token", given.token),
+            version: given.version,
+            base: given.base,
+            app_secrets: self.all("meta", "app_secrets", given.app_secrets),
+            verify_token: self.one("meta", "verify_token", given.verify_token),
+            connections: connections(given.connections),
+        }))
+    }
+
+    fn twilio(&mut self, given: TwilioSettings) -> Transport {
+        let sender = match (given.number.is_empty(), given.service.is_empty()) {
+            (true, true) => Err("is empty: who sends? Give a number, or a service"),
+            (false, false) => Err("and service exclude each other: leave one out"),
+            (true, false) | (false, true) => Ok(()),
+        };
+        self.faults.take("twilio.number", sender);
+        Transport::Twilio(Box::new(Twilio {
+            account: given.account,
+            username: given.username,
+            password: self.one("twilio", "password", given.password),
+            number: given.number,
+            service: given.service,
+            status_callback: given.status_callback,
+            auth_tokens: self.all("twilio", "auth_tokens", given.auth_tokens),
+            base: given.base,
+            connections: connections(given.connections),
+        }))
+    }
+
+    fn chatwoot(&mut self, given: ChatwootSettings) -> Transport {
+        Transport::Chatwoot(Box::new(Chatwoot {
+            base: given.base,
+            account: given.account,
+            token: self.one("chatwoot", "token", given.token),
+            connections: connections(given.connections),
+        }))
+    }
+
+    fn one(&mut self, word: &str, field: &'static str, given: Option<SecretGiven>) -> Option<SecretAt> {
+        given.and_then(|secret| self.secret(word, SecretPlace { field, at: None }, secret))
+    }
+
+    fn all(&mut self, word: &str, field: &'static str, given: Vec<SecretGiven>) -> Vec<SecretAt> {
+        let given = given.into_iter().enumerate();
+        given
+            .filter_map(|(at, secret)| self.secret(word, SecretPlace { field, at: Some(at) }, secret))
+            .collect()
+    }
+
+    fn secret(&mut self, word: &str, place: SecretPlace, given: SecretGiven) -> Option<SecretAt> {
         let ground = self.ground;
         let of_all = ground.caller.only.is_none();
         let here = |secret: SecretAt| {
@@ -104,20 +168,22 @@ impl Reading<'_> {
             SecretGiven::File(path) => here(SecretAt::File(path)),
             SecretGiven::Value(value) => self.sealed(&value),
             SecretGiven::Kept => {
-                self.kept += 1;
-                let stored = self.stored.get(self.kept - 1).cloned();
+                let taken = self.kept.iter().filter(|field| **field == place.field).count();
+                self.kept.push(place.field);
+                let mut stored = self.stored.iter().filter(|(field, _)| *field == place.field);
+                let stored = stored.nth(taken).map(|(_, secret)| secret.clone());
                 stored.ok_or("no value is stored here to be kept: give one")
             }
         };
-        self.faults.take(field, secret.map(Some))
+        self.faults.take(&format!("{word}.{place}"), secret.map(Some))
     }
 
     /// A value as it is stored: one that is there already stays as it was sealed, so that putting the same again
     /// changes nothing.
     fn sealed(&self, value: &Secret) -> Result<SecretAt, &'static str> {
         let (transports, tenant) = (&self.ground.node.transports, self.ground.loaded.scope.tenant.no);
-        let same = self.stored.iter().find(|stored| transports.is(tenant, self.no, stored, value));
-        same.cloned().map_or_else(|| transports.seal(tenant, self.no, value), Ok)
+        let same = self.stored.iter().find(|(_, stored)| transports.is(tenant, self.no, stored, value));
+        same.map(|(_, same)| same.clone()).map_or_else(|| transports.seal(tenant, self.no, value), Ok)
     }
 
     /// Whether it would work here; only asked when all of it could be read.
@@ -158,6 +224,47 @@ pub(crate) fn shown_http(transport: &Transport) -> Option<HttpSettings> {
         url: http.url.clone(),
         secrets: http.secrets.iter().map(shown_secret).collect(),
         connections: u32::from(http.connections),
+    })
+}
+
+/// The number of WhatsApp, as it can be put again.
+pub(crate) fn shown_meta(transport: &Transport) -> Option<MetaSettings> {
+    let Transport::Meta(meta) = transport else { return None };
+    Some(MetaSettings {
+        phone_number_id: meta.phone_number_id.clone(),
+        token: meta.token.as_ref().map(shown_secret),
+        version: meta.version.clone(),
+        base: meta.base.clone(),
+        app_secrets: meta.app_secrets.iter().map(shown_secret).collect(),
+        verify_token: meta.verify_token.as_ref().map(shown_secret),
+        connections: u32::from(meta.connections),
+    })
+}
+
+/// The sender of SMS, as it can be put again.
+pub(crate) fn shown_twilio(transport: &Transport) -> Option<TwilioSettings> {
+    let Transport::Twilio(twilio) = transport else { return None };
+    Some(TwilioSettings {
+        account: twilio.account.clone(),
+        username: twilio.username.clone(),
+        password: twilio.password.as_ref().map(shown_secret),
+        number: twilio.number.clone(),
+        service: twilio.service.clone(),
+        status_callback: twilio.status_callback.clone(),
+        auth_tokens: twilio.auth_tokens.iter().map(shown_secret).collect(),
+        base: twilio.base.clone(),
+        connections: u32::from(twilio.connections),
+    })
+}
+
+/// The agent inbox, as it can be put again.
+pub(crate) fn shown_chatwoot(transport: &Transport) -> Option<ChatwootSettings> {
+    let Transport::Chatwoot(chatwoot) = transport else { return None };
+    Some(ChatwootSettings {
+        base: chatwoot.base.clone(),
+        account: chatwoot.account,
+        token: chatwoot.token.as_ref().map(shown_secret),
+        connections: u32::from(chatwoot.connections),
     })
 }
 

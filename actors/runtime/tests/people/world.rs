@@ -7,8 +7,8 @@ use std::time::Duration;
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
-use followupd_domain::decide::outcome::Blames;
 use followupd_domain::enrollment::Enrollment;
+use followupd_domain::reaction::{self, Blames};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_runtime::{Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, TenantSettings};
@@ -47,7 +47,7 @@ impl Transport for Kept {
             let gone = call.address.starts_with("gone@");
             self.0.lock().unwrap().push(call);
             if gone {
-                return Answer::Rejected { code: "550 5.1.1".into(), blames: Blames::Address };
+                return Answer::refused("550 5.1.1", reaction::Reaction::never(Blames::Address));
             }
             Answer::Accepted
         })

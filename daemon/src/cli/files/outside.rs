@@ -28,6 +28,44 @@ pub(super) struct Http {
     connections: u32,
 }
 
+/// The number of WhatsApp.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Meta {
+    phone_number_id: String,
+    token: Option<Secret>,
+    version: String,
+    base: String,
+    app_secrets: Vec<Secret>,
+    verify_token: Option<Secret>,
+    connections: u32,
+}
+
+/// The sender of SMS.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Twilio {
+    account: String,
+    username: String,
+    password: Option<Secret>,
+    number: String,
+    service: String,
+    status_callback: String,
+    auth_tokens: Vec<Secret>,
+    base: String,
+    connections: u32,
+}
+
+/// The agent inbox.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Chatwoot {
+    base: String,
+    account: u64,
+    token: Option<Secret>,
+    connections: u32,
+}
+
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "SecretKeys", into = "SecretKeys")]
 enum Secret {
@@ -109,6 +147,50 @@ impl From<Http> for v1::Http {
     }
 }
 
+impl From<Meta> for v1::Meta {
+    fn from(given: Meta) -> v1::Meta {
+        v1::Meta {
+            phone_number_id: given.phone_number_id,
+            token: given.token.map(v1::Secret::from).into(),
+            version: given.version,
+            base: given.base,
+            app_secrets: given.app_secrets.into_iter().map(v1::Secret::from).collect(),
+            verify_token: given.verify_token.map(v1::Secret::from).into(),
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<Twilio> for v1::Twilio {
+    fn from(given: Twilio) -> v1::Twilio {
+        v1::Twilio {
+            account: given.account,
+            username: given.username,
+            password: given.password.map(v1::Secret::from).into(),
+            number: given.number,
+            service: given.service,
+            status_callback: given.status_callback,
+            auth_tokens: given.auth_tokens.into_iter().map(v1::Secret::from).collect(),
+            base: given.base,
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
+impl From<Chatwoot> for v1::Chatwoot {
+    fn from(given: Chatwoot) -> v1::Chatwoot {
+        v1::Chatwoot {
+            base: given.base,
+            account: given.account,
+            token: given.token.map(v1::Secret::from).into(),
+            connections: given.connections,
+            ..Default::default()
+        }
+    }
+}
+
 impl From<Secret> for v1::Secret {
     fn from(given: Secret) -> v1::Secret {
         use v1::__buffa::oneof::secret::Secret as Given;
@@ -142,6 +224,43 @@ impl From<v1::Http> for Http {
     fn from(shown: v1::Http) -> Http {
         let secrets = shown.secrets.into_iter().map(Secret::from).collect();
         Http { url: shown.url, secrets, connections: shown.connections }
+    }
+}
+
+impl From<v1::Meta> for Meta {
+    fn from(shown: v1::Meta) -> Meta {
+        Meta {
+            phone_number_id: shown.phone_number_id,
+            token: shown.token.into_option().map(Secret::from),
+            version: shown.version,
+            base: shown.base,
+            app_secrets: shown.app_secrets.into_iter().map(Secret::from).collect(),
+            verify_token: shown.verify_token.into_option().map(Secret::from),
+            connections: shown.connections,
+        }
+    }
+}
+
+impl From<v1::Twilio> for Twilio {
+    fn from(shown: v1::Twilio) -> Twilio {
+        Twilio {
+            account: shown.account,
+            username: shown.username,
+            password: shown.password.into_option().map(Secret::from),
+            number: shown.number,
+            service: shown.service,
+            status_callback: shown.status_callback,
+            auth_tokens: shown.auth_tokens.into_iter().map(Secret::from).collect(),
+            base: shown.base,
+            connections: shown.connections,
+        }
+    }
+}
+
+impl From<v1::Chatwoot> for Chatwoot {
+    fn from(shown: v1::Chatwoot) -> Chatwoot {
+        let token = shown.token.into_option().map(Secret::from);
+        Chatwoot { base: shown.base, account: shown.account, token, connections: shown.connections }
     }
 }
 
@@ -179,7 +298,12 @@ mod tests {
 
     #[test]
     fn what_a_file_says_survives_its_message_and_its_text() {
-        let text = "kind: email\nsmtp: { host: a, port: 25, password: { env: A } }\nhttp: { url: b, secrets: [{ kept: true }] }\n";
+        let text = "\
+            kind: email\nsmtp: { host: a, port: 25, password: { env: A } }\n\
+            http: { url: b, secrets: [{ kept: true }] }\n\
+            meta: { phone_number_id: '7', token: { env: B }, app_secrets: [{ file: /c }], verify_token: { value: d } }\n\
+            twilio: { account: AC, password: { env: E }, number: '+1', auth_tokens: [{ kept: true }] }\n\
+            chatwoot: { base: f, account: 8, token: { file: /g }, connections: 9 }\n";
         let channel: Channel = parse(text, "c").unwrap();
         let shown = Channel::from(v1::ChannelSettings::from(channel));
         let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();

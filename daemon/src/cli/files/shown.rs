@@ -1,6 +1,6 @@
 //! The way back: what a daemon answers, as the files that would put it.
 
-use super::outside::{Http, Smtp};
+use super::outside::{Chatwoot, Http, Meta, Smtp, Twilio};
 use super::{Channel, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp};
 use followupd_proto::v1;
 
@@ -37,6 +37,9 @@ impl From<v1::ChannelSettings> for Channel {
             ignores_quiet_hours: shown.ignores_quiet_hours,
             smtp: shown.smtp.into_option().map(Smtp::from),
             http: shown.http.into_option().map(Http::from),
+            meta: shown.meta.into_option().map(Meta::from),
+            twilio: shown.twilio.into_option().map(Twilio::from),
+            chatwoot: shown.chatwoot.into_option().map(Chatwoot::from),
         }
     }
 }

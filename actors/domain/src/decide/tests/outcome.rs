@@ -2,18 +2,19 @@
 
 use proptest::prelude::*;
 
-use super::{NOON, Sample, outcomes, refused, rejected};
-use crate::decide::outcome::{Again, Blames, Outcome, Receipt};
+use super::{NOON, Sample, outcomes, refused, rejected, said_no};
+use crate::decide::outcome::{Outcome, Receipt};
 use crate::decide::samples::forgetful;
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, State};
 use crate::limits;
+use crate::reaction::{Again, Blames, Reaction};
 use crate::time::{Moment, Span};
 
 const RECEIPTS: [Receipt; 3] = [Receipt::Delivered, Receipt::Read, Receipt::Failed];
 
 /// A sample whose first step is on the wire.
-fn in_flight() -> Sample {
+pub(super) fn in_flight() -> Sample {
     let mut sample = Sample::enrolled();
     sample.begin();
     sample
@@ -250,20 +251,20 @@ fn backing_off_uses_no_attempt_however_often_it_happens() {
     let mut sample = Sample::enrolled();
     for _ in 0..20 {
         assert_eq!(sample.begin().attempt, 1);
-        sample.ends(&Outcome::BackedOff { code: "connect".into() });
+        sample.ends(&said_no(Reaction::HOST_RESTS));
         assert_eq!(sample.row().due_at, sample.now + limits::RETRY_AFTER);
         assert_eq!(sample.statuses(), [SendStatus::Pending]);
     }
     sample.begin();
     sample.exits();
-    assert_eq!(sample.ends(&Outcome::BackedOff { code: "connect".into() }), [Decision::Withdrawn]);
+    assert_eq!(sample.ends(&said_no(Reaction::HOST_RESTS)), [Decision::Withdrawn]);
     assert_eq!(sample.statuses(), [], "nothing of it was sent");
 }
 
 #[test]
 fn a_greylisted_mail_is_tried_for_days_and_a_full_mailbox_three_times() {
     let pauses = |again| {
-        let outcome = Outcome::Refused { code: "450".into(), again };
+        let outcome = said_no(Reaction::again(again));
         let mut sample = Sample::enrolled();
         let mut pauses = Vec::new();
         loop {
@@ -291,11 +292,8 @@ fn a_provider_that_asks_for_a_pause_gets_it_up_to_a_day() {
 #[test]
 fn an_address_that_is_to_blame_is_named_so() {
     let mut sample = in_flight();
-    sample.ends(&Outcome::Rejected { code: "550 5.1.1".into(), blames: Blames::Address });
+    sample.ends(&said_no(Reaction::never(Blames::Address)));
     assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::BadAddress));
-    let mut sample = in_flight();
-    sample.ends(&Outcome::Rejected { code: "550 5.7.1".into(), blames: Blames::Sender });
-    assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::Refused));
 }
 
 #[test]
@@ -345,16 +343,16 @@ fn after_a_pause_in_flight_each_outcome_is_recorded_and_the_rest_waits_for_the_r
         sample.ends(&outcome);
         assert!(matches!(sample.enrollment.state, State::Paused { .. }), "{outcome:?}");
         assert_eq!((sample.enrollment.wake, sample.enrollment.open), (None, None), "{outcome:?}");
-        let settled = !matches!(outcome, Outcome::Refused { .. } | Outcome::NotBegun);
+        let again = outcome == refused() || outcome == Outcome::NotBegun;
         assert_eq!(
             sample.statuses(),
-            [status.filter(|_| settled).unwrap_or(SendStatus::Pending)],
+            [status.filter(|_| !again).unwrap_or(SendStatus::Pending)],
             "{outcome:?}"
         );
         sample.pass(Span::days(1));
         sample.resumes();
         // What was not settled was due before the pause; else the whole wait of the next step is left.
-        let wait = if settled { Span::hours(2) } else { Span::ZERO };
+        let wait = if again { Span::ZERO } else { Span::hours(2) };
         assert_eq!(sample.row().due_at, sample.now + wait, "{outcome:?}");
         sample.begin();
     }

@@ -20,11 +20,12 @@ use crate::enrollment::State;
 use crate::event::{Event, EventKind};
 use crate::funnel::{self, Metric};
 use crate::gate;
+use crate::holds::Reacted;
 use crate::ids::{ChannelNo, SequenceNo, StepNo};
 use crate::invariant;
 use crate::lane::{HoldGroup, WakeRow};
 use crate::scope::{HeldBy, Scope};
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 use inputs::{Input, STANDINGS, standing};
 
 /// Inputs that still come when an enrollment is over.
@@ -69,7 +70,9 @@ impl Walk<'_> {
         assert_eq!(enrollment.state, State::Active, "E8: nothing begins after it is over, or in a pause");
         assert_eq!(enrollment.quarantine, None);
         assert!(!contact.is_suppressed(channel.kind), "E8: they opted out");
-        assert_eq!(scope.held_by(SequenceNo(1), no), None, "held");
+        assert_eq!(scope.held_by(SequenceNo(1), no, *now), None, "held");
+        let place = (enrollment.version, enrollment.step);
+        assert_eq!(scope.held_step(SequenceNo(1), place, *now), None, "held");
         assert!(*now < enrollment.expires_at && *now >= enrollment.step_due_at);
         let view = self.sample.view();
         let hours = gate::open_hours(
@@ -100,9 +103,14 @@ impl Walk<'_> {
             Look::InDoubt(open) => assert_eq!(Some(open), self.sample.enrollment.open),
             Look::Held(by) => {
                 let (scope, channel) = (&self.sample.scope, row.lane.channel);
-                let held = scope.held_by(SequenceNo(1), channel).is_some();
+                let held = scope.held_by(SequenceNo(1), channel, self.sample.now).is_some();
                 let closed = held && scope.channels.contains_key(&channel);
-                assert!(closed || by == HeldBy::Quarantine, "held by {by:?} in an open queue: {row:?}");
+                let apart = match row.queue.hold {
+                    HoldGroup::None => false,
+                    HoldGroup::Quarantine => by == HeldBy::Quarantine,
+                    HoldGroup::Step => by == HeldBy::Step,
+                };
+                assert!(closed || apart, "held by {by:?} in an open queue: {row:?}");
             }
             Look::Gone => panic!("its own wake is gone: {:?}", self.sample.enrollment),
         }
@@ -168,8 +176,29 @@ impl Walk<'_> {
         }
     }
 
+    /// What its provider said holds a channel: for a while, or until it is released.
+    fn provider_holds(&mut self, n: u8) {
+        let since = self.sample.now;
+        let until = (n % 2 == 0).then(|| since + Span::minutes(10));
+        let reacted = Some(Reacted { since, until, to: "the provider said 190".into() });
+        for channel in self.sample.scope.channels.values_mut() {
+            channel.reacted.clone_from(&reacted);
+        }
+    }
+
+    /// The step under way is held.
+    fn hold_step(&mut self) {
+        let (version, step) = (self.sample.enrollment.version, self.sample.enrollment.step);
+        let reacted = Reacted { since: self.sample.now, until: None, to: "the provider said 100".into() };
+        for sequence in self.sample.scope.sequences.values_mut() {
+            sequence.held_steps.insert((version, step), reacted.clone());
+        }
+    }
+
     fn release_scopes(&mut self) {
         let scope = &mut self.sample.scope;
+        scope.channels.values_mut().for_each(|channel| channel.reacted = None);
+        scope.sequences.values_mut().for_each(|sequence| sequence.held_steps.clear());
         let channels = scope.channels.values_mut().map(|channel| &mut channel.holds);
         let sequences = scope.sequences.values_mut().map(|sequence| &mut sequence.holds);
         for holds in channels.chain(sequences).chain([&mut scope.tenant.holds]) {

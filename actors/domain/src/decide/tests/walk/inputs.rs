@@ -4,10 +4,11 @@ use super::Walk;
 use crate::calendar::Zone;
 use crate::channel::Kind;
 use crate::decide::outcome::{Outcome, Receipt};
-use crate::decide::tests::{holds, leaves, refused, rejected};
+use crate::decide::tests::{holds, leaves, refused, rejected, said_no};
 use crate::enrollment::{ExitReason, State};
 use crate::event::EventKind;
 use crate::ids::ChannelNo;
+use crate::reaction::{Reaction, Unwanted};
 use crate::target::{TargetKind, Terminal};
 use crate::time::Span;
 
@@ -17,7 +18,7 @@ use super::{Sample, channel, channels};
 type Row = (&'static str, usize, fn(&mut Walk<'_>, u8));
 
 /// What ends a walk is rare, or none would come far.
-const INPUTS: [Row; 35] = [
+const INPUTS: [Row; 38] = [
     ("time", 4, |walk, n| {
         walk.sample.pass([Span(1), Span::minutes(7), Span::hours(5)][usize::from(n % 3)]);
     }),
@@ -31,7 +32,7 @@ const INPUTS: [Row; 35] = [
     ("refused", 4, |walk, n| walk.outcome(&refused(), n)),
     ("rejected", 1, |walk, n| walk.outcome(&rejected(), n)),
     ("not begun", 2, |walk, n| walk.outcome(&Outcome::NotBegun, n)),
-    ("backed off", 2, |walk, n| walk.outcome(&Outcome::BackedOff { code: "connect".into() }, n)),
+    ("backed off", 2, |walk, n| walk.outcome(&said_no(Reaction::HOST_RESTS), n)),
     ("uncertain", 2, |walk, n| walk.outcome(&Outcome::Uncertain, n)),
     ("stray outcome", 1, |walk, _| walk.stray_outcome()),
     ("delivered", 2, |walk, n| walk.receipt(n, Receipt::Delivered)),
@@ -51,6 +52,9 @@ const INPUTS: [Row; 35] = [
     ("release", 2, |walk, _| walk.take(holds::release)),
     ("exit", 1, |walk, _| walk.take(|view| leaves::exit(view, ExitReason::Manual))),
     ("hold", 2, |walk, n| walk.hold_scope(n)),
+    ("provider holds", 1, |walk, n| walk.provider_holds(n)),
+    ("step held", 2, |walk, _| walk.hold_step()),
+    ("opt-out told", 1, |walk, n| walk.outcome(&said_no(Reaction::OptOut(Unwanted::Channel)), n)),
     ("end of holds", 5, |walk, _| walk.release_scopes()),
     ("tenant off", 1, |walk, _| walk.sample.scope.tenant.switch(false, walk.sample.now)),
     ("tenant on", 3, |walk, _| walk.sample.scope.tenant.switch(true, walk.sample.now)),

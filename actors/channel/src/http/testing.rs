@@ -1,5 +1,7 @@
 //! A strict receiver on this machine that follows a script. A request that is not as it should be ends the test.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,11 +9,51 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use followupd_domain::channel::Kind;
+use followupd_domain::decision::TraceId;
+use followupd_domain::name::Name;
+use followupd_domain::render::Message;
+use followupd_domain::{EnrollmentId, Moment, SendId, Shard, StepNo};
+
+use super::Reach;
+use crate::Call;
 use crate::tls::testing;
+
+/// A call of `kind` to `address`.
+pub(crate) fn call(kind: Kind, address: &str) -> Call {
+    let enrollment = EnrollmentId::new(Moment(1_800_000_000_000), Shard(1), 1);
+    Call {
+        send: SendId { enrollment, step: StepNo(2), occurrence: 0, leg: 0 },
+        key: "snd_TEST".into(),
+        tenant: Name::parse("acme").unwrap(),
+        channel: Name::parse("way").unwrap(),
+        kind,
+        address: address.into(),
+        contact: "ct-1".into(),
+        message: Message { subject: String::new(), body: "Tudo \"bem\"?".into() },
+        trace: TraceId(7),
+        at: Moment(1_800_000_000_123),
+        again: false,
+    }
+}
+
+/// How a server on this machine is reached, whose answers take at most so long.
+pub(crate) fn reach(answer: Duration) -> Reach {
+    Reach { plain: true, networks: vec!["127.0.0.0/8".parse().unwrap()], answer, ..Reach::default() }
+}
+
+/// What a server says after a request and breaks nothing but this answer: each leaves a doubt.
+pub(crate) fn doubts() -> Vec<Say> {
+    let short = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"messages\"";
+    let mut says = vec![Say::Close, Say::Hang, Say::Raw("garbage\r\n\r\n".into()), Say::Raw(short.into())];
+    says.extend(["", "{}", "[]", "<html>", "{\"messages\":", "\"ok\""].map(|body| status(200, "", body)));
+    says.extend([500, 502, 503, 504].map(|code| status(code, "", "oh")));
+    says
+}
 
 /// What the receiver does with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Say {
+pub(crate) enum Say {
     /// It answers this, as it stands.
     Raw(String),
     /// It reads it and then says nothing.
@@ -21,27 +63,27 @@ pub(super) enum Say {
 }
 
 /// An answer with a status and a body.
-pub(super) fn status(status: u16, headers: &str, body: &str) -> Say {
+pub(crate) fn status(status: u16, headers: &str, body: &str) -> Say {
     Say::Raw(format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
 }
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Over which connection, counted from 0.
-    pub(super) connection: usize,
-    pub(super) path: String,
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+    pub(crate) connection: usize,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 /// Serves each connection by its script, request by request; the port, and what came.
-pub(super) async fn serve(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+pub(crate) async fn serve(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
     serve_over(false, scripts).await
 }
 
 /// The same, over TLS.
-pub(super) async fn serve_tls(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
+pub(crate) async fn serve_tls(scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<Seen>>) {
     serve_over(true, scripts).await
 }
 
@@ -64,7 +106,7 @@ async fn serve_over(tls: bool, scripts: Vec<Vec<Say>>) -> (u16, JoinHandle<Vec<S
 }
 
 /// What came, once every script is at its end.
-pub(super) async fn seen(served: JoinHandle<Vec<Seen>>) -> Vec<Seen> {
+pub(crate) async fn seen(served: JoinHandle<Vec<Seen>>) -> Vec<Seen> {
     tokio::time::timeout(Duration::from_secs(10), served).await.expect("a script is not at its end").unwrap()
 }
 

@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::request::Post;
-use super::verdict::Ending;
+use super::post::Post;
+use super::{Ending, Said};
 use crate::limits;
 
 /// An open connection.
@@ -69,7 +69,7 @@ async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> R
 }
 
 /// Sends it and waits for the answer; the connection comes back where it can be used again.
-pub(super) async fn exchange(mut sender: Sender, post: &Post, within: Duration) -> (Ending, Option<Sender>) {
+pub(super) async fn exchange(mut sender: Sender, post: &Post, within: Duration) -> (Said, Option<Sender>) {
     let exchanged = async {
         if sender.ready().await.is_err() {
             return (Ending::NotSent("closed"), None);
@@ -87,13 +87,14 @@ pub(super) async fn exchange(mut sender: Sender, post: &Post, within: Duration) 
     };
     let began = tokio::time::Instant::now();
     let Ok((ending, body)) = tokio::time::timeout(within, exchanged).await else {
-        return (Ending::Unanswered, None);
+        return (Said::bare(Ending::Unanswered), None);
     };
-    let Some(body) = body else { return (ending, None) };
+    let Some(body) = body else { return (Said::bare(ending), None) };
     // The status has been said: what happens to the rest changes nothing of it.
     let rest = tokio::time::timeout(within.saturating_sub(began.elapsed()), read(body));
-    let is_read = rest.await.unwrap_or(false);
-    (ending, is_read.then_some(sender))
+    let body = rest.await.unwrap_or(None);
+    let sender = body.is_some().then_some(sender);
+    (Said { ending, body }, sender)
 }
 
 /// How long a receiver says to wait (RFC 9110, 10.2.3). Seconds only: a date is no better than the clocks of both.
@@ -102,13 +103,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// Reads an answer away; whether it was small enough for that.
-async fn read(body: Incoming) -> bool {
-    let mut body = Limited::new(body, limits::ANSWER_BYTES);
-    while let Some(frame) = body.frame().await {
-        if frame.is_err() {
-            return false;
-        }
-    }
-    true
+/// The whole of an answer, where it is small enough and comes to its end.
+async fn read(body: Incoming) -> Option<Bytes> {
+    let read = Limited::new(body, limits::ANSWER_BYTES).collect().await;
+    read.ok().map(|whole| whole.to_bytes())
 }

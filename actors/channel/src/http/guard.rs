@@ -1,4 +1,4 @@
-//! Which addresses a webhook may connect to: those of the open internet, and what the operator allows besides.
+//! Which addresses may be connected to: those of the open internet, and what the operator allows besides.
 //!
 //! What is closed comes from IANA's registries of special-purpose addresses
 //! (<https://www.iana.org/assignments/iana-ipv4-special-registry>, `iana-ipv6-special-registry`).
@@ -108,7 +108,7 @@ const CLOSED_V6: [Network; 4] = [
     Network::v6(0x3fff, 0, 20),     // documentation
 ];
 
-/// Whether a webhook may connect to `address`.
+/// Whether a request may connect to `address`.
 pub(super) fn is_allowed(address: IpAddr, networks: &[Network]) -> bool {
     is_open(address) || networks.iter().any(|network| network.holds(address))
 }

@@ -1,0 +1,292 @@
+//! How the sends of one lane fare: what many answers together say of a step, and of the sender.
+//!
+//! One answer is one message's affair ([`decide::outcome`](crate::decide::outcome)). Here is what is shared: a provider
+//! that says so holds the sender at once; several answers alike hold the step they were about; many failures that blame
+//! the sender open its breaker. It is fed with every outcome of the lane, in order, and knows no clock but what it is
+//! told. It is lost with a restart, and then learns anew from the next answers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::ids::{SequenceNo, StepNo, VersionNo};
+use crate::limits;
+use crate::reaction::{Reaction, Scope, Then, Until};
+use crate::time::{Moment, Span};
+
+/// A step of a version of a sequence: what goes to many contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepOf {
+    /// Of which sequence.
+    pub sequence: SequenceNo,
+    /// Of which of its versions.
+    pub version: VersionNo,
+    /// Which.
+    pub step: StepNo,
+}
+
+/// What came of one call, as far as it says something of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The provider took it.
+    Accepted,
+    /// It did not.
+    Refused {
+        /// What it said, as a short code.
+        code: String,
+        /// What follows.
+        reaction: Reaction,
+        /// Attempts of this message, with this one.
+        tries: u8,
+    },
+    /// Nobody knows.
+    Uncertain,
+}
+
+/// What is to be held, or slowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The lane's rate is cut, after a rest.
+    Slow {
+        /// The rest.
+        after: Span,
+    },
+    /// The sender is held.
+    HoldSender {
+        /// Until then; `None`: until a person releases it.
+        until: Option<Moment>,
+        /// Because of this.
+        because: String,
+    },
+    /// A step is held, until a person releases it.
+    HoldStep {
+        /// Which.
+        step: StepOf,
+        /// Because of this.
+        because: String,
+    },
+}
+
+/// The health of one lane.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// Refusals alike of each step in a row: more than a few steps at once are seldom at fault.
+    alike: BTreeMap<StepOf, u32>,
+    /// Whether each of the latest outcomes blamed the sender, the oldest first.
+    blamed: VecDeque<bool>,
+    /// How often in a row the breaker has opened; the first acceptance ends the row.
+    opened: u32,
+}
+
+impl Health {
+    /// What follows for others from what came of one call. `next_day_at` is when the provider's day ends.
+    pub fn hear(&mut self, step: StepOf, said: &Said, now: Moment, next_day_at: Moment) -> Option<Act> {
+        match said {
+            Said::Accepted => {
+                self.alike.remove(&step);
+                self.opened = 0;
+                self.note(false, now, "")
+            }
+            Said::Uncertain => self.note(true, now, "nobody knows what became of the calls"),
+            Said::Refused { code, reaction, tries } => {
+                self.refused(step, (code, *reaction, *tries), now, next_day_at)
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        step: StepOf,
+        (code, reaction, tries): (&str, Reaction, u8),
+        now: Moment,
+        next_day_at: Moment,
+    ) -> Option<Act> {
+        let because = format!("the provider said {code}");
+        match reaction {
+            Reaction::Slow { after } => Some(Act::Slow { after }),
+            Reaction::Stop { scope, .. } => Some(hold(scope, step, None, because)),
+            Reaction::Hold { scope, until } => {
+                let until = match until {
+                    Until::After(span) => Some(now + span),
+                    Until::NextDay => Some(next_day_at),
+                    // Whoever makes what is missing, or is told of the change, lets it go on.
+                    Until::Told { .. } | Until::Changed => None,
+                };
+                Some(hold(scope, step, until, because))
+            }
+            Reaction::Later { times, then: Then::HoldStep, .. } if tries > times => {
+                Some(Act::HoldStep { step, because })
+            }
+            Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
+                Some(Scope::Step | Scope::Template) => self.count(step, because),
+                Some(Scope::Sender | Scope::Account | Scope::App | Scope::Host) => {
+                    self.note(true, now, &because)
+                }
+                Some(Scope::Contact) | None => None,
+            },
+            Reaction::Later { .. }
+            | Reaction::Skip
+            | Reaction::NeedsTemplate
+            | Reaction::Unusable
+            | Reaction::OptOut(_)
+            // What rests by itself is the way out's affair.
+            | Reaction::BackOff { .. } => None,
+        }
+    }
+
+    /// One more refusal of this step; several in a row hold it.
+    fn count(&mut self, step: StepOf, because: String) -> Option<Act> {
+        if self.alike.len() >= limits::STEPS_WATCHED && !self.alike.contains_key(&step) {
+            self.alike.pop_first();
+        }
+        let alike = self.alike.entry(step).or_default();
+        *alike += 1;
+        let held = *alike >= limits::REFUSED_ALIKE;
+        if held {
+            self.alike.remove(&step);
+        }
+        held.then_some(Act::HoldStep { step, because })
+    }
+
+    /// One more outcome; the breaker opens when too many of the latest blamed the sender, and at once when the first
+    /// after a pause does. Each pause is twice the last.
+    fn note(&mut self, blamed: bool, now: Moment, because: &str) -> Option<Act> {
+        self.blamed.push_back(blamed);
+        if self.blamed.len() > limits::BREAKER_SEES {
+            self.blamed.pop_front();
+        }
+        let failures = self.blamed.iter().filter(|blamed| **blamed).count();
+        let opens = blamed && (failures >= limits::BREAKER_OPENS || self.opened > 0);
+        if !opens {
+            return None;
+        }
+        let pause = Span(limits::BREAKER_LEAST.0 << self.opened.min(limits::BREAKER_DOUBLES));
+        self.opened = self.opened.saturating_add(1);
+        self.blamed.clear();
+        let because = format!("too many failures in a row, the last: {because}");
+        Some(Act::HoldSender { until: Some(now + pause), because })
+    }
+}
+
+/// What is held of a scope. One that senders share is held sender by sender, as each is told.
+fn hold(scope: Scope, step: StepOf, until: Option<Moment>, because: String) -> Act {
+    match scope {
+        Scope::Step | Scope::Template | Scope::Contact => Act::HoldStep { step, because },
+        Scope::Sender | Scope::Account | Scope::App | Scope::Host => Act::HoldSender { until, because },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reaction::Blames;
+
+    const NOW: Moment = Moment(1_000_000);
+    const TOMORROW: Moment = Moment(90_000_000);
+
+    fn step(no: u16) -> StepOf {
+        StepOf { sequence: SequenceNo(1), version: VersionNo(1), step: StepNo(no) }
+    }
+
+    fn refused(reaction: Reaction) -> Said {
+        Said::Refused { code: "7".into(), reaction, tries: 1 }
+    }
+
+    fn hear(health: &mut Health, said: &Said) -> Option<Act> {
+        health.hear(step(0), said, NOW, TOMORROW)
+    }
+
+    fn held(until: Option<Moment>) -> Option<Act> {
+        Some(Act::HoldSender { until, because: "the provider said 7".into() })
+    }
+
+    #[test]
+    fn a_provider_that_says_so_holds_the_sender_at_once() {
+        for (reaction, act) in [
+            (Reaction::stop(Scope::Sender), held(None)),
+            (Reaction::stop(Scope::Account), held(None)),
+            (Reaction::Hold { scope: Scope::Sender, until: Until::NextDay }, held(Some(TOMORROW))),
+            (
+                Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::seconds(60)) },
+                held(Some(NOW + Span::seconds(60))),
+            ),
+            (Reaction::Slow { after: Span::seconds(1) }, Some(Act::Slow { after: Span::seconds(1) })),
+            (Reaction::HOST_RESTS, None),
+            (Reaction::never(Blames::Message), None),
+        ] {
+            assert_eq!(hear(&mut Health::default(), &refused(reaction)), act, "{reaction:?}");
+        }
+    }
+
+    #[test]
+    fn several_refusals_alike_hold_their_step_and_an_acceptance_between_ends_the_row() {
+        let mut health = Health::default();
+        let no = refused(Reaction::BAD_STEP);
+        for _ in 0..3 {
+            for _ in 1..limits::REFUSED_ALIKE {
+                assert_eq!(hear(&mut health, &no), None);
+                assert_eq!(health.hear(step(1), &Said::Accepted, NOW, TOMORROW), None, "another step");
+            }
+            hear(&mut health, &Said::Accepted);
+        }
+        for _ in 1..limits::REFUSED_ALIKE {
+            hear(&mut health, &no);
+        }
+        let because = "the provider said 7".to_owned();
+        assert_eq!(hear(&mut health, &no), Some(Act::HoldStep { step: step(0), because }));
+        assert_eq!(hear(&mut health, &no), None, "released, it is tried as often again");
+    }
+
+    #[test]
+    fn media_that_fail_again_and_again_hold_their_step() {
+        let reaction = Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep };
+        let after = |tries| {
+            let said = Said::Refused { code: "131052".into(), reaction, tries };
+            hear(&mut Health::default(), &said)
+        };
+        assert_eq!((after(1), after(2)), (None, None));
+        assert!(matches!(after(3), Some(Act::HoldStep { .. })));
+    }
+
+    #[test]
+    fn the_breaker_opens_on_many_failures_and_for_longer_each_time_until_one_is_taken() {
+        let mut health = Health::default();
+        let no = refused(Reaction::SOON);
+        let mut opened = |times: usize| {
+            let acts: Vec<Act> = (0..times).filter_map(|_| hear(&mut health, &no)).collect();
+            let until = |act: &Act| match act {
+                Act::HoldSender { until: Some(until), .. } => until.since(NOW),
+                other => panic!("{other:?}"),
+            };
+            acts.iter().map(until).collect::<Vec<Span>>()
+        };
+        assert_eq!(opened(limits::BREAKER_OPENS - 1), []);
+        let least = limits::BREAKER_LEAST;
+        assert_eq!(
+            opened(3),
+            [least, Span(2 * least.0), Span(4 * least.0)],
+            "a probe that fails opens it again"
+        );
+        assert_eq!(opened(40).last(), Some(&Span(least.0 << limits::BREAKER_DOUBLES)), "bounded");
+        hear(&mut health, &Said::Accepted);
+        let mut opened = |times: usize| (0..times).filter_map(|_| hear(&mut health, &no)).count();
+        assert_eq!(opened(limits::BREAKER_OPENS - 1), 0, "closed");
+    }
+
+    #[test]
+    fn one_failure_in_three_opens_no_breaker() {
+        let mut health = Health::default();
+        for n in 0..1_000 {
+            let said = if n % 3 == 0 { Said::Uncertain } else { Said::Accepted };
+            assert_eq!(hear(&mut health, &said), None, "{n}");
+        }
+    }
+
+    #[test]
+    fn what_is_watched_is_bounded() {
+        let mut health = Health::default();
+        for no in 0..10_000 {
+            health.hear(step(no), &refused(Reaction::BAD_STEP), NOW, TOMORROW);
+            hear(&mut health, &refused(Reaction::SOON));
+        }
+        assert!(health.alike.len() <= limits::STEPS_WATCHED && health.blamed.len() <= limits::BREAKER_SEES);
+    }
+}

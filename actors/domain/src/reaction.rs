@@ -1,0 +1,238 @@
+//! What follows when a provider surely did not take a message, as a value: whom its no is about, and until when.
+//!
+//! Providers' own codes are in each adapter's table, which answers one of these. What it comes to for the enrollment is
+//! decided in [`decide::outcome`](crate::decide::outcome), what is shared by many in [`health`](crate::health).
+
+use crate::limits;
+use crate::time::Span;
+
+/// How far a no reaches beyond the one message it was said to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// This address, and nobody else.
+    Contact,
+    /// This content: whoever gets this step.
+    Step,
+    /// What uses one approved template in one language.
+    Template,
+    /// One number or mailbox.
+    Sender,
+    /// The provider account, which senders share.
+    Account,
+    /// The app whose token is used, which tenants may share.
+    App,
+    /// One destination of mail, or one machine that is called.
+    Host,
+}
+
+/// The pauses of what backs off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// The first is no shorter.
+    pub at_least: Span,
+    /// Each next one is so many times the last.
+    pub grows: u8,
+}
+
+impl Pause {
+    /// As is usual: from `at_least` on, each twice the last.
+    #[must_use]
+    pub const fn from(at_least: Span) -> Pause {
+        Pause { at_least, grows: 2 }
+    }
+
+    /// The pause after so many attempts; `None` when they were enough.
+    #[must_use]
+    pub fn after(self, attempts: u8) -> Option<Span> {
+        let times = i64::from(self.grows).saturating_pow(u32::from(attempts.saturating_sub(1)));
+        let pause = Span(self.at_least.0.saturating_mul(times)).min(limits::RETRY_AFTER_MOST);
+        (attempts < limits::ATTEMPTS).then_some(pause)
+    }
+}
+
+/// What ends a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// So much time.
+    After(Span),
+    /// The provider's next day: a daily cap is full.
+    NextDay,
+    /// The provider says by webhook that it is over, and no sooner than this.
+    Told {
+        /// The floor.
+        at_least: Span,
+    },
+    /// What is missing was made, or another is chosen.
+    Changed,
+}
+
+/// Who may end a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// A person.
+    Person,
+    /// A person, or the provider by a webhook about the sender's quality.
+    PersonOrQuality,
+}
+
+/// What becomes of a message whose tries are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// It fails.
+    Fail,
+    /// The next channel takes it; without one the step is skipped.
+    Skip,
+    /// Its step is held: the content is at fault.
+    HoldStep,
+}
+
+/// Whose messages a contact does not want any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// All of the channel's.
+    Channel,
+    /// This sender's, until the contact writes START.
+    Sender,
+    /// The contact blocked us: the address is suppressed.
+    Blocked,
+}
+
+/// How soon a refused send may be tried again, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Within minutes: [`limits::ATTEMPTS`] in all, each pause twice the last.
+    Soon {
+        /// The least pause the provider asked for.
+        at_least: Span,
+    },
+    /// After minutes, then hours, then days: what a server that greylists wants (RFC 6647, 2.1).
+    Slowly,
+    /// On the next days: a full mailbox.
+    NextDay,
+}
+
+impl Again {
+    /// Within minutes, as soon as is usual.
+    pub const SOON: Again = Again::Soon { at_least: Span(0) };
+
+    /// The pause after so many attempts; `None` when they were enough.
+    #[must_use]
+    pub fn pause(self, attempts: u8) -> Option<Span> {
+        let place = usize::from(attempts.saturating_sub(1));
+        match self {
+            Again::Soon { .. } if attempts >= limits::ATTEMPTS => None,
+            Again::Soon { at_least } => {
+                let pause = Span(limits::RETRY_AFTER.0 << place);
+                Some(pause.max(at_least.min(limits::RETRY_AFTER_MOST)))
+            }
+            Again::Slowly => limits::RETRY_SLOWLY.get(place).copied(),
+            Again::NextDay => (place < limits::RETRY_DAYS).then_some(Span::days(1)),
+        }
+    }
+}
+
+/// What a no says is wrong with one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blames {
+    /// This message.
+    Message,
+    /// The address: nothing sent there will arrive.
+    Address,
+}
+
+/// What follows when a provider surely did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// This message may be tried again.
+    Again {
+        /// How soon and how often.
+        again: Again,
+        /// What has a fault of its own when many messages get this at once.
+        alike: Option<Scope>,
+    },
+    /// This message may be tried again after a long time, a few times.
+    Later {
+        /// The least pause.
+        after: Span,
+        /// Tries after this one.
+        times: u8,
+        /// What then.
+        then: Then,
+    },
+    /// This message will never be taken.
+    Never {
+        /// What is wrong.
+        blames: Blames,
+        /// What has a fault of its own when several messages get this.
+        alike: Option<Scope>,
+    },
+    /// The provider chose not to deliver to this contact: the next channel takes it, or the step is skipped.
+    Skip,
+    /// The service window is closed: only a template passes. The step's fallback takes it, or it fails.
+    NeedsTemplate,
+    /// Nothing sent to the address on this channel arrives for a while: the next channel takes it, or it fails.
+    Unusable,
+    /// The contact opted out, and its enrollments end.
+    OptOut(Unwanted),
+    /// All of the scope waits and is tried again by itself.
+    BackOff {
+        /// What waits.
+        scope: Scope,
+        /// How long.
+        pause: Pause,
+    },
+    /// The sender's rate is cut; it goes on after this and recovers slowly. The message is kept.
+    Slow {
+        /// The least rest.
+        after: Span,
+    },
+    /// Nothing of the scope leaves until then. Contacts wait, nobody fails.
+    Hold {
+        /// What is held.
+        scope: Scope,
+        /// Until when.
+        until: Until,
+    },
+    /// Nothing of the scope leaves until it is released, and a person is told. Contacts wait, nobody fails.
+    Stop {
+        /// What stops.
+        scope: Scope,
+        /// By whom.
+        release: Release,
+    },
+}
+
+impl Reaction {
+    /// Within minutes, as soon as is usual; many at once say something of the sender.
+    pub const SOON: Reaction = Reaction::Again { again: Again::SOON, alike: Some(Scope::Sender) };
+
+    /// This message is at fault; several alike, and its step is.
+    pub const BAD_STEP: Reaction = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Step) };
+
+    /// What is called rests, as it does after any failure of its own.
+    pub const HOST_RESTS: Reaction = Reaction::back_off(Scope::Host, Span::ZERO);
+
+    /// This message may be tried again, which says nothing of any other.
+    #[must_use]
+    pub const fn again(again: Again) -> Reaction {
+        Reaction::Again { again, alike: None }
+    }
+
+    /// This message will never be taken, which says nothing of any other.
+    #[must_use]
+    pub const fn never(blames: Blames) -> Reaction {
+        Reaction::Never { blames, alike: None }
+    }
+
+    /// A stop of `scope` that a person releases.
+    #[must_use]
+    pub const fn stop(scope: Scope) -> Reaction {
+        Reaction::Stop { scope, release: Release::Person }
+    }
+
+    /// A rest of `scope` of at least so long.
+    #[must_use]
+    pub const fn back_off(scope: Scope, at_least: Span) -> Reaction {
+        Reaction::BackOff { scope, pause: Pause::from(at_least) }
+    }
+}

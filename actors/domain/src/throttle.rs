@@ -1,0 +1,96 @@
+//! A lane that was told to slow down: its pace is cut to a half each time, and comes back little by little.
+//!
+//! It also eases a lane back in whose hold has ended, so that what waited does not leave all at once.
+
+use crate::limits;
+use crate::time::{Moment, Span};
+
+/// The share of its pace that a lane has, in thousandths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttle {
+    /// What was left of the pace, and when; `None`: all of it.
+    cut: Option<(i64, Moment)>,
+}
+
+/// All of the pace.
+const WHOLE: i64 = 1_000;
+
+impl Throttle {
+    /// What the lane has of its pace now.
+    #[must_use]
+    pub fn share(&self, now: Moment) -> i64 {
+        let Some((share, at)) = self.cut else { return WHOLE };
+        let steps = now.since(at).0.max(0) / limits::RECOVER_EVERY.0;
+        share.saturating_add(steps.saturating_mul(limits::RECOVER_BY)).min(WHOLE)
+    }
+
+    /// The provider asked to slow down: half of what there was. Refusals of calls that were under way together count
+    /// as one.
+    pub fn slow(&mut self, now: Moment) {
+        if self.cut.is_some_and(|(_, at)| now.since(at) < limits::SLOWED_TOGETHER) {
+            return;
+        }
+        self.cut = Some(((self.share(now) / 2).max(limits::SHARE_LEAST), now));
+    }
+
+    /// What was held goes on: gently.
+    pub fn ease_in(&mut self, now: Moment) {
+        self.cut = Some((self.share(now).min(limits::SHARE_AFTER_HOLD), now));
+    }
+
+    /// The pause after a start at `now`, for a lane whose pace is one in so long; `None` when it is not slowed.
+    #[must_use]
+    pub fn pause(&self, interval: Span, now: Moment) -> Option<Span> {
+        let share = self.share(now);
+        (share < WHOLE).then(|| Span(interval.0.max(1).saturating_mul(WHOLE) / share.max(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment(1_000_000_000);
+
+    fn after(steps: i64) -> Moment {
+        NOW + Span(steps * limits::RECOVER_EVERY.0)
+    }
+
+    #[test]
+    fn the_pace_is_halved_at_each_complaint_and_comes_back_slowly() {
+        let mut throttle = Throttle::default();
+        assert_eq!((throttle.share(NOW), throttle.pause(Span(10), NOW)), (1_000, None));
+        throttle.slow(NOW);
+        assert_eq!((throttle.share(NOW), throttle.pause(Span(10), NOW)), (500, Some(Span(20))));
+        throttle.slow(NOW + Span(1));
+        assert_eq!(throttle.share(NOW), 500, "one complaint, said to many calls");
+        assert_eq!(throttle.share(after(1)), 500 + limits::RECOVER_BY);
+        assert_eq!(throttle.share(after(10_000)), 1_000);
+        throttle.slow(after(10_000));
+        assert_eq!(throttle.share(after(10_000)), 500);
+    }
+
+    #[test]
+    fn it_never_stops_altogether() {
+        let mut throttle = Throttle::default();
+        for n in 0..100 {
+            throttle.slow(NOW + Span(n * limits::SLOWED_TOGETHER.0));
+        }
+        assert!(throttle.share(NOW) >= limits::SHARE_LEAST);
+    }
+
+    #[test]
+    fn what_was_held_goes_on_gently() {
+        let mut throttle = Throttle::default();
+        throttle.ease_in(NOW);
+        assert_eq!(throttle.share(NOW), limits::SHARE_AFTER_HOLD);
+        assert_eq!(throttle.share(after(1_000)), 1_000);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing_back() {
+        let mut throttle = Throttle::default();
+        throttle.slow(NOW);
+        assert_eq!(throttle.share(NOW - Span::hours(1)), 500);
+    }
+}

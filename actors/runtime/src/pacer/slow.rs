@@ -1,0 +1,51 @@
+//! A lane below its pace: cut after its provider complained, eased in after a hold.
+
+use followupd_domain::ledger::Rate;
+use followupd_domain::throttle::Throttle;
+use followupd_domain::{Moment, Span};
+
+/// How a lane is slowed, in engine time.
+#[derive(Debug, Default)]
+pub(super) struct Slow {
+    throttle: Throttle,
+    /// Not before this.
+    next: Moment,
+    /// Grants of the second that began then, and of the one before: the pace of a lane without a rate.
+    second: (Moment, i64),
+    before: i64,
+}
+
+impl Slow {
+    /// When the next may be granted, where that is not now.
+    pub(super) fn until(&self, now: Moment) -> Option<Moment> {
+        Some(self.next).filter(|next| *next > now)
+    }
+
+    /// One was granted.
+    pub(super) fn granted(&mut self, rate: Option<&Rate>, now: Moment) {
+        let (began, count) = self.second;
+        if now.since(began) < Span::seconds(1) {
+            self.second = (began, count + 1);
+        } else {
+            (self.before, self.second) = (count, (now, 1));
+        }
+        let interval = match rate {
+            Some(rate) => Span(rate.per.0 / i64::from(rate.count.max(1))),
+            None => Span(1_000 / self.before.max(1)),
+        };
+        if let Some(pause) = self.throttle.pause(interval, now) {
+            self.next = now + pause;
+        }
+    }
+
+    /// The provider complained: a rest, and half the pace after it.
+    pub(super) fn slow(&mut self, rest: Span, now: Moment) {
+        self.throttle.slow(now);
+        self.next = self.next.max(now + rest);
+    }
+
+    /// A hold has ended.
+    pub(super) fn ease_in(&mut self, now: Moment) {
+        self.throttle.ease_in(now);
+    }
+}

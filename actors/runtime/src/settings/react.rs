@@ -1,0 +1,81 @@
+//! Holds that nobody asked for: what providers said, written down by the tenant for its scopes.
+
+use std::sync::Arc;
+
+use followupd_domain::holds::Reacted;
+use followupd_domain::{ChannelNo, Moment, StepNo, VersionNo, health::StepOf};
+use followupd_store::codec::Format;
+use followupd_store::{Class, Key};
+
+use super::{Change, PutAnswer};
+use crate::api::{Caller, Error};
+use crate::audit::{Act, SELF};
+use crate::loaded::Loaded;
+use crate::node::Node;
+
+/// What is to be held.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Reacting {
+    /// A channel: its sender, or what the sender belongs to.
+    Sender { channel: ChannelNo, until: Option<Moment>, because: String },
+    /// A step of a version, until a person releases it.
+    Step { step: StepOf, because: String },
+}
+
+/// Holds it, unless it is held for as long already.
+pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting) -> Result<(), Error> {
+    let (shard, tenant, since) = (loaded.shard, loaded.scope.tenant.no, node.now());
+    let caller = Caller { by: SELF.to_owned(), ..Caller::default() };
+    let change = |what: String| Change { node, loaded, caller: &caller, act: Act::Hold, what };
+    match reacting {
+        Reacting::Sender { channel, until, because } => {
+            let Some(known) = loaded.scope.channels.get(&channel) else { return Ok(()) };
+            if known.reacted.as_ref().is_some_and(|reacted| lasts(reacted, until)) {
+                return Ok(());
+            }
+            tell(loaded, &format!("channel {}", known.name), until, &because);
+            let what = format!("channel {}: {because}", known.name);
+            let mut channel = known.clone();
+            channel.reacted = Some(Reacted { since, until, to: because });
+            let key = Key::channel(shard, tenant, channel.no);
+            let put = change(what);
+            put.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await.map(drop)
+        }
+        Reacting::Step { step: StepOf { sequence, version, step }, because } => {
+            let Some(known) = loaded.scope.sequences.get(&sequence) else { return Ok(()) };
+            if known.held_steps.contains_key(&(version, step)) {
+                return Ok(());
+            }
+            let place = told_step(version, step);
+            tell(loaded, &format!("sequence {}, {place}", known.name), None, &because);
+            let what = format!("sequence {}, {place}: {because}", known.name);
+            let mut sequence = known.clone();
+            sequence.held_steps.insert((version, step), Reacted { since, until: None, to: because });
+            let key = Key::sequence(shard, tenant, sequence.no);
+            let put = change(what);
+            put.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await.map(drop)
+        }
+    }
+}
+
+/// A step as people count: from 1.
+pub(crate) fn told_step(version: VersionNo, step: StepNo) -> String {
+    format!("step {} of version {}", u32::from(step.0) + 1, version.0)
+}
+
+/// Whether a hold lasts at least until then.
+fn lasts(reacted: &Reacted, until: Option<Moment>) -> bool {
+    match (reacted.until, until) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(is), Some(wanted)) => is >= wanted,
+    }
+}
+
+fn tell(loaded: &Loaded, what: &str, until: Option<Moment>, because: &str) {
+    let ends = match until {
+        Some(_) => "it goes on by itself",
+        None => "it waits to be released",
+    };
+    tracing::warn!(tenant = %loaded.scope.tenant.name, what, because, "held: {ends}");
+}
