@@ -168,6 +168,7 @@ fn held(by: HeldBy) -> &'static str {
 fn skipped(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::Late => "the step comes too late to be of use: it is skipped",
+        SkipReason::NotDelivered => "the provider chose not to deliver it to this contact",
     }
 }
 
@@ -180,6 +181,10 @@ fn failed(failure: SendFailure) -> &'static str {
         SendFailure::Refused => "the provider refused it for good",
         SendFailure::Attempts => "the provider refused it as often as it was tried",
         SendFailure::BadAddress => "the provider said that nothing sent to this address will arrive",
+        SendFailure::NeedsTemplate => {
+            "the provider takes only an approved template now, and the step has none"
+        }
+        SendFailure::Unusable => "the provider cannot reach this address just now",
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn smtp(given: v1::Smtp) -> Result<SmtpSettings, Error> {
         port: given.port,
         security: given.security,
         username: given.username,
-        password: one("smtp.password", given.password)?,
+        password: one("smtp.password", given.password.into_option())?,
         from: given.from,
         from_name: given.from_name,
         unsubscribe: given.unsubscribe,
@@ -46,11 +46,11 @@ pub(super) fn http(given: v1::Http) -> Result<HttpSettings, Error> {
 pub(super) fn meta(given: v1::Meta) -> Result<MetaSettings, Error> {
     Ok(MetaSettings {
         phone_number_id: given.phone_number_id,
-        token: one("meta.token", given.token)?,
+        token: one("meta.token", given.token.into_option())?,
         version: given.version,
         base: given.base,
         app_secrets: all("meta.app_secrets", given.app_secrets)?,
-        verify_token: one("meta.verify_token", given.verify_token)?,
+        verify_token: one("meta.verify_token", given.verify_token.into_option())?,
         connections: given.connections,
     })
 }
@@ -63,7 +63,7 @@ pub(super) fn twilio(given: v1::Twilio) -> Result<TwilioSettings, Error> {
     Ok(TwilioSettings {
         account: given.account,
         username: given.username,
-        password: one("twilio.password", given.password)?,
+        password: one("twilio.password", given.password.into_option())?,
         number: given.number,
         service: given.service,
         status_callback: given.status_callback,
@@ -81,13 +81,13 @@ pub(super) fn chatwoot(given: v1::Chatwoot) -> Result<ChatwootSettings, Error> {
     Ok(ChatwootSettings {
         base: given.base,
         account: given.account,
-        token: one("chatwoot.token", given.token)?,
+        token: one("chatwoot.token", given.token.into_option())?,
         connections: given.connections,
     })
 }
 
-fn one(field: &str, given: MessageField<v1::Secret>) -> Result<Option<SecretGiven>, Error> {
-    given.into_option().map(|given| secret(field, given)).transpose()
+fn one(field: &str, given: Option<v1::Secret>) -> Result<Option<SecretGiven>, Error> {
+    given.map(|given| secret(field, given)).transpose()
 }
 
 fn all(field: &str, given: Vec<v1::Secret>) -> Result<Vec<SecretGiven>, Error> {
@@ -115,7 +115,7 @@ pub(super) fn shown_smtp(smtp: SmtpSettings) -> v1::Smtp {
         port: smtp.port,
         security: smtp.security,
         username: smtp.username,
-        password: shown_one(smtp.password),
+        password: smtp.password.map(shown_secret).map_or_else(MessageField::none, Into::into),
         from: smtp.from,
         from_name: smtp.from_name,
         unsubscribe: smtp.unsubscribe,
@@ -138,11 +138,11 @@ pub(super) fn shown_http(http: HttpSettings) -> v1::Http {
 pub(super) fn shown_meta(meta: MetaSettings) -> v1::Meta {
     v1::Meta {
         phone_number_id: meta.phone_number_id,
-        token: shown_one(meta.token),
+        token: meta.token.map(shown_secret).map_or_else(MessageField::none, Into::into),
         version: meta.version,
         base: meta.base,
         app_secrets: shown_all(meta.app_secrets),
-        verify_token: shown_one(meta.verify_token),
+        verify_token: meta.verify_token.map(shown_secret).map_or_else(MessageField::none, Into::into),
         connections: meta.connections,
         ..Default::default()
     }
@@ -153,7 +153,7 @@ pub(super) fn shown_twilio(twilio: TwilioSettings) -> v1::Twilio {
     v1::Twilio {
         account: twilio.account,
         username: twilio.username,
-        password: shown_one(twilio.password),
+        password: twilio.password.map(shown_secret).map_or_else(MessageField::none, Into::into),
         number: twilio.number,
         service: twilio.service,
         status_callback: twilio.status_callback,
@@ -169,14 +169,10 @@ pub(super) fn shown_chatwoot(chatwoot: ChatwootSettings) -> v1::Chatwoot {
     v1::Chatwoot {
         base: chatwoot.base,
         account: chatwoot.account,
-        token: shown_one(chatwoot.token),
+        token: chatwoot.token.map(shown_secret).map_or_else(MessageField::none, Into::into),
         connections: chatwoot.connections,
         ..Default::default()
     }
-}
-
-fn shown_one(secret: Option<SecretGiven>) -> MessageField<v1::Secret> {
-    secret.map(shown_secret).map_or_else(MessageField::none, Into::into)
 }
 
 fn shown_all(secrets: Vec<SecretGiven>) -> Vec<v1::Secret> {
