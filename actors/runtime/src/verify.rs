@@ -13,7 +13,6 @@ use followupd_domain::enrollment::Enrollment;
 use followupd_domain::ledger::Ledger;
 use followupd_domain::suppression::Suppressed;
 use followupd_domain::target::Target;
-use followupd_domain::tenant::Tenant;
 use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant, sequence};
 use followupd_store::codec::Format;
 use followupd_store::keys::Table;
@@ -194,7 +193,7 @@ impl Verifier {
                 self.deleted.extend(key.tenant_no());
                 read::<Deleted>(Format::Deleted, body)
             }
-            Table::Contact => self.contact(key, &decode(Format::Contact, body)?),
+            Table::Contact => self.contact(key, &old::contact(body)?),
             Table::Enrollment => self.enrollment(key, decode(Format::Enrollment, body)?),
             Table::History => self.history(key, decode(Format::History, body)?),
             Table::Count => self.count(key, body),
@@ -339,7 +338,7 @@ impl Verifier {
 
 fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
     match key.as_bytes().get(7) {
-        Some(b'a') => read::<Tenant>(Format::Tenant, body),
+        Some(b'a') => old::tenant(body).map(drop),
         Some(b'c') => old::channel(body).map(drop),
         Some(b's') => old::sequence(body).map(drop),
         _ => Err(damaged(&"its key is none of a tenant, channel or sequence")),

@@ -7,8 +7,8 @@ use crate::time::Span;
 /// A set of limits by its word. It is not kept: a channel has the limits that it stood for when it was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Preset {
-    /// A number of the WhatsApp Cloud API whose portfolio may open any number of conversations: 80 messages a second
-    /// (Meta, "Messaging limits" and "Throughput").
+    /// A number of the WhatsApp Cloud API whose portfolio may open any number of conversations: 80 messages a second,
+    /// one contact every 6 s (Meta, "Messaging limits", "Throughput" and "Pair rate limits").
     WhatsappCloudUnlimited,
     /// A number paired by QR code. WhatsApp publishes no limit for it; the risk is a ban. What operators keep to: 45 to
     /// 120 s apart, 40 an hour, 200 a day after two weeks that begin with 20, 20 minutes' rest after 30.
@@ -68,7 +68,9 @@ impl Preset {
     pub fn limits(self) -> Limits {
         let a_second = |count, burst| Some(Rate { count, per: Span::seconds(1), burst });
         match self {
-            Preset::WhatsappCloudUnlimited => Limits { rate: a_second(80, 20), ..Limits::default() },
+            Preset::WhatsappCloudUnlimited => {
+                Limits { rate: a_second(80, 20), recipient_gap: Some(Span::seconds(6)), ..Limits::default() }
+            }
             Preset::WhatsappWeb => Limits {
                 gap: Some(Span::seconds(45)),
                 jitter: Some(Span::seconds(75)),

@@ -35,6 +35,8 @@ pub struct Limits {
     pub rest: Option<Rest>,
     /// A lower `per_day` on the first days.
     pub warm_up: Option<WarmUp>,
+    /// Least span between two starts to one contact; a gate of the contact's row, of which a ledger knows nothing.
+    pub recipient_gap: Option<Span>,
 }
 
 /// At most `burst + count/per · W` starts in any span W.
@@ -154,6 +156,8 @@ pub enum Field {
     WarmUpDays,
     /// [`WarmUp::from`]
     WarmUpFrom,
+    /// [`Limits::recipient_gap`]
+    RecipientGap,
 }
 
 impl fmt::Display for Field {
@@ -171,6 +175,7 @@ impl fmt::Display for Field {
             Field::RestSpan => "rest.span",
             Field::WarmUpDays => "warm_up.days",
             Field::WarmUpFrom => "warm_up.from",
+            Field::RecipientGap => "recipient_gap",
         })
     }
 }
@@ -300,6 +305,9 @@ impl Limits {
             if self.gap.is_none() {
                 return Err(LimitsError::Without { fields: [Field::Jitter, Field::Gap] });
             }
+        }
+        if let Some(gap) = self.recipient_gap {
+            span(Field::RecipientGap, gap)?;
         }
         let caps = [
             (Field::PerMinute, self.per_minute),
@@ -465,6 +473,7 @@ mod tests {
         assert_eq!(zero(rest(1, Span(0))), "rest.span");
         assert_eq!(zero(warm_up(0, 1)), "warm_up.days");
         assert_eq!(zero(warm_up(1, 0)), "warm_up.from");
+        assert_eq!(zero(Limits { recipient_gap: Some(Span(0)), ..Limits::default() }), "recipient_gap");
     }
 
     #[test]

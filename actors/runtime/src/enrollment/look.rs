@@ -13,7 +13,7 @@ use followupd_domain::ledger::{Charge, Limits};
 use followupd_domain::{ChannelNo, Moment, Span, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
-use super::{Live, class_of};
+use super::{Live, class_of, sent};
 use crate::api::Error;
 use crate::call::{self, Began, Ready};
 use crate::limits;
@@ -166,8 +166,10 @@ impl Live {
         let call = self.to_call(facts, channel, address, message, trace, now);
         self.begin_too_early(&call, &ready, not_after);
         let node = Arc::clone(&self.activation.node);
+        let noted = sent::note(facts, channel, charge.at)?;
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
+                transition.commit.puts.extend(noted);
                 expect_intent(facts, row.lane, channel, &mut transition.commit, node.planted);
                 // The bug is that nobody looks what the lane's past allows.
                 let planted = node.planted.is(Bug::PermitAfterRestart);

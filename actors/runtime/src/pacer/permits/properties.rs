@@ -285,6 +285,7 @@ fn some_limits() -> impl Strategy<Value = Limits> {
             rest,
             warm_up: day
                 .and_then(|(cap, ramp)| ramp.map(|(days, from)| WarmUp { days, from: from.min(cap) })),
+            recipient_gap: None,
         },
     )
 }
@@ -344,7 +345,7 @@ proptest! {
         which in 0..6_usize,
         late in 0..400_i64,
     ) {
-        let Limits { rate, gap, jitter, per_minute, per_hour, per_day, rest, warm_up } = limits;
+        let Limits { rate, gap, jitter, per_minute, per_hour, per_day, rest, warm_up, .. } = limits;
         let none = Limits::default();
         let alone = match which {
             0 => Limits { rate, ..none },
@@ -427,6 +428,7 @@ fn busy_limits() -> impl Strategy<Value = Limits> {
             rest,
             warm_up: day
                 .and_then(|(cap, ramp)| ramp.map(|(days, from)| WarmUp { days, from: from.min(cap) })),
+            recipient_gap: None,
         })
 }
 
