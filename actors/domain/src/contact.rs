@@ -41,6 +41,8 @@ pub struct Contact {
     pub rests: Vec<Rest>,
     /// Sends that may have reached them, of those that a limit asked for when they began; in the order they began.
     pub sent: Vec<Sent>,
+    /// Channels that have counted them among their new recipients, each with the moment of engine time at which it has.
+    pub recipient_of: BTreeMap<ChannelNo, Moment>,
 }
 
 /// One send to a contact, as limits count it.

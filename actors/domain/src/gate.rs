@@ -88,6 +88,8 @@ pub enum Binding {
     RecipientGap,
     /// What the tenant allows to be sent to one contact in a day and in a week.
     ContactCaps,
+    /// Room among the people its channel may write to in 24 h.
+    NewRecipients,
 }
 
 pub(crate) type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);

@@ -145,6 +145,8 @@ pub struct ChannelSettings {
     pub warm_up: Option<WarmUp>,
     /// Least span between two starts to one contact; empty: none.
     pub recipient_gap: String,
+    /// People written to in any moving 24 h; 0: no cap.
+    pub new_recipients: u32,
     /// Whether quiet hours do not apply; `None`: only for webhooks they do not.
     pub ignores_quiet_hours: Option<bool>,
 }

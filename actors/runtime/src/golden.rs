@@ -183,6 +183,7 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         enrollments: vec![membership],
         rests: vec![Rest { sequence: SequenceNo(4), target: Some(7), at: AT, opted_out: true }],
         sent: vec![Sent { channel: ChannelNo(5), counted_at: AT }],
+        recipient_of: BTreeMap::from([(ChannelNo(5), AT)]),
     };
     check("contact_2", Format::Contact2, &contact);
     check("contact_1", Format::Contact, &Contact1::from(contact));
@@ -211,6 +212,7 @@ fn channels() {
             rest: Some(RestLimit { after: 30, span: Span::minutes(20) }),
             warm_up: Some(WarmUp { days: 14, from: 20 }),
             recipient_gap: Some(Span::seconds(6)),
+            new_recipients: Some(250),
         },
         ignores_quiet_hours: true,
         holds: holds(),

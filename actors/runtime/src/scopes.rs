@@ -313,6 +313,7 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         rest: limits.rest.map(|rest| RestSettings { after: rest.after, span: text(rest.span) }),
         warm_up: limits.warm_up,
         recipient_gap: limits.recipient_gap.map(text).unwrap_or_default(),
+        new_recipients: limits.new_recipients.unwrap_or_default(),
         ignores_quiet_hours: Some(channel.ignores_quiet_hours),
     }
 }

@@ -10,7 +10,7 @@ use followupd_domain::access::AccessKey;
 use followupd_domain::contact::Contact;
 use followupd_domain::decision::Entry;
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::ledger::Ledger;
+use followupd_domain::ledger::{Ledger, Recipients};
 use followupd_domain::suppression::Suppressed;
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant, sequence};
@@ -185,6 +185,7 @@ impl Verifier {
             Table::Store => read::<StoreRow>(Format::Store, body),
             Table::Scope => scope(key, body),
             Table::Ledger => Ledger::decode(body).map(drop).map_err(|error| damaged(&error)),
+            Table::Recipients => Recipients::decode(body).map(drop).map_err(|error| damaged(&error)),
             Table::Name => {
                 self.words.name(key, decode(Format::Name, body)?);
                 Ok(())

@@ -129,7 +129,7 @@ async fn pass(span: Span) {
 
 #[tokio::test(start_paused = true)]
 async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
-    let preset = ChannelSettings { preset: "whatsapp-web".into(), per_hour: 20, ..chat() };
+    let preset = ChannelSettings { preset: "whatsapp-web".into(), per_hour: 20, new_recipients: 9, ..chat() };
     let world = world(preset.clone()).await;
     let (engine, caller) = (&world.engine, Caller::default());
     let shown = engine.get_channel(&caller, "acme", "chat").await.unwrap().settings;
@@ -137,7 +137,7 @@ async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
         (shown.preset.as_str(), shown.gap.as_str(), shown.jitter.as_str()),
         ("", "45 seconds", "75 seconds")
     );
-    assert_eq!((shown.per_hour, shown.per_day), (20, 200));
+    assert_eq!((shown.per_hour, shown.per_day, shown.new_recipients), (20, 200, 9));
     assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
     assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
     for settings in [shown.clone(), preset] {
@@ -264,4 +264,26 @@ async fn explain_names_the_cap_that_a_contact_waits_for() {
     assert_eq!(explained.binding, Some(Binding::ContactCaps));
     let at = Moment(START) + Span::days(1);
     assert!(explained.at.is_some_and(|opens| opens >= at && opens < at + Span::seconds(5)), "{explained:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_writes_to_so_many_new_people_in_24_h_and_those_it_knows_do_not_wait_behind_them() {
+    let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
+    world.enroll(0..40).await;
+    pass(Span::minutes(5)).await;
+    assert_eq!(world.starts().len(), 5);
+    let known = world.kept.1.lock().unwrap()[0].1.clone();
+    world.enroll_in_more(2, known[1..].parse().unwrap()).await;
+    pass(Span::minutes(5)).await;
+    assert_eq!(world.starts_to(&known).len(), 3, "who was written to is no new recipient");
+    world.engine.stop();
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::days(9)).await;
+    let starts = world.kept.1.lock().unwrap().clone();
+    assert_eq!(starts.len(), 42, "everybody is written to in the end");
+    for (end, _) in &starts {
+        let within = starts.iter().filter(|(at, _)| (end - 86_400_000..=*end).contains(at));
+        let people: std::collections::BTreeSet<&String> = within.map(|(_, to)| to).collect();
+        assert!(people.len() <= 5, "{people:?} up to {end}");
+    }
 }

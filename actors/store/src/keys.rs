@@ -59,6 +59,8 @@ pub enum Table {
     Target = b't',
     /// Published versions of sequences.
     Version = b'v',
+    /// New recipients of channels.
+    Recipients = b'r',
     /// Wakes.
     Wake = b'w',
     /// The store's own row.
@@ -67,7 +69,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 20] = [
+    pub const ALL: [Table; 21] = [
         Table::Deleted,
         Table::Name,
         Table::Audit,
@@ -83,6 +85,7 @@ impl Table {
         Table::Count,
         Table::Clock,
         Table::Suppression,
+        Table::Recipients,
         Table::Scope,
         Table::Target,
         Table::Version,
@@ -91,7 +94,7 @@ impl Table {
     ];
 
     /// Those whose keys begin with their tenant's number behind the shard.
-    pub const OF_TENANTS: [Table; 12] = [
+    pub const OF_TENANTS: [Table; 13] = [
         // First, since what is read to act on expects them.
         Table::Scope,
         Table::Wake,
@@ -103,6 +106,7 @@ impl Table {
         Table::Ledger,
         Table::Count,
         Table::Suppression,
+        Table::Recipients,
         Table::Target,
         Table::Version,
     ];
@@ -395,6 +399,12 @@ impl Key {
     #[must_use]
     pub fn ledger(shard: Shard, lane: Lane) -> Key {
         Key::start(Table::Ledger, shard).u32(lane.tenant.0).u32(lane.channel.0)
+    }
+
+    /// A lane's new recipients.
+    #[must_use]
+    pub fn recipients(shard: Shard, lane: Lane) -> Key {
+        Key::start(Table::Recipients, shard).u32(lane.tenant.0).u32(lane.channel.0)
     }
 
     /// A number of a funnel.

@@ -103,6 +103,8 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     recipient_gap: String,
     #[serde(skip_serializing_if = "is_default")]
+    new_recipients: u32,
+    #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
     smtp: Option<Smtp>,
@@ -266,6 +268,7 @@ impl From<Channel> for v1::ChannelSettings {
             rest: given.rest.map(rest).into(),
             warm_up: given.warm_up.map(warm_up).into(),
             recipient_gap: given.recipient_gap,
+            new_recipients: given.new_recipients,
             ignores_quiet_hours: given.ignores_quiet_hours,
             smtp: given.smtp.map(v1::Smtp::from).into(),
             http: given.http.map(v1::Http::from).into(),

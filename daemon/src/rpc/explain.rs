@@ -113,6 +113,7 @@ fn waits_for(gate: Binding) -> &'static str {
         Binding::Limits => "limit",
         Binding::RecipientGap => "recipient_gap",
         Binding::ContactCaps => "contact_caps",
+        Binding::NewRecipients => "new_recipients",
         Binding::Line => "line",
         Binding::Channel
         | Binding::Target
@@ -134,6 +135,7 @@ fn waits_text(gate: Binding) -> &'static str {
         Binding::Line => "others stand in line before it",
         Binding::RecipientGap => "the contact was sent something through this channel a short while ago",
         Binding::ContactCaps => "the contact has been sent as much as the tenant allows in a day or a week",
+        Binding::NewRecipients => "the channel has written to as many new people as it may in 24 h",
         Binding::Channel
         | Binding::Target
         | Binding::Lifetime

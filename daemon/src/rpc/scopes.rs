@@ -173,6 +173,7 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         rest: given.rest.into_option().map(|rest| RestSettings { after: rest.after, span: rest.span }),
         warm_up: given.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
         recipient_gap: given.recipient_gap,
+        new_recipients: given.new_recipients,
         ignores_quiet_hours: given.ignores_quiet_hours,
     })
 }
@@ -203,6 +204,7 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         rest: settings.rest.map_or_else(MessageField::none, |rest| shown_rest(rest).into()),
         warm_up: settings.warm_up.map_or_else(MessageField::none, |ramp| shown_warm_up(ramp).into()),
         recipient_gap: settings.recipient_gap,
+        new_recipients: settings.new_recipients,
         ignores_quiet_hours: settings.ignores_quiet_hours,
         ..Default::default()
     }
@@ -341,6 +343,7 @@ mod tests {
         let gentle = ChannelSettings {
             jitter: "5 seconds".into(),
             recipient_gap: "6 seconds".into(),
+            new_recipients: 250,
             rest: Some(RestSettings { after: 30, span: "20 minutes".into() }),
             warm_up: Some(WarmUp { days: 14, from: 20 }),
             ..paced.clone()

@@ -134,5 +134,6 @@ pub(super) fn gate_word(gate: Binding) -> &'static str {
         Binding::Line => "line",
         Binding::RecipientGap => "recipient_gap",
         Binding::ContactCaps => "contact_caps",
+        Binding::NewRecipients => "new_recipients",
     }
 }

@@ -37,6 +37,9 @@ pub struct Limits {
     pub warm_up: Option<WarmUp>,
     /// Least span between two starts to one contact; a gate of the contact's row, of which a ledger knows nothing.
     pub recipient_gap: Option<Span>,
+    /// People written to in any moving 24 h, each counted once; of WhatsApp those who wrote within 24 h before are not
+    /// counted. Kept beside the ledger, by [`Recipients`](super::Recipients).
+    pub new_recipients: Option<u32>,
 }
 
 /// At most `burst + count/per · W` starts in any span W.
@@ -114,6 +117,8 @@ pub enum LimitName {
     PerDay,
     /// [`Limits::rest`]
     Rest,
+    /// [`Limits::new_recipients`]
+    NewRecipients,
 }
 
 impl fmt::Display for LimitName {
@@ -125,6 +130,7 @@ impl fmt::Display for LimitName {
             LimitName::PerHour => "per_hour",
             LimitName::PerDay => "per_day",
             LimitName::Rest => "rest",
+            LimitName::NewRecipients => "new_recipients",
         })
     }
 }
@@ -158,6 +164,8 @@ pub enum Field {
     WarmUpFrom,
     /// [`Limits::recipient_gap`]
     RecipientGap,
+    /// [`Limits::new_recipients`]
+    NewRecipients,
 }
 
 impl fmt::Display for Field {
@@ -176,6 +184,7 @@ impl fmt::Display for Field {
             Field::WarmUpDays => "warm_up.days",
             Field::WarmUpFrom => "warm_up.from",
             Field::RecipientGap => "recipient_gap",
+            Field::NewRecipients => "new_recipients",
         })
     }
 }
@@ -313,6 +322,7 @@ impl Limits {
             (Field::PerMinute, self.per_minute),
             (Field::PerHour, self.per_hour),
             (Field::PerDay, self.per_day),
+            (Field::NewRecipients, self.new_recipients),
         ];
         for (field, cap) in caps {
             positive(field, cap.map_or(1, i64::from))?;
@@ -473,6 +483,7 @@ mod tests {
         assert_eq!(zero(rest(1, Span(0))), "rest.span");
         assert_eq!(zero(warm_up(0, 1)), "warm_up.days");
         assert_eq!(zero(warm_up(1, 0)), "warm_up.from");
+        assert_eq!(zero(Limits { new_recipients: Some(0), ..Limits::default() }), "new_recipients");
         assert_eq!(zero(Limits { recipient_gap: Some(Span(0)), ..Limits::default() }), "recipient_gap");
     }
 

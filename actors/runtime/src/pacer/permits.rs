@@ -201,7 +201,7 @@ impl Permits {
                 self.ledger.settle(*charge, *started_at);
             }
             LedgerOp::Refund { charge } => self.ledger.refund(*charge),
-            LedgerOp::Charge { .. } => {}
+            LedgerOp::Charge { .. } | LedgerOp::Recipient { .. } => {}
         }
     }
 }

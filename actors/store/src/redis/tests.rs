@@ -182,6 +182,7 @@ fn some_limits() -> impl Strategy<Value = Limits> {
             rest,
             warm_up,
             recipient_gap: None,
+            new_recipients: None,
         },
     )
 }

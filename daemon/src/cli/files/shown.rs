@@ -37,6 +37,7 @@ impl From<v1::ChannelSettings> for Channel {
             rest: shown.rest.into_option().map(|rest| Rest { after: rest.after, span: rest.span }),
             warm_up: shown.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
             recipient_gap: shown.recipient_gap,
+            new_recipients: shown.new_recipients,
             ignores_quiet_hours: shown.ignores_quiet_hours,
             smtp: shown.smtp.into_option().map(Smtp::from),
             http: shown.http.into_option().map(Http::from),

@@ -115,7 +115,7 @@ impl Run {
                     self.durable.settle(*charge, *started_at);
                 }
                 LedgerOp::Refund { charge } => self.durable.refund(*charge),
-                LedgerOp::Charge { .. } => {}
+                LedgerOp::Charge { .. } | LedgerOp::Recipient { .. } => {}
             }
             self.now = self.now.max(settles_at);
             self.permits.settle(&op, self.now);
@@ -286,6 +286,7 @@ fn some_limits() -> impl Strategy<Value = Limits> {
             warm_up: day
                 .and_then(|(cap, ramp)| ramp.map(|(days, from)| WarmUp { days, from: from.min(cap) })),
             recipient_gap: None,
+            new_recipients: None,
         },
     )
 }
@@ -429,6 +430,7 @@ fn busy_limits() -> impl Strategy<Value = Limits> {
             warm_up: day
                 .and_then(|(cap, ramp)| ramp.map(|(days, from)| WarmUp { days, from: from.min(cap) })),
             recipient_gap: None,
+            new_recipients: None,
         })
 }
 
