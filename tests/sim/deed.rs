@@ -251,9 +251,10 @@ async fn attempt_at(
             let receipt = match event {
                 Event::Delivered => Receipt::Delivered,
                 Event::Read => Receipt::Read,
-                _ => Receipt::Failed,
+                _ => Receipt::Failed(None),
             };
-            let changed = engine.receipt(&caller, name(tenant.0 as usize - 1), *send, receipt).await?;
+            let changed =
+                engine.receipt(&caller, name(tenant.0 as usize - 1), *send, (receipt, "131000")).await?;
             Ok(format!("{}", changed.changed))
         }
         Deed::Hold { tenant, scope } => {

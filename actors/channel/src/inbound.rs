@@ -127,7 +127,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unsigned(wrong) | Error::Body(wrong) => wrong.fmt(f),
-            Error::Forged => f.write_str("signature: by one of the secrets this endpoint has"),
+            Error::Forged => f.write_str("signature or token: one of a secret that this endpoint has"),
         }
     }
 }

@@ -45,6 +45,25 @@ pub struct Outside {
     pub rules: Rules,
 }
 
+/// What a provider proves with that it is it who tells something.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Meta, by the app's secrets.
+    Meta {
+        /// What requests are signed with, any of them.
+        app_secrets: Vec<Secret>,
+        /// What it says when the webhook is set up.
+        verify_token: Option<Secret>,
+    },
+    /// Twilio, by the account's tokens.
+    Twilio {
+        /// What requests are signed with, any of them.
+        auth_tokens: Vec<Secret>,
+        /// A URL that Twilio was told of, by which it knows this daemon.
+        outside_at: Option<String>,
+    },
+}
+
 /// A channel of a tenant.
 type Place = (TenantNo, ChannelNo);
 
@@ -133,6 +152,40 @@ impl Transports {
     pub fn is(&self, tenant: TenantNo, channel: ChannelNo, sealed: &SecretAt, value: &Secret) -> bool {
         let (Some(outside), SecretAt::Sealed(sealed)) = (&self.outside, sealed) else { return false };
         outside.seal.open(&name(&(tenant, channel)), sealed).is_some_and(|opened| opened == *value)
+    }
+
+    /// What a channel's provider proves with that it is it who tells something; nothing where none does.
+    ///
+    /// # Errors
+    /// A secret that is not there.
+    pub fn told(&self, tenant: TenantNo, channel: &Channel) -> Result<Option<Told>, Vec<Problem>> {
+        let Some(outside) = &self.outside else { return Ok(None) };
+        let place = (tenant, channel.no);
+        let all = |secrets: &[SecretAt], field| {
+            secrets.iter().map(|at| outside.secret(&place, at, field)).collect::<Result<Vec<Secret>, _>>()
+        };
+        match &channel.transport {
+            channel::Transport::Meta(meta) if !meta.app_secrets.is_empty() => {
+                let verify_token = meta.verify_token.as_ref();
+                let verify_token = verify_token.map(|at| outside.secret(&place, at, "verify_token"));
+                Ok(Some(Told::Meta {
+                    app_secrets: all(&meta.app_secrets, "app_secrets")?,
+                    verify_token: verify_token.transpose()?,
+                }))
+            }
+            channel::Transport::Twilio(twilio) => {
+                // The account's own token, where nobody says another: what it logs in with.
+                let own: Vec<SecretAt> = twilio.password.iter().cloned().collect();
+                let tokens = if twilio.auth_tokens.is_empty() { &own } else { &twilio.auth_tokens };
+                let outside_at = Some(twilio.status_callback.clone()).filter(|url| !url.is_empty());
+                Ok(Some(Told::Twilio { auth_tokens: all(tokens, "auth_tokens")?, outside_at }))
+            }
+            channel::Transport::Outbox
+            | channel::Transport::Smtp(_)
+            | channel::Transport::Http(_)
+            | channel::Transport::Meta(_)
+            | channel::Transport::Chatwoot(_) => Ok(None),
+        }
     }
 
     fn open(&self, place: Place, settings: &channel::Transport) -> Result<Arc<dyn Transport>, Vec<Problem>> {

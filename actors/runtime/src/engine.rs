@@ -38,11 +38,14 @@ pub(crate) mod backup;
 mod contacts;
 mod delete;
 pub(crate) mod forecast;
+mod inbound;
 mod lists;
 pub(crate) mod opening;
 mod scopes;
 mod seen;
 mod trials;
+
+pub use inbound::TakenIn;
 
 use opening::own_row;
 
@@ -301,7 +304,7 @@ impl Engine {
         .await
     }
 
-    /// Takes in a receipt for one of a tenant's sends.
+    /// Takes in a receipt for one of a tenant's sends, with the provider's code where it refused.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such send of this tenant.
@@ -310,9 +313,10 @@ impl Engine {
         caller: &Caller,
         tenant: &str,
         send: SendId,
-        receipt: Receipt,
+        (receipt, code): (Receipt, &str),
     ) -> Result<Changed, Error> {
-        self.ask(caller, tenant, send.enrollment, Ask::Receipt(send, receipt, caller.trace)).await
+        let ask = Ask::Receipt(send, receipt, code.to_owned(), caller.trace);
+        self.ask(caller, tenant, send.enrollment, ask).await
     }
 
     /// An enrollment and everything that happened to it.

@@ -13,6 +13,7 @@ use followupd_domain::{Moment, SequenceNo, Span, TenantNo, gate, limits as domai
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused, Row};
 
+use crate::addresses;
 use crate::api::{Caller, EnrollAnswer, Error};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
@@ -229,6 +230,8 @@ impl Round<'_> {
         let record = Record { enrollment: new.enrollment.clone(), spilled: 0, history };
         record::put(&mut commit, key, Format::Enrollment, &record)?;
         record::put(&mut commit, wish.contact.key.clone(), Format::Contact2, &new.contact)?;
+        let place = self.node.place(loaded);
+        addresses::note(place, &loaded.scope, &wish.request.contact, &new.contact, &mut commit);
         if let (Some(read), Some(target)) = (&wish.target, &new.target) {
             commit.expects.push(read.expectation());
             record::put(&mut commit, read.key.clone(), Format::Target, target)?;

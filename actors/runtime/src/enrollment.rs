@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use followupd_domain::channel::Kind;
 use followupd_domain::decide::outcome::{self, Outcome};
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::{Enrollment, OpenSend};
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::reaction::{Blames, Reaction};
-use followupd_domain::suppression::{Suppression, Why};
-use followupd_domain::{EnrollmentId, Moment, SendId};
+use followupd_domain::suppression::{Address, Suppression, Why};
+use followupd_domain::{EnrollmentId, Moment, SendId, StepNo};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
@@ -153,7 +154,7 @@ impl Live {
         }
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
         let decisions = outcome::outcome(&facts.view(now), ended.send, heard(ended), jitter);
-        self.settle(&facts, &decisions, &open, Some(ended), now, ended.trace).await
+        self.settle(&facts, &decisions, &open, (Some(ended), None), now, ended.trace).await
     }
 
     /// When the call of an open send began that something else than its end settles. One of an earlier process may
@@ -170,7 +171,7 @@ impl Live {
         facts: &Facts,
         decisions: &[Decision],
         open: &OpenSend,
-        ended: Option<&CallEnded>,
+        (ended, told): (Option<&CallEnded>, Option<No>),
         now: Moment,
         trace: TraceId,
     ) -> Result<bool, Error> {
@@ -185,7 +186,8 @@ impl Live {
             LedgerOp::Settle { charge, started_at: began_at }
         };
         let key = Key::ledger(facts.loaded.shard, lane);
-        let suppressed = self.suppressed(facts, ended, now).await?;
+        let no = ended.and_then(No::of_call).or(told);
+        let suppressed = self.suppressed(facts, no, now).await?;
         let right = sent::put_right(facts, open, surely_not, began_at);
         let contact = right.as_ref().map(|right| sent::row(right, &right.contact.value)).transpose()?;
         let settled = self
@@ -205,21 +207,12 @@ impl Live {
         Ok(true)
     }
 
-    /// What suppresses the address a call went to, where its provider said that nothing sent there will arrive, or that
+    /// What suppresses the address a message went to, where its provider said that nothing sent there will arrive, or that
     /// nothing more is wanted.
-    async fn suppressed(
-        &self,
-        facts: &Facts,
-        ended: Option<&CallEnded>,
-        now: Moment,
-    ) -> Result<Commit, Error> {
+    async fn suppressed(&self, facts: &Facts, no: Option<No>, now: Moment) -> Result<Commit, Error> {
         let node = &self.activation.node;
         let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
-        let Some((address, kind, Outcome::Refused { code, reaction })) =
-            ended.and_then(|ended| Some((ended.address.clone()?, ended.kind, &ended.outcome)))
-        else {
-            return Ok(commit);
-        };
+        let Some(No { address, kind, code, reaction }) = no else { return Ok(commit) };
         let why = match reaction {
             Reaction::Never { blames: Blames::Address, .. } => Why::Bounced,
             Reaction::OptOut(_) => Why::OptedOut,
@@ -235,7 +228,7 @@ impl Live {
             | Reaction::Stop { .. } => return Ok(commit),
         };
         let addresses = suppression::read(&*node.store, node.place(&facts.loaded), vec![address]).await?;
-        let suppression = Suppression { since: now, why, by: String::new(), reason: code.clone() };
+        let suppression = Suppression { since: now, why, by: String::new(), reason: code };
         addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
         Ok(commit)
     }
@@ -286,6 +279,32 @@ impl Live {
         if loaded.versions.contains_key(key) {
             crate::tenant::refresh(&self.activation.tenant, loaded).await;
         }
+    }
+}
+
+/// A provider's no to a message, in its answer or later.
+struct No {
+    /// To where it went.
+    address: Address,
+    kind: Kind,
+    code: String,
+    reaction: Reaction,
+}
+
+impl No {
+    fn of_call(ended: &CallEnded) -> Option<No> {
+        let Outcome::Refused { code, reaction } = &ended.outcome else { return None };
+        let (code, reaction) = (code.clone(), *reaction);
+        Some(No { address: ended.address.clone()?, kind: ended.kind, code, reaction })
+    }
+
+    /// One that came later, about the send of a step.
+    fn of_receipt(facts: &Facts, step: StepNo, code: &str, reaction: Reaction) -> Option<No> {
+        let enrollment = facts.enrollment();
+        let sent = enrollment.sends.iter().rfind(|send| send.step == step)?;
+        let kind = facts.loaded.scope.channels.get(&sent.channel)?.kind;
+        let address = Address::called(kind, facts.contact.value.address(kind, &enrollment.contact)?)?;
+        Some(No { address, kind, code: code.to_owned(), reaction })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::enrollment::Ask;
 use crate::loaded::{TenantHandle, decode, scan_all};
 use crate::node::Node;
 use crate::record::{self, Record, read_or_default};
-use crate::{command, limits, list};
+use crate::{addresses, command, limits, list};
 
 /// Erases a contact.
 pub(crate) async fn erase(
@@ -190,6 +190,8 @@ impl Gone<'_> {
         let mut commit = Commit::new(Class::Exit, self.tenant.no, self.tenant.shard);
         commit.expects.push(found.contact.expectation());
         commit.deletes.push(found.contact.key.clone());
+        let place = self.node.place(&self.tenant.loaded());
+        addresses::forget(place, self.id, &found.contact.value, &mut commit);
         let now = self.node.now();
         found.addresses.change(&mut commit, |address, known| match address {
             Address::Contact(_) => known.erase(Kind::ALL, now),

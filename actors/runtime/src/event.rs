@@ -19,6 +19,7 @@ use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Expect, Key, Refused};
 use serde::{Deserialize, Serialize};
 
+use crate::addresses;
 use crate::api::{Caller, Changed, Error, EventAnswer, EventCall};
 use crate::audit::{self, Act};
 use crate::command;
@@ -149,6 +150,8 @@ struct Acceptance<'a> {
     addresses: Addresses,
     target: Option<Subject<Target>>,
     affected: Vec<EnrollmentId>,
+    /// Whether the contact has a number it had not.
+    new_number: bool,
 }
 
 impl<'a> Acceptance<'a> {
@@ -187,7 +190,8 @@ impl<'a> Acceptance<'a> {
         if let Some(contact) = &mut contact {
             addresses.bar(&mut contact.read.value);
         }
-        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected };
+        let new_number = contact.as_ref().is_some_and(|contact| contact.read.value.phone != before.phone);
+        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected, new_number };
         Ok(Reading::New(Box::new(read)))
     }
 
@@ -220,6 +224,10 @@ impl<'a> Acceptance<'a> {
         record::put(&mut commit, key, Format::Event, &self.asked.node.now())?;
         if let Some(contact) = &self.contact {
             contact.add_to(&mut commit, Format::Contact2)?;
+            if let Some(id) = self.event.contact.as_ref().filter(|_| self.new_number) {
+                let Asked { node, loaded, .. } = self.asked;
+                addresses::note(node.place(loaded), &loaded.scope, id, &contact.read.value, &mut commit);
+            }
         }
         if let Some(target) = &self.target {
             target.add_to(&mut commit, Format::Target)?;

@@ -5,6 +5,7 @@
 //! nothing. [`Engine`] is the handle the daemon and the tests hold.
 
 mod access;
+mod addresses;
 mod admission;
 mod api;
 mod audit;
@@ -55,7 +56,7 @@ pub use api::{
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::backup::{Backup, held_rows};
 pub use engine::forecast::LaneForecast;
-pub use engine::{Config, Engine};
+pub use engine::{Config, Engine, TakenIn};
 pub use env::{EngineClock, Env, WallEnv};
 pub use once::Once;
 pub use scopes::{

@@ -5,6 +5,15 @@ use std::time::Duration;
 use followupd_domain::Span;
 use followupd_domain::limits::{self as domain_limits, BATCH_ITEMS};
 
+/// Bytes of a provider's id of a message that stand in an event's id as they are; behind them there is room for a number.
+pub(crate) const TOLD_ID_BYTES: usize = followupd_domain::limits::ID_BYTES - 4;
+
+/// Attempts that a refusal told later is taken for: the provider has made its own.
+pub(crate) const TRIES_TOLD: u8 = followupd_domain::limits::ATTEMPTS;
+
+/// Contacts of one address that hear of what it writes: a number is one person's, seldom a family's.
+pub(crate) const CONTACTS_OF_AN_ADDRESS: usize = 8;
+
 /// Calls of one tenant that may wait for their answer: enough to keep the committer busy with single calls, few
 /// enough that all of them are answered within a second or so.
 pub(crate) const WAITING_A_TENANT: usize = 4_096;

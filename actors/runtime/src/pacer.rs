@@ -60,6 +60,8 @@ pub(crate) enum PacerMsg {
     Returned(WakeRow, Returned),
     /// An open send was settled or refunded, and what that says of others.
     Settled(EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
+    /// A receipt said something of others.
+    Said(StepOf, Said),
     /// The actor of an enrollment failed while it had this row; it may be tried again after a pause.
     Failed(EnrollmentId, Span),
     /// Settings or holds have changed.
@@ -172,6 +174,7 @@ impl Pacer {
                     self.learn(step, &said);
                 }
             }
+            PacerMsg::Said(step, said) => self.learn(step, &said),
             PacerMsg::Failed(enrollment, pause) => {
                 if let Some(row) = self.pulled.remove(&enrollment) {
                     self.permits.give_back();

@@ -42,6 +42,8 @@ pub(crate) enum ShardMsg {
     Wakes(Vec<WakeRow>),
     /// An open send of a lane was settled, and what that says of others.
     Settled(Lane, EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
+    /// What a receipt says of others than its send.
+    Said(Lane, StepOf, Said),
     /// Nobody knows whether rows of these lanes were written: they start anew and read what is there.
     ReadAgain(BTreeSet<Lane>),
     /// Settings or holds of a tenant have changed.
@@ -155,6 +157,7 @@ impl Actor for ShardActor {
             }
             ShardMsg::Idle { id, handled } => state.let_go(id, handled),
             ShardMsg::Wakes(rows) => state.wakes(rows),
+            ShardMsg::Said(lane, step, said) => state.tell_lane(lane, PacerMsg::Said(step, said)),
             ShardMsg::Settled(lane, id, op, said) => {
                 state.tell_lane(lane, PacerMsg::Settled(id, op, said));
             }

@@ -181,6 +181,7 @@ impl Verifier {
             Table::Stop => read::<Stop>(Format::Stop, body),
             Table::Clock => read::<Moment>(Format::Clock, body),
             Table::Suppression => read::<Suppressed>(Format::Suppressed, body),
+            Table::Address => address(key, body),
             Table::Version => read::<sequence::Version>(Format::Version, body),
             Table::Store => read::<StoreRow>(Format::Store, body),
             Table::Scope => scope(key, body),
@@ -334,6 +335,15 @@ impl Verifier {
             self.fault("E9", key, "no enrollment has it".to_owned());
         }
         if body.is_empty() { Ok(()) } else { Err(damaged(&"its key says all, and it has a body")) }
+    }
+}
+
+/// A row that says it all in its key.
+fn address(key: &Key, body: &[u8]) -> Result<(), Error> {
+    match key.to_address_contact() {
+        Some(_) if body.is_empty() => Ok(()),
+        Some(_) => Err(damaged(&"it has a body")),
+        None => Err(damaged(&"its key names no contact")),
     }
 }
 

@@ -11,106 +11,16 @@ use followupd_domain::target::TargetRef;
 use followupd_domain::time::Moment;
 use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
 
+mod table;
+
+pub use table::Table;
+
 /// The bytes a row stands under.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
 
 /// The shard of what belongs to no tenant: the directory of names and the store's own row.
 pub const SYSTEM: Shard = Shard(u16::MAX);
-
-/// The first byte of a key: what kind of row it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Table {
-    /// Who changed what, newest first.
-    Audit = b'b',
-    /// Access keys, by their name.
-    Access = b'k',
-    /// Names of tenants, to their numbers.
-    Name = b'a',
-    /// Tenants that were deleted and whose rows are not all removed yet. They come before all rows of tenants, so that
-    /// whoever reads in order knows of them first.
-    Deleted = b'D',
-    /// Contacts.
-    Contact = b'c',
-    /// Ids of events that were accepted.
-    Event = b'd',
-    /// Enrollments with their latest history.
-    Enrollment = b'e',
-    /// Events that several enrollments still have to consume.
-    FanOut = b'f',
-    /// Older history of enrollments.
-    History = b'h',
-    /// What came of calls that are made once, however often they are sent.
-    Once = b'i',
-    /// What stops all sending.
-    Stop = b'j',
-    /// Limits of lanes.
-    Ledger = b'l',
-    /// Funnel counters.
-    Count = b'n',
-    /// What the clock said last.
-    Clock = b'o',
-    /// Addresses that are suppressed.
-    Suppression = b'p',
-    /// Tenants, channels, sequences: the scopes an intent expects.
-    Scope = b's',
-    /// Targets: their facts and who is enrolled about them.
-    Target = b't',
-    /// Published versions of sequences.
-    Version = b'v',
-    /// New recipients of channels.
-    Recipients = b'r',
-    /// Wakes.
-    Wake = b'w',
-    /// The store's own row.
-    Store = b'x',
-}
-
-impl Table {
-    /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 21] = [
-        Table::Deleted,
-        Table::Name,
-        Table::Audit,
-        Table::Contact,
-        Table::Event,
-        Table::Enrollment,
-        Table::FanOut,
-        Table::History,
-        Table::Once,
-        Table::Stop,
-        Table::Access,
-        Table::Ledger,
-        Table::Count,
-        Table::Clock,
-        Table::Suppression,
-        Table::Recipients,
-        Table::Scope,
-        Table::Target,
-        Table::Version,
-        Table::Wake,
-        Table::Store,
-    ];
-
-    /// Those whose keys begin with their tenant's number behind the shard.
-    pub const OF_TENANTS: [Table; 13] = [
-        // First, since what is read to act on expects them.
-        Table::Scope,
-        Table::Wake,
-        Table::Audit,
-        Table::Contact,
-        Table::Event,
-        Table::FanOut,
-        Table::Once,
-        Table::Ledger,
-        Table::Count,
-        Table::Suppression,
-        Table::Recipients,
-        Table::Target,
-        Table::Version,
-    ];
-}
 
 impl Key {
     /// The key of these bytes, as a store read them.
@@ -322,6 +232,25 @@ impl Key {
     #[must_use]
     pub fn suppression(shard: Shard, tenant: TenantNo, address: AddressHash) -> Key {
         Key::start(Table::Suppression, shard).u32(tenant.0).bytes(&address)
+    }
+
+    /// A contact by one of its addresses.
+    #[must_use]
+    pub fn address(shard: Shard, tenant: TenantNo, address: AddressHash, contact: &str) -> Key {
+        Key::at_address(shard, tenant, address).bytes(contact.as_bytes())
+    }
+
+    /// Begins the contacts that have an address.
+    #[must_use]
+    pub fn at_address(shard: Shard, tenant: TenantNo, address: AddressHash) -> Key {
+        Key::start(Table::Address, shard).u32(tenant.0).bytes(&address)
+    }
+
+    /// The contact in a key of [`Key::address`]; `None` for any other key.
+    #[must_use]
+    pub fn to_address_contact(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix(&[Table::Address as u8])?;
+        str::from_utf8(rest.get(2 + 4 + size_of::<AddressHash>()..)?).ok()
     }
 
     /// A target.

@@ -5,8 +5,11 @@ use ring::hmac;
 use super::Error;
 use crate::secret::Secret;
 
-/// Whether one of these secrets signed what `data` writes into each hash. Every secret is tried, so that the time it
-/// takes does not tell which of them is in use.
+/// Whether one of these secrets signed `data`. Every one is tried, so that the time it takes does not tell which of
+/// them is in use.
+///
+/// # Errors
+/// None did.
 pub(super) fn signed(
     algorithm: hmac::Algorithm,
     secrets: &[Secret],
@@ -21,6 +24,9 @@ pub(super) fn signed(
 }
 
 /// Whether one of these is the token that is given.
+///
+/// # Errors
+/// None is.
 pub(super) fn knows(tokens: &[Secret], given: &str) -> Result<(), Error> {
     let tried = tokens.iter().filter(|token| {
         let token = token.reveal().as_bytes();

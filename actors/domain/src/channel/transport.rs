@@ -202,6 +202,16 @@ impl Transport {
         }
     }
 
+    /// Whether its provider tells us what contacts write, and what became of messages.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        match self {
+            Transport::Outbox | Transport::Smtp(_) | Transport::Http(_) | Transport::Chatwoot(_) => false,
+            Transport::Meta(meta) => !meta.app_secrets.is_empty(),
+            Transport::Twilio(_) => true,
+        }
+    }
+
     /// The kind it serves; `None`: every kind.
     #[must_use]
     pub fn serves(&self) -> Option<Kind> {

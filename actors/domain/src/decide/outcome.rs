@@ -148,12 +148,14 @@ fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
 /// What a receipt says of a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
+    /// The provider took it: what settles a send that is in doubt.
+    Sent,
     /// It arrived.
     Delivered,
     /// It was read.
     Read,
-    /// It was refused after all.
-    Failed,
+    /// It was refused after all, and this follows from the provider's code, where that is known.
+    Failed(Option<Reaction>),
 }
 
 /// Decides a receipt. Status only moves forward, so repeats, late and reordered ones change nothing; a refusal after
@@ -161,9 +163,10 @@ pub enum Receipt {
 #[must_use]
 pub fn receipt(view: &View<'_>, step: StepNo, receipt: Receipt) -> Vec<Decision> {
     let status = match receipt {
+        Receipt::Sent => SendStatus::Sent,
         Receipt::Delivered => SendStatus::Delivered,
         Receipt::Read => SendStatus::Read,
-        Receipt::Failed => SendStatus::Failed(SendFailure::Refused),
+        Receipt::Failed(reaction) => SendStatus::Failed(failure(reaction)),
     };
     let known = view.enrollment.sends.iter().rfind(|send| send.step == step);
     let called = known.filter(|send| send.status.was_called());
@@ -174,12 +177,48 @@ pub fn receipt(view: &View<'_>, step: StepNo, receipt: Receipt) -> Vec<Decision>
     let open = view.enrollment.open.is_some_and(|open| open.send.step == step)
         || (view.enrollment.step == step && view.enrollment.is_doubted());
     let mut decisions = if open { settle(view, Decision::Accepted { at: view.now }) } else { Vec::new() };
-    decisions.push(Decision::Received { step, status });
+    if !open || receipt != Receipt::Sent {
+        decisions.push(Decision::Received { step, status });
+    }
     let after = apply(view.enrollment.clone(), &decisions, view.now);
-    if receipt == Receipt::Failed && failure_ends(view, &after, step) {
+    let Receipt::Failed(reaction) = receipt else { return decisions };
+    if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
+        decisions.push(Decision::Exited(ExitReason::OptedOut));
+    } else if failure_ends(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::StepFailed));
     }
     decisions
+}
+
+/// Why a send failed that its provider refused after all.
+fn failure(reaction: Option<Reaction>) -> SendFailure {
+    match reaction {
+        Some(Reaction::Never { blames: Blames::Address, .. }) => SendFailure::BadAddress,
+        Some(Reaction::NeedsTemplate) => SendFailure::NeedsTemplate,
+        Some(Reaction::Unusable) => SendFailure::Unusable,
+        Some(
+            Reaction::Never { blames: Blames::Message, .. }
+            | Reaction::Again { .. }
+            | Reaction::Later { .. }
+            | Reaction::Skip
+            | Reaction::OptOut(_)
+            | Reaction::BackOff { .. }
+            | Reaction::Slow { .. }
+            | Reaction::Hold { .. }
+            | Reaction::Stop { .. },
+        )
+        | None => SendFailure::Refused,
+    }
+}
+
+/// Whether nothing reaches a contact any more who wants nothing of the kind of channel that sent `step`.
+fn leaves_by_opt_out(view: &View<'_>, after: &Enrollment, step: StepNo) -> bool {
+    let mut contact = view.contact.clone();
+    let sent = after.sends.iter().rfind(|send| send.step == step);
+    let channel = sent.and_then(|send| view.scope.channels.get(&send.channel));
+    contact.barred.extend(channel.map(|channel| channel.kind));
+    let barred = View { contact: &contact, enrollment: after, ..*view };
+    !after.state.is_over() && !gate::can_reach(&barred)
 }
 
 fn failure_ends(view: &View<'_>, after: &Enrollment, step: StepNo) -> bool {

@@ -9,12 +9,15 @@ use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::{ExitReason, OpenSend, SendStatus};
 use followupd_domain::event::Event;
 use followupd_domain::gate::View;
+use followupd_domain::health::{Said, StepOf};
+use followupd_domain::lane::Lane;
 
-use super::{Live, changed, class_of};
+use super::{Live, No, changed, class_of};
 use crate::api::{Changed, Command, Error};
 use crate::limits;
 use crate::plant::Bug;
-use crate::record::Facts;
+use crate::record::{Facts, Transition};
+use crate::shard::ShardMsg;
 
 /// What can be asked of an enrollment, and by which trace.
 #[derive(Clone)]
@@ -23,8 +26,8 @@ pub(crate) enum Ask {
     Command(Command, TraceId),
     /// An accepted event; whether the contact opted out by it.
     Event(Arc<Event>, bool, TraceId),
-    /// A receipt for one of its sends.
-    Receipt(SendId, Receipt, TraceId),
+    /// A receipt for one of its sends, with the provider's code.
+    Receipt(SendId, Receipt, String, TraceId),
     /// It may have lived too long, or its sequence is archived: it ends if that is so.
     Expire,
     /// Its contact is erased.
@@ -48,19 +51,39 @@ impl Live {
                 return Ok(changed(facts.enrollment().clone(), false));
             }
             let settles = settled_open(&facts, &decisions);
+            let no = refused_after_all(ask, &facts);
             let written = match settles {
                 Some(open) => {
-                    let settled = self.settle(&facts, &decisions, &open, None, now, trace).await?;
+                    let settled = self.settle(&facts, &decisions, &open, (None, no), now, trace).await?;
                     let now = if settled { self.facts().await? } else { None };
                     now.map(|facts| changed(facts.enrollment().clone(), true))
                 }
-                None => self.commit(&facts, &decisions, now, trace, class_of(&decisions), |_| ()).await?,
+                None => {
+                    let suppressed = self.suppressed(&facts, no, now).await?;
+                    let more = |transition: &mut Transition| {
+                        transition.commit.expects.extend(suppressed.expects);
+                        transition.commit.puts.extend(suppressed.puts);
+                    };
+                    self.commit(&facts, &decisions, now, trace, class_of(&decisions), more).await?
+                }
             };
             if let Some(changed) = written {
+                self.pass_on(ask, &facts);
                 return Ok(changed);
             }
         }
         Err(Error::Overloaded { retry_after: limits::COME_BACK })
+    }
+
+    /// What a receipt says of others goes to the lane the message left by.
+    fn pass_on(&self, ask: &Ask, facts: &Facts) {
+        let Ask::Receipt(send, Receipt::Failed(Some(reaction)), code, _) = ask else { return };
+        let enrollment = facts.enrollment();
+        let Some(sent) = enrollment.sends.iter().rfind(|sent| sent.step == send.step) else { return };
+        let lane = Lane { tenant: enrollment.tenant, channel: sent.channel };
+        let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
+        let said = Said::Refused { code: code.clone(), reaction: *reaction, tries: limits::TRIES_TOLD };
+        self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, step, said));
     }
 
     fn decide(&self, ask: &Ask, view: &View<'_>) -> (Vec<Decision>, TraceId) {
@@ -73,7 +96,7 @@ impl Live {
             Ask::Expire => (leave::outlived(view), TraceId::default()),
             Ask::Erase(trace) => (leave::exit(view, ExitReason::Erased), *trace),
             Ask::Quarantine(reason) => (hold::quarantine(view, reason), TraceId::default()),
-            Ask::Receipt(send, receipt, trace) => {
+            Ask::Receipt(send, receipt, _, trace) => {
                 let decisions = outcome::receipt(view, send.step, *receipt);
                 let moved_back = self.activation.node.planted.is(Bug::ReceiptMovesBack)
                     && decisions.is_empty()
@@ -86,6 +109,21 @@ impl Live {
                 (if moved_back { vec![back] } else { decisions }, *trace)
             }
         }
+    }
+}
+
+/// The no of a receipt that says of a send that it was refused after all.
+fn refused_after_all(ask: &Ask, facts: &Facts) -> Option<No> {
+    match ask {
+        Ask::Receipt(send, Receipt::Failed(Some(reaction)), code, _) => {
+            No::of_receipt(facts, send.step, code, *reaction)
+        }
+        Ask::Receipt(..)
+        | Ask::Command(..)
+        | Ask::Event(..)
+        | Ask::Expire
+        | Ask::Erase(_)
+        | Ask::Quarantine(_) => None,
     }
 }
 

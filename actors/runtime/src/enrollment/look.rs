@@ -242,7 +242,8 @@ impl Live {
         let view = facts.view(now);
         match wake::in_doubt(&view, open) {
             wake::Doubt::Leave(decisions) => {
-                let settled = self.settle(facts, &decisions, open, None, now, TraceId::default()).await?;
+                let settled =
+                    self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
                 Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
             }
             wake::Doubt::CallAgain => match self.call_again(facts, &view, open) {
@@ -252,7 +253,8 @@ impl Live {
                 }),
                 None => {
                     let decisions = wake::leave(&view);
-                    let settled = self.settle(facts, &decisions, open, None, now, TraceId::default()).await?;
+                    let settled =
+                        self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
                     Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
                 }
             },

@@ -60,6 +60,7 @@ impl Words {
             | Table::Recipients
             | Table::Count
             | Table::Suppression
+            | Table::Address
             | Table::Scope
             | Table::Version => Some(format!("{word} {key:?} of {}", tenant())),
         }
@@ -86,6 +87,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Clock => "clock",
         Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",
+        Table::Address => "contact by address",
         Table::Scope => "tenant, channel or sequence",
         Table::Target => "target",
         Table::Version => "version",

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::reaction::{Again, Blames, Reaction};
 use crate::time::{Moment, Span};
 
-const RECEIPTS: [Receipt; 3] = [Receipt::Delivered, Receipt::Read, Receipt::Failed];
+const RECEIPTS: [Receipt; 3] = [Receipt::Delivered, Receipt::Read, Receipt::Failed(None)];
 
 /// A sample whose first step is on the wire.
 pub(super) fn in_flight() -> Sample {
@@ -21,7 +21,7 @@ pub(super) fn in_flight() -> Sample {
 }
 
 /// The same through a channel that recognises no send id.
-fn in_flight_by_mail() -> Sample {
+pub(super) fn in_flight_by_mail() -> Sample {
     let mut sample = in_flight();
     sample.scope.channels.values_mut().for_each(|channel| channel.transport = forgetful());
     sample
@@ -451,16 +451,16 @@ fn an_asynchronous_refusal_ends_an_enrollment_whose_step_says_so_until_the_next_
     let walking = || Sample::walking(|_, draft| draft.steps[0].on_failure = "exit".into());
     let mut sample = walking();
     sample.sends();
-    sample.receives(0, Receipt::Failed);
+    sample.receives(0, Receipt::Failed(None));
     assert_eq!(sample.enrollment.state, State::Exited(ExitReason::StepFailed));
     let mut sample = walking();
     sample.sends();
     sample.begin();
-    assert_eq!(sample.receives(0, Receipt::Failed).len(), 1);
+    assert_eq!(sample.receives(0, Receipt::Failed(None)).len(), 1);
     assert_eq!(sample.enrollment.state, State::Active);
     let mut sample = walking();
     sample.begin();
-    sample.receives(0, Receipt::Failed);
+    sample.receives(0, Receipt::Failed(None));
     assert_eq!(
         sample.enrollment.state,
         State::Exited(ExitReason::StepFailed),
@@ -486,7 +486,7 @@ proptest! {
         }
         prop_assert!(ranks.is_sorted(), "status moved back: {ranks:?}");
         let told = |receipt| order.iter().any(|at| RECEIPTS[*at] == receipt);
-        let expected = match (told(Receipt::Read), told(Receipt::Delivered), told(Receipt::Failed)) {
+        let expected = match (told(Receipt::Read), told(Receipt::Delivered), told(Receipt::Failed(None))) {
             (true, _, _) => SendStatus::Read,
             (_, true, _) => SendStatus::Delivered,
             (_, _, true) => SendStatus::Failed(SendFailure::Refused),

@@ -1,10 +1,11 @@
 //! What a provider's no comes to for the enrollment it was said to.
 
-use super::outcome::in_flight;
+use super::outcome::{in_flight, in_flight_by_mail};
 use super::{Sample, said_no};
+use crate::decide::outcome::{Outcome, Receipt};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, SkipReason, State};
-use crate::reaction::{Pause, Reaction, Scope, Then, Until, Unwanted};
+use crate::reaction::{Blames, Pause, Reaction, Scope, Then, Until, Unwanted};
 use crate::time::Span;
 
 #[test]
@@ -74,4 +75,38 @@ fn an_opt_out_told_by_the_provider_ends_what_reaches_the_contact_no_other_way() 
     sample.ends(&said_no(Reaction::OptOut(Unwanted::Channel)));
     assert_eq!(sample.enrollment.state, State::Exited(ExitReason::OptedOut));
     assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::Suppressed));
+}
+
+#[test]
+fn a_receipt_settles_a_send_that_is_in_doubt_and_one_that_was_left_so() {
+    let mut sample = in_flight();
+    let decided = sample.receives(0, Receipt::Sent);
+    assert!(matches!(decided[..], [Decision::Accepted { .. }, Decision::Planned { .. }]), "{decided:?}");
+    assert_eq!(sample.receives(0, Receipt::Sent), [], "once");
+    let mut sample = in_flight_by_mail();
+    sample.ends(&Outcome::Uncertain);
+    assert_eq!(sample.statuses()[0], SendStatus::Uncertain);
+    sample.receives(0, Receipt::Sent);
+    assert_eq!(sample.statuses()[0], SendStatus::Sent);
+    assert_eq!(sample.receives(0, Receipt::Sent), []);
+}
+
+#[test]
+fn a_refusal_after_all_says_why_and_an_opt_out_ends_it() {
+    for (reaction, failure) in [
+        (Reaction::never(Blames::Address), SendFailure::BadAddress),
+        (Reaction::NeedsTemplate, SendFailure::NeedsTemplate),
+        (Reaction::Unusable, SendFailure::Unusable),
+        (Reaction::BAD_STEP, SendFailure::Refused),
+    ] {
+        let mut sample = in_flight();
+        sample.accepted();
+        sample.receives(0, Receipt::Failed(Some(reaction)));
+        assert_eq!(sample.statuses()[0], SendStatus::Failed(failure));
+        assert_eq!(sample.enrollment.state, State::Active);
+    }
+    let mut sample = in_flight();
+    sample.accepted();
+    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
+    assert_eq!(sample.enrollment.state, State::Exited(ExitReason::OptedOut));
 }

@@ -18,7 +18,7 @@ use super::{Sample, channel, channels};
 type Row = (&'static str, usize, fn(&mut Walk<'_>, u8));
 
 /// What ends a walk is rare, or none would come far.
-const INPUTS: [Row; 38] = [
+const INPUTS: [Row; 40] = [
     ("time", 4, |walk, n| {
         walk.sample.pass([Span(1), Span::minutes(7), Span::hours(5)][usize::from(n % 3)]);
     }),
@@ -37,7 +37,11 @@ const INPUTS: [Row; 38] = [
     ("stray outcome", 1, |walk, _| walk.stray_outcome()),
     ("delivered", 2, |walk, n| walk.receipt(n, Receipt::Delivered)),
     ("read", 2, |walk, n| walk.receipt(n, Receipt::Read)),
-    ("refused after all", 2, |walk, n| walk.receipt(n, Receipt::Failed)),
+    ("taken after all", 1, |walk, n| walk.receipt(n, Receipt::Sent)),
+    ("opt-out after all", 1, |walk, n| {
+        walk.receipt(n, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
+    }),
+    ("refused after all", 2, |walk, n| walk.receipt(n, Receipt::Failed(None))),
     ("reply", 1, |walk, _| walk.hear(EventKind::MessageReceived, |_| ())),
     ("automatic reply", 1, |walk, _| walk.hear(EventKind::MessageReceived, |reply| reply.automatic = true)),
     ("opt-out of one", 1, |walk, _| {

@@ -1,0 +1,45 @@
+//! Contacts by their addresses: whom somebody is who writes to one of our numbers.
+//!
+//! A row for each address and contact, which says all in its key, so that writing it again changes nothing. There are
+//! such rows only where a channel is told by its provider what contacts write.
+
+use followupd_domain::contact::Contact;
+use followupd_domain::scope::Scope;
+use followupd_domain::suppression::Address;
+use followupd_store::{Commit, Key, Scan, Store};
+
+use crate::api::Error;
+use crate::limits;
+use crate::suppression::{Place, reachable};
+
+impl Place {
+    fn address(self, address: &Address, contact: &str) -> Key {
+        Key::address(self.shard, self.tenant, address.hash(self.key, self.tenant), contact)
+    }
+}
+
+/// Writes down a contact's addresses where somebody may write by them.
+pub(crate) fn note(place: Place, scope: &Scope, id: &str, contact: &Contact, commit: &mut Commit) {
+    if !scope.channels.values().any(|channel| channel.transport.is_told()) {
+        return;
+    }
+    let phones = reachable(contact).into_iter().filter(|address| matches!(address, Address::Phone(_)));
+    commit.puts.extend(phones.map(|phone| (place.address(&phone, id), bytes::Bytes::new())));
+}
+
+/// Takes a contact's addresses out again.
+pub(crate) fn forget(place: Place, id: &str, contact: &Contact, commit: &mut Commit) {
+    commit.deletes.extend(reachable(contact).iter().map(|address| place.address(address, id)));
+}
+
+/// The contacts that have an address, as far as they were written down: the first few.
+pub(crate) async fn contacts(
+    store: &dyn Store,
+    place: Place,
+    address: &Address,
+) -> Result<Vec<String>, Error> {
+    let from = Key::at_address(place.shard, place.tenant, address.hash(place.key, place.tenant));
+    let to = from.after_prefix();
+    let rows = store.scan(Scan { from, to, limit: limits::CONTACTS_OF_AN_ADDRESS }).await?;
+    Ok(rows.iter().filter_map(|(key, _)| key.to_address_contact().map(str::to_owned)).collect())
+}

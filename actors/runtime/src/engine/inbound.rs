@@ -1,0 +1,218 @@
+//! What providers tell by webhook, taken in: receipts, messages and choices, each durable before it is answered, each as
+//! often as it comes.
+
+use followupd_channel::inbound::{Choice, Inbound, Receipt as Told, Said, Status, Wants};
+use followupd_channel::transports::Told as Keys;
+use followupd_channel::{twilio, whatsapp};
+use followupd_domain::channel::{Channel, Transport};
+use followupd_domain::decide::enroll::Profile;
+use followupd_domain::decide::outcome::Receipt;
+use followupd_domain::event::{Event, EventKey, EventKind};
+use followupd_domain::reaction::Reaction;
+use followupd_domain::suppression::Address;
+use followupd_domain::{Moment, SendId};
+
+use super::{Engine, named};
+use crate::addresses;
+use crate::api::{Caller, Error, EventAnswer, EventCall, Whom};
+use crate::limits;
+
+/// What became of what a provider told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenIn {
+    /// Facts that concern somebody here.
+    pub taken: usize,
+    /// Facts about sends or people that nothing is known of here: somebody else uses the same sender.
+    pub unknown: usize,
+    /// Parts that could not be read.
+    pub unread: usize,
+}
+
+/// A channel whose provider tells something.
+struct Teller<'a> {
+    tenant: &'a str,
+    channel: &'a Channel,
+    caller: Caller,
+}
+
+impl Engine {
+    /// What requests to a channel's webhook are checked with.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such channel, or its provider tells nothing.
+    pub fn told_by(&self, tenant: &str, channel: &str) -> Result<Keys, Error> {
+        let not_found = || Error::NotFound { what: "channel", name: channel.to_owned() };
+        let handle = self.tenant(&Caller::default(), tenant)?;
+        let loaded = handle.loaded();
+        let known = loaded.channel(&named("channel", channel)?)?;
+        let keys = self.node.transports.told(handle.no, known);
+        let keys = keys.map_err(|problems| {
+            let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            tracing::warn!(tenant, channel, why = why.join("; "), "a webhook cannot be checked");
+            not_found()
+        })?;
+        keys.ok_or_else(not_found)
+    }
+
+    /// Takes in what a channel's provider told, all of it before it answers. Repeats change nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such channel; [`Error::Unavailable`] and [`Error::Overloaded`] when not all
+    /// of it could be written: it has to be told again.
+    pub async fn take_in(&self, tenant: &str, channel: &str, told: Vec<Inbound>) -> Result<TakenIn, Error> {
+        let loaded = self.tenant(&Caller::default(), tenant)?.loaded();
+        let channel = loaded.channel(&named("channel", channel)?)?;
+        let by = format!("{} webhook", channel.transport.word());
+        let teller = Teller { tenant, channel, caller: Caller { by, ..Caller::default() } };
+        let mut done = TakenIn::default();
+        for fact in told {
+            let taken = match fact {
+                Inbound::Receipt(receipt) => self.receipt_told(&teller, &receipt).await?,
+                Inbound::Said(said) => self.said(&teller, &said).await?,
+                Inbound::Choice(choice) => self.chosen(&teller, &choice).await?,
+                Inbound::Unread(wrong) => {
+                    tracing::warn!(tenant, channel = %channel.name, %wrong, "a part of a webhook is not read");
+                    done.unread += 1;
+                    continue;
+                }
+            };
+            *(if taken { &mut done.taken } else { &mut done.unknown }) += 1;
+        }
+        Ok(done)
+    }
+
+    /// A receipt; whether it is about a send of this tenant.
+    async fn receipt_told(&self, teller: &Teller<'_>, told: &Told) -> Result<bool, Error> {
+        let key = told.key.as_deref().and_then(|key| SendId::parse(key, self.node.key).ok());
+        let Some(send) = key else { return Ok(false) };
+        let receipt = match told.status {
+            Status::Sent => Receipt::Sent,
+            Status::Delivered => Receipt::Delivered,
+            Status::Read => Receipt::Read,
+            Status::Failed => Receipt::Failed(reaction(teller.channel, told.code.as_deref())),
+        };
+        match self
+            .receipt(&teller.caller, teller.tenant, send, (receipt, told.code.as_deref().unwrap_or_default()))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A message of a contact's; whether anybody here has that address. A word that opts out counts for the address
+    /// alone, too.
+    async fn said(&self, teller: &Teller<'_>, said: &Said) -> Result<bool, Error> {
+        let text = said.text.clone().unwrap_or_default();
+        let event = self.event_of(teller, (&said.id, said.at), EventKind::MessageReceived, text);
+        let opts_out = {
+            let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
+            event.opts_out(&loaded.scope.tenant)
+        };
+        if opts_out {
+            self.suppress_address(teller, &said.contact).await?;
+        }
+        self.tell_contacts(teller, &said.contact, event).await
+    }
+
+    /// Whether a contact wants to be written to; whether anybody here has that address.
+    async fn chosen(&self, teller: &Teller<'_>, choice: &Choice) -> Result<bool, Error> {
+        let kind = teller.channel.kind;
+        match choice.wants {
+            Wants::Out => {
+                self.suppress_address(teller, &choice.contact).await?;
+                let id = format!("{}-{}", choice.contact, choice.at.0);
+                let event =
+                    self.event_of(teller, (&id, choice.at), EventKind::ContactOptedOut, String::new());
+                self.tell_contacts(teller, &choice.contact, event).await
+            }
+            Wants::In => {
+                let address = address(&choice.contact);
+                let whoever = self.contacts_at(teller, &address).await?;
+                let all = whoever.iter().cloned().map(Whom::Contact).chain([Whom::Address(address)]);
+                for whom in all {
+                    match self.lift(&teller.caller, teller.tenant, whom, Some(kind)).await {
+                        Ok(_) | Err(Error::NotFound { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(!whoever.is_empty())
+            }
+        }
+    }
+
+    async fn suppress_address(&self, teller: &Teller<'_>, number: &str) -> Result<(), Error> {
+        let (whom, kind) = (Whom::Address(address(number)), Some(teller.channel.kind));
+        self.suppress(&teller.caller, teller.tenant, whom, kind, "they wrote so").await.map(drop)
+    }
+
+    async fn contacts_at(&self, teller: &Teller<'_>, address: &Address) -> Result<Vec<String>, Error> {
+        let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
+        addresses::contacts(&*self.node.store, self.node.place(&loaded), address).await
+    }
+
+    /// Tells every contact of an address of an event; whether there is one.
+    async fn tell_contacts(&self, teller: &Teller<'_>, number: &str, event: Event) -> Result<bool, Error> {
+        let contacts = self.contacts_at(teller, &address(number)).await?;
+        let calls: Vec<EventCall> = contacts
+            .iter()
+            .enumerate()
+            .map(|(place, contact)| {
+                let mut event = Event { contact: Some(contact.clone()), ..event.clone() };
+                // Each of them hears of it once.
+                if place > 0 {
+                    event.key.id = format!("{}+{place}", event.key.id);
+                }
+                EventCall { event, profile: Profile::default() }
+            })
+            .collect();
+        if calls.is_empty() {
+            return Ok(false);
+        }
+        for answer in self.event(&teller.caller, teller.tenant, calls).await? {
+            if let EventAnswer::Refused { reason, problem } = answer {
+                // One that is too old to be told from a repeat, say: it will not be taken the next time either.
+                tracing::warn!(tenant = teller.tenant, reason, problem, "what a contact wrote is not taken");
+            }
+        }
+        Ok(true)
+    }
+
+    fn event_of(
+        &self,
+        teller: &Teller<'_>,
+        (id, at): (&str, Moment),
+        kind: EventKind,
+        text: String,
+    ) -> Event {
+        let source = format!("{}:{}", teller.channel.transport.word(), teller.channel.name);
+        // An id that is longer than ids may be is told from others by its check.
+        let is_short = id.len() <= limits::TOLD_ID_BYTES;
+        let id = if is_short { id.to_owned() } else { format!("{:016x}", self.check(id.as_bytes())) };
+        Event {
+            key: EventKey { source, id },
+            kind,
+            occurred_at: at,
+            contact: None,
+            target: None,
+            channel: Some(teller.channel.kind),
+            text,
+            automatic: false,
+        }
+    }
+}
+
+fn address(number: &str) -> Address {
+    Address::Phone(number.to_owned())
+}
+
+/// What follows from the code of a message that was refused after all.
+fn reaction(channel: &Channel, code: Option<&str>) -> Option<Reaction> {
+    let code: u64 = code?.parse().ok()?;
+    match channel.transport {
+        Transport::Meta(_) => whatsapp::reaction(code),
+        Transport::Twilio(_) => twilio::reaction(code),
+        Transport::Outbox | Transport::Smtp(_) | Transport::Http(_) | Transport::Chatwoot(_) => None,
+    }
+}

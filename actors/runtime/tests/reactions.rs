@@ -1,0 +1,257 @@
+//! What providers' words hold and slow, through the engine: senders, steps, breakers, and what lets them go on.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use followupd_channel::transports::Transports;
+use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::enrollment::State;
+use followupd_domain::name::Name;
+use followupd_domain::reaction::{Reaction, Scope};
+use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_domain::{EnrollmentId, Moment, Span, limits};
+use followupd_runtime::{
+    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, HeldScope, ScopeName, TenantSettings,
+};
+use followupd_store::memory::Memory;
+use futures::future::BoxFuture;
+
+struct VirtualEnv {
+    started: tokio::time::Instant,
+    drawn: AtomicU64,
+}
+
+impl Env for VirtualEnv {
+    fn wall(&self) -> Moment {
+        Moment(1_795_435_200_000) + self.steady()
+    }
+    fn steady(&self) -> Span {
+        Span(self.started.elapsed().as_millis() as i64)
+    }
+    fn random(&self) -> u64 {
+        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+/// What the provider says to a text; nothing: it takes it.
+type Says = fn(&Call) -> Option<Answer>;
+
+struct Provider {
+    says: Mutex<Says>,
+    /// When it was called, in milliseconds since the start, with what.
+    calls: Mutex<Vec<(i64, Call)>>,
+    env: Arc<VirtualEnv>,
+}
+
+impl Transport for Provider {
+    fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        let answer = self.says.lock().unwrap()(&call).unwrap_or(Answer::Accepted);
+        self.calls.lock().unwrap().push((self.env.steady().0, call));
+        Box::pin(async { answer })
+    }
+}
+
+struct World {
+    engine: Engine,
+    store: Memory,
+    provider: Arc<Provider>,
+}
+
+fn channel() -> ChannelSettings {
+    ChannelSettings { kind: "email".into(), transport: "outbox".into(), ..ChannelSettings::default() }
+}
+
+fn draft(body: &str) -> Draft {
+    let step =
+        DraftStep { channel: "email".into(), subject: "s".into(), body: body.into(), ..DraftStep::default() };
+    Draft { steps: vec![step], ..Draft::default() }
+}
+
+async fn started(store: Memory, says: Says) -> World {
+    let env = Arc::new(VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) });
+    let provider = Provider { says: Mutex::new(says), calls: Mutex::default(), env: Arc::clone(&env) };
+    let provider = Arc::new(provider);
+    let transports = Transports::only(provider.clone());
+    let engine = Engine::start(Config::default(), Arc::new(store.clone()), env, transports).await.unwrap();
+    World { engine, store, provider }
+}
+
+/// `acme` with the channel `mail` and the sequences `welcome` and `bad`, whose provider `says` this.
+async fn world(channel: ChannelSettings, says: Says) -> World {
+    let world = started(Memory::default(), says).await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let tenant = TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };
+    engine.put_tenant(&caller, "acme", tenant).await.unwrap();
+    engine.put_channel(&caller, "acme", "mail", channel).await.unwrap();
+    for sequence in ["welcome", "bad"] {
+        engine.put_sequence(&caller, "acme", sequence, draft(sequence)).await.unwrap();
+        engine.publish(&caller, "acme", sequence).await.unwrap();
+    }
+    world
+}
+
+impl World {
+    async fn enroll(&self, sequence: &str, contacts: std::ops::Range<usize>) -> Vec<EnrollmentId> {
+        let request = |no: usize| {
+            let profile =
+                Profile { email: Some(format!("{sequence}{no}@mail.example")), ..Profile::default() };
+            Request { contact: format!("{sequence}{no}"), profile, ..Request::default() }
+        };
+        let requests = contacts.map(request).collect();
+        let answers = self.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
+        let id = |answer: EnrollAnswer| match answer {
+            EnrollAnswer::Enrolled { id, .. } => id,
+            other => panic!("{other:?}"),
+        };
+        answers.into_iter().map(id).collect()
+    }
+
+    async fn state(&self, id: EnrollmentId) -> State {
+        self.engine.get(&Caller::default(), "acme", id).await.unwrap().enrollment.state
+    }
+
+    async fn held(&self) -> Vec<HeldScope> {
+        self.engine.holds(&Caller::default(), "acme").await.unwrap()
+    }
+
+    fn says(&self, says: Says) {
+        *self.provider.says.lock().unwrap() = says;
+    }
+
+    fn calls(&self) -> usize {
+        self.provider.calls.lock().unwrap().len()
+    }
+
+    async fn release(&self, scope: ScopeName) {
+        self.engine.release(&Caller::default(), "acme", scope).await.unwrap();
+    }
+}
+
+fn mail() -> ScopeName {
+    ScopeName::Channel(Name::parse("mail").unwrap())
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_is_stopped_waits_for_a_person_and_nobody_fails() {
+    let world = world(channel(), |_| Some(Answer::refused("190", Reaction::stop(Scope::Sender)))).await;
+    let ids = world.enroll("welcome", 0..300).await;
+    pass(60).await;
+    let called = world.calls();
+    assert!(called < 300, "the first answers stop the rest: {called}");
+    let [HeldScope { scope, held, step: None }] = &world.held().await[..] else {
+        panic!("{:?}", world.held().await)
+    };
+    assert_eq!(
+        (scope, &*held.reason, &*held.by, held.until),
+        (&mail(), "the provider said 190", "followupd", None)
+    );
+    pass(100_000).await;
+    assert_eq!(world.calls(), called, "nothing leaves");
+    let shown = world.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+    assert_eq!(shown.held.as_ref(), Some(held));
+
+    // It outlives a restart.
+    world.engine.drain().await;
+    world.engine.stop();
+    let world = started(world.store.clone(), |_| None).await;
+    assert_eq!(world.held().await.len(), 1);
+    pass(1_000).await;
+    assert_eq!(world.calls(), 0);
+    world.release(mail()).await;
+    pass(1_000).await;
+    assert_eq!(world.held().await, []);
+    for id in ids {
+        assert_eq!(world.state(id).await, State::Completed);
+    }
+    assert_eq!(world.calls(), 300, "each once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_refused_again_and_again_is_held_and_the_other_sequence_goes_on() {
+    let refuse: Says =
+        |call| (call.message.body == "bad").then(|| Answer::refused("132000", Reaction::BAD_STEP));
+    let paced = ChannelSettings { rate_count: 1, rate_burst: 1, ..channel() };
+    let world = world(paced, refuse).await;
+    let bad = world.enroll("bad", 0..20).await;
+    pass(120).await;
+    let [HeldScope { scope, held, step: Some(step) }] = &world.held().await[..] else {
+        panic!("{:?}", world.held().await)
+    };
+    assert_eq!(scope, &ScopeName::Sequence(Name::parse("bad").unwrap()));
+    assert_eq!((step.1.0, &*held.reason), (0, "the provider said 132000"));
+    let refused = world.calls();
+    assert!(refused < 20, "{refused}");
+    let shown = world.engine.get_sequence(&Caller::default(), "acme", "bad").await.unwrap();
+    assert_eq!(shown.held_steps.len(), 1);
+
+    let good = world.enroll("welcome", 0..5).await;
+    pass(60).await;
+    for id in good {
+        assert_eq!(world.state(id).await, State::Completed);
+    }
+    assert_eq!(world.calls(), refused + 5);
+
+    world.says(|_| None);
+    world.release(ScopeName::Sequence(Name::parse("bad").unwrap())).await;
+    pass(120).await;
+    assert_eq!(world.held().await, []);
+    let mut sent = 0;
+    for id in bad {
+        assert_eq!(world.state(id).await, State::Completed);
+        let known = world.engine.get(&Caller::default(), "acme", id).await.unwrap();
+        sent +=
+            usize::from(known.enrollment.sends[0].status == followupd_domain::enrollment::SendStatus::Sent);
+    }
+    assert_eq!(sent, 20 - refused, "those that were held, and no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_opens_ends_by_itself_and_what_waited_leaves_gently() {
+    let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
+    let world = world(paced, |_| Some(Answer::refused("131000", Reaction::SOON))).await;
+    let ids = world.enroll("welcome", 0..100).await;
+    pass(10).await;
+    let [HeldScope { held, .. }] = &world.held().await[..] else { panic!("{:?}", world.held().await) };
+    assert!(held.until.is_some() && held.reason.contains("131000"), "{held:?}");
+    let called = world.calls();
+    assert!(called <= limits::BREAKER_SEES, "{called}");
+    world.says(|_| None);
+    pass(limits::BREAKER_LEAST.0 as u64 / 1_000 + 10).await;
+    assert_eq!(world.held().await, []);
+    let after: Vec<i64> = world.provider.calls.lock().unwrap()[called..].iter().map(|(at, _)| *at).collect();
+    assert!(!after.is_empty());
+    assert!(after.windows(2).all(|two| two[1] - two[0] >= 500), "slower than 10 a second: {after:?}");
+    pass(600).await;
+    for id in ids {
+        assert_eq!(world.state(id).await, State::Completed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_is_told_to_slow_down_halves_its_pace_and_gets_it_back() {
+    let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
+    let world = world(paced, |call| {
+        let slow = Reaction::Slow { after: Span::seconds(1) };
+        (call.contact == "welcome0" && !call.again).then(|| Answer::refused("130429", slow))
+    })
+    .await;
+    world.enroll("welcome", 0..1).await;
+    pass(1).await;
+    world.enroll("welcome", 1..900).await;
+    pass(400).await;
+    let calls: Vec<i64> = world.provider.calls.lock().unwrap().iter().map(|(at, _)| *at).collect();
+    let within = |from: i64, to: i64| calls.iter().filter(|at| (from..to).contains(*at)).count();
+    let first = within(2_000, 10_000);
+    assert!((30..=50).contains(&first), "5 a second: {first}");
+    let later = within(104_000, 114_000);
+    assert!((95..=101).contains(&later), "10 a second again: {later}");
+    assert!(calls.len() >= 900, "nothing is lost");
+}

@@ -1,0 +1,444 @@
+"""A strict mock of WhatsApp's Cloud API: messages out, statuses and messages in.
+
+From the reference of messages, of their webhooks and of error codes under
+https://developers.facebook.com/documentation/business-messaging/whatsapp/. Messages are text, template, image, video,
+audio, document and interactive with reply buttons; marking as read. Whatever is not in the reference is refused, also
+where the real API may be more lenient. Beside the side door that all mocks have: POST /_templates puts templates in
+place of those it has, POST /_verify asks a URL whether it is the endpoint that is meant.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from mock import Provider, Refusal, Wrong, each, fields, flag, now, number, one_of, parse, run, shape, text
+
+PHONE_NUMBER_ID, DISPLAY_NUMBER, ACCOUNT = "106540352242922", "15550783881", "102290129340398"
+TOKEN, EXPIRED_TOKEN, APP_SECRET = "EAAGmockTOKEN", "EAAGmockEXPIRED", "mock-app-secret"
+VERSIONS = r"v(1[7-9]|2[0-9])\.0"
+
+# Code, HTTP status and title, as the reference of error codes has them.
+ERRORS = {
+    0: (401, "AuthException"),
+    1: (400, "API Unknown"),
+    2: (503, "API Service"),
+    3: (500, "API Method"),
+    4: (400, "API Too Many Calls"),
+    10: (403, "Permission Denied"),
+    33: (400, "Parameter value is not valid"),
+    100: (400, "Invalid parameter"),
+    190: (401, "Access token has expired"),
+    368: (403, "Temporarily blocked for policies violations"),
+    80007: (400, "Rate limit issues"),
+    130429: (429, "Rate limit hit"),
+    130472: (400, "User's number is part of an experiment"),
+    131000: (500, "Something went wrong"),
+    131005: (403, "Access denied"),
+    131008: (400, "Required parameter is missing"),
+    131009: (400, "Parameter value is not valid"),
+    131016: (500, "Service unavailable"),
+    131021: (400, "Recipient cannot be sender"),
+    131026: (400, "Message Undeliverable"),
+    131031: (403, "Account has been locked"),
+    131042: (400, "Business eligibility payment issue"),
+    131045: (500, "Message failed to send because of an issue with the phone number's registration"),
+    131047: (400, "Re-engagement message"),
+    131048: (400, "Spam rate limit hit"),
+    131049: (400, "Meta chose not to deliver"),
+    131050: (400, "User stopped marketing messages"),
+    131051: (400, "Unsupported message type"),
+    131052: (400, "Media download error"),
+    131053: (400, "Media upload error"),
+    131056: (400, "Pair rate limit hit"),
+    131057: (500, "Business account is in maintenance mode"),
+    132000: (400, "Template Param Count Mismatch"),
+    132001: (404, "Template does not exist"),
+    132005: (400, "Template Hydrated Text Too Long"),
+    132007: (400, "Template Format Character Policy Violated"),
+    132012: (400, "Template Parameter Format Mismatch"),
+    132015: (400, "Template is Paused"),
+    132016: (400, "Template is Disabled"),
+    133004: (503, "Server Temporarily Unavailable"),
+    133010: (400, "Phone number not registered on the WhatsApp Business Platform"),
+}
+
+# ------------------------------------------------------------------------------------------------------ what is sent
+
+URL = text(1, 2_048, r"https?://\S+")
+PHONE = text(1, 32, r"\+?[1-9][0-9 ()-]{4,30}")
+
+
+def media(**more):
+    """Media by a link or by an id, one of them."""
+
+    def check(value, at):
+        fields(value, at, {"link": URL, "id": text(1, 64, "[0-9]+"), **more})
+        if ("link" in value) == ("id" in value):
+            raise Wrong(f"{at}.link", "missing" if "link" not in value else "value", "a link or an id, one of them")
+
+    return check
+
+
+CAPTION, FILE_NAME = text(1, 1_024), text(1, 240)
+MEDIA = {
+    "image": media(caption=CAPTION),
+    "video": media(caption=CAPTION),
+    "document": media(caption=CAPTION, filename=FILE_NAME),
+    "audio": media(voice=flag),
+}
+HEADER_MEDIA = {"image": media(), "video": media(), "document": media(filename=FILE_NAME)}
+
+
+def kinds(known, always=()):
+    """An object whose `type` names the one other field that it has."""
+
+    def check(value, at):
+        if not isinstance(value, dict):
+            raise Wrong(at, "type", "an object")
+        if "type" not in value:
+            raise Wrong(f"{at}.type", "missing")
+        one_of(*known)(value["type"], f"{at}.type")
+        kind = value["type"]
+        more = dict(always)
+        fields(value, at, {"type": text(), kind: known[kind], **more}, ["type", kind])
+
+    return check
+
+
+def reply_buttons(value, at):
+    """One to three buttons, each with an id and a title of its own."""
+    button = shape({"id": text(1, 256), "title": text(1, 20)}, ["id", "title"])
+    each(kinds({"reply": button}), 1, 3)(value, at)
+    for name in ("id", "title"):
+        if len({one["reply"][name] for one in value}) < len(value):
+            raise Wrong(at, "value", f"each with a {name} of its own")
+
+
+INTERACTIVE = shape(
+    {
+        "type": one_of("button"),
+        "header": kinds({"text": text(1, 60), **HEADER_MEDIA}),
+        "body": shape({"text": text(1, 1_024)}, ["text"]),
+        "footer": shape({"text": text(1, 60)}, ["text"]),
+        "action": shape({"buttons": reply_buttons}, ["buttons"]),
+    },
+    ["type", "body", "action"],
+)
+
+PLACED = {"parameter_name": text(1, 60, "[a-z0-9_]+")}
+MONEY = shape(
+    {"fallback_value": text(1), "code": text(3, 3), "amount_1000": number}, ["fallback_value", "code", "amount_1000"]
+)
+WORDS = {"text": text(1, 1_024), "currency": MONEY, "date_time": shape({"fallback_value": text(1)}, ["fallback_value"])}
+COMPONENTS = {
+    "header": kinds({"text": text(1, 60), **HEADER_MEDIA}, PLACED),
+    "body": kinds(WORDS, PLACED),
+    "quick_reply": kinds({"payload": text(1, 256)}),
+    "url": kinds({"text": text(1, 2_000)}),
+}
+
+
+def component(value, at):
+    """What fills the header, the body or one button of a template. Its kind may be in capitals, as clients write it."""
+    if not isinstance(value, dict):
+        raise Wrong(at, "type", "an object")
+    if "type" not in value:
+        raise Wrong(f"{at}.type", "missing")
+    text()(value["type"], f"{at}.type")
+    kind = value["type"] = value["type"].lower()
+    one_of("header", "body", "button")(kind, f"{at}.type")
+    known, required = {"type": text()}, ["type", "parameters"]
+    if kind == "button":
+        known |= {"sub_type": one_of("quick_reply", "url"), "index": place}
+        required += ["sub_type", "index"]
+        if isinstance(value.get("sub_type"), str):
+            value["sub_type"] = value["sub_type"].lower()
+        kind = value.get("sub_type") if value.get("sub_type") in ("quick_reply", "url") else "url"
+    most = 1 if kind in ("header", "quick_reply", "url") else 100
+    fields(value, at, known | {"parameters": each(COMPONENTS[kind], 1, most)}, required)
+
+
+def place(value, at):
+    """A button's place, from 0: a string of digits by the reference, a number in its examples."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise Wrong(at, "type", "a place")
+    if not re.fullmatch("[0-9]", str(value)):
+        raise Wrong(at, "value", "from 0 to 9")
+
+
+TEMPLATE = shape(
+    {
+        "name": text(1, 512, "[a-z0-9_]+"),
+        "language": shape(
+            {"code": text(2, 15, "[a-z]{2,3}(_[A-Za-z]{2,4})?"), "policy": one_of("deterministic")}, ["code"]
+        ),
+        "components": each(component, 0, 12),
+    },
+    ["name", "language"],
+)
+
+KINDS = {
+    "text": shape({"body": text(1, 4_096), "preview_url": flag}, ["body"]),
+    "template": TEMPLATE,
+    "interactive": INTERACTIVE,
+    **MEDIA,
+}
+AROUND = {
+    "messaging_product": one_of("whatsapp"),
+    "recipient_type": one_of("individual"),
+    "to": PHONE,
+    "type": one_of(*KINDS),
+    "context": shape({"message_id": text(1, 256, r"wamid\..+")}, ["message_id"]),
+    "biz_opaque_callback_data": text(0, None, None, 512),
+}
+READ = {
+    "messaging_product": one_of("whatsapp"),
+    "status": one_of("read"),
+    "message_id": text(1, 256, r"wamid\..+"),
+    "typing_indicator": shape({"type": one_of("text")}, ["type"]),
+}
+
+# What a template of the account wants: the kind of its header, how many words its body has, its buttons in order.
+TEMPLATES = [
+    {"name": "hello_world", "language": "en_US", "header": "", "body": 0, "buttons": []},
+    {"name": "aula", "language": "pt_BR", "header": "image", "body": 2, "buttons": ["quick_reply", "url"]},
+]
+A_TEMPLATE = shape(
+    {
+        "name": text(1),
+        "language": text(1),
+        "header": one_of("", "text", "image", "video", "document"),
+        "body": number,
+        "buttons": each(one_of("quick_reply", "url"), 0, 10),
+    },
+    ["name", "language", "header", "body", "buttons"],
+)
+
+
+def user_id(number):
+    """The id by which this business knows whoever has a number."""
+    return f"BR.{int(number) * 7:020}"
+
+
+def param(at):
+    """A path as the API's messages write it: text['body']."""
+    first, *rest = re.findall(r"[^.\[\]]+", at)
+    return first + "".join(f"[{part}]" if part.isdigit() else f"['{part}']" for part in rest)
+
+
+class WhatsApp(Provider):
+    """One number of one account."""
+
+    def __init__(self):
+        super().__init__()
+        self.templates, self.count = TEMPLATES, 0
+
+    def who(self):
+        return {
+            "phone_number_id": PHONE_NUMBER_ID,
+            "display_phone_number": DISPLAY_NUMBER,
+            "token": TOKEN,
+            "expired_token": EXPIRED_TOKEN,
+            "app_secret": APP_SECRET,
+        }
+
+    def refusal(self, code, status=None, details=None, **more):
+        known, title = ERRORS.get(code, (400, "Unknown"))
+        error = {
+            "message": f"(#{code}) {title}",
+            "type": "OAuthException",
+            "code": code,
+            "error_data": {"messaging_product": "whatsapp", "details": details or title},
+            "fbtrace_id": "Amock" + hashlib.sha256(f"{code}{details}".encode()).hexdigest()[:17],
+        }
+        return Refusal(status or known, {"error": error | more})
+
+    def side_door(self, request):
+        match request.method, request.path:
+            case "POST", "/_templates":
+                order = parse(request.body)
+                fields(order, "", {"templates": each(A_TEMPLATE, 0, 1_000)}, ["templates"])
+                self.templates = order["templates"]
+                return 200, {}
+            case "POST", "/_verify":
+                return 200, self.verify(**parse(request.body))
+        return super().side_door(request)
+
+    def serve(self, request):
+        parts = request.path.strip("/").split("/")
+        if len(parts) != 3 or not re.fullmatch(VERSIONS, parts[0]) or parts[2] != "messages":
+            unknown = f"Unknown path components: {request.path}"
+            raise self.refusal(2500, 400, unknown, message=unknown)
+        self.authorize(request.headers.get("authorization"))
+        if parts[1] != PHONE_NUMBER_ID or request.method != "POST":
+            gone = (
+                f"Unsupported {request.method.lower()} request. Object with ID '{parts[1]}' does not exist, cannot be "
+                "loaded due to missing permissions, or does not support this operation"
+            )
+            raise self.refusal(100, 400, gone, message=gone, error_subcode=33, type="GraphMethodException")
+        if request.query:
+            raise self.refusal(100, 400, f"Unexpected key \"{request.query}\"")
+        if request.headers.get_content_type() != "application/json":
+            raise self.refusal(100, 400, "The body is no JSON by its content type")
+        try:
+            message = parse(request.body)
+        except ValueError as error:
+            raise self.refusal(100, 400, f"The body is no JSON: {error}") from error
+        try:
+            return 200, self.accept(message)
+        except Wrong as wrong:
+            raise self.wrong(wrong) from wrong
+
+    def authorize(self, given):
+        if not given:
+            raise self.refusal(104, 401, "An access token is required to request this resource.")
+        if given == f"Bearer {EXPIRED_TOKEN}":
+            raise self.refusal(190, 401, "Session has expired", error_subcode=463)
+        if given != f"Bearer {TOKEN}":
+            raise self.refusal(190, 401, "Invalid OAuth access token - Cannot parse access token")
+
+    def wrong(self, wrong):
+        """The API's error for a field that is wrong."""
+        name = param(wrong.at) if wrong.at else "messages"
+        head, _, last = wrong.at.rpartition(".")
+        match wrong.how:
+            case "unknown":
+                details = f'Unexpected key "{last}" on param "{param(head) if head else "messages"}".'
+                return self.refusal(100, 400, details)
+            case "missing" if not head:
+                return self.refusal(100, 400, f"The parameter {last} is required.")
+            case "missing":
+                return self.refusal(131008, 400, f"Required parameter is missing: {name}")
+            case "type":
+                return self.refusal(100, 400, f"Param {name} must be {wrong.right}.")
+        return self.refusal(131009, 400, f"Parameter value is not valid: {name} ({wrong.right})")
+
+    def accept(self, message):
+        if isinstance(message, dict) and "status" in message:
+            fields(message, "", READ, ["messaging_product", "status", "message_id"])
+            self.keep({"read": message["message_id"]})
+            return {"success": True}
+        if not isinstance(message, dict):
+            raise Wrong("", "type", "an object")
+        # By the reference a message without a type is a text.
+        kind = message.get("type", "text")
+        known = dict(AROUND)
+        if isinstance(kind, str) and kind in KINDS:
+            known[kind] = KINDS[kind]
+        else:
+            one_of(*KINDS)(kind, "type")
+        fields(message, "", known, ["messaging_product", "to", kind])
+        number = re.sub("[^0-9]", "", message["to"])
+        if number == DISPLAY_NUMBER:
+            raise self.refusal(131021)
+        if kind == "template":
+            self.template(message["template"])
+        with self.lock:
+            self.count += 1
+            id = base64.b64encode(f"{number} {self.count}".encode()).decode()
+        sent = {"id": f"wamid.{id}"}
+        self.keep({**sent, "to": number, "message": message})
+        if kind == "template":
+            sent["message_status"] = "accepted"
+        contact = {"input": message["to"], "wa_id": number}
+        return {"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]}
+
+    def template(self, sent):
+        """A template of the account, filled as it wants to be."""
+        is_it = lambda one: one["name"] == sent["name"] and one["language"] == sent["language"]["code"]
+        known = next(filter(is_it, self.templates), None)
+        if known is None:
+            details = f"template name ({sent['name']}) does not exist in {sent['language']['code']}"
+            raise self.refusal(132001, 404, details)
+        parts = sent.get("components", [])
+        header = [one for part in parts if part["type"] == "header" for one in part["parameters"]]
+        body = [one for part in parts if part["type"] == "body" for one in part["parameters"]]
+        buttons = {int(part["index"]): part["sub_type"] for part in parts if part["type"] == "button"}
+        if len(header) != bool(known["header"]) or len(body) != known["body"]:
+            details = f"body: number of localizable_params ({len(body)}) does not match ({known['body']})"
+            raise self.refusal(132000, 400, details)
+        if [one["type"] for one in header] != ([known["header"]] if known["header"] else []):
+            raise self.refusal(132012, 400, f"header: Format mismatch, expected {known['header'].upper()}")
+        if buttons != dict(enumerate(known["buttons"])):
+            raise self.refusal(132012, 400, f"buttons: Format mismatch, expected {known['buttons']}")
+
+    # -------------------------------------------------------------------------------------------- what is told
+
+    def webhook(self, order):
+        """A status {url, id, status, code?}, a message {url, from, type, part, context?}, or any {url, value}."""
+        known = {
+            "url": text(1), "id": text(1), "status": one_of("sent", "delivered", "read", "failed"), "code": number,
+            "from": text(1), "type": text(1), "part": lambda *_: None, "context": text(1), "value": lambda *_: None,
+            "secret": text(), "timestamp": number,
+        }
+        fields(order, "", known, ["url"])
+        value = order.get("value") or (self.status(order) if "status" in order else self.message(order))
+        value = {
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": DISPLAY_NUMBER, "phone_number_id": PHONE_NUMBER_ID},
+            **value,
+        }
+        entry = {"id": ACCOUNT, "changes": [{"field": "messages", "value": value}]}
+        # With what is not ASCII escaped, as Meta sends it.
+        body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+        secret = order.get("secret", APP_SECRET).encode()
+        signature = "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
+        return order["url"], {"content-type": "application/json", "x-hub-signature-256": signature}, body
+
+    def status(self, order):
+        with self.lock:
+            sent = next((one for one in self.sent if one.get("id") == order.get("id")), None)
+        to, message = (sent["to"], sent["message"]) if sent else ("5511999990000", {})
+        status = {
+            "id": order["id"],
+            "status": order["status"],
+            "timestamp": str(order.get("timestamp", now())),
+            "recipient_id": to,
+            "recipient_user_id": user_id(to),
+        }
+        if "biz_opaque_callback_data" in message:
+            status["biz_opaque_callback_data"] = message["biz_opaque_callback_data"]
+        if order["status"] == "failed":
+            code = order.get("code", 131000)
+            title = ERRORS.get(code, (400, "Unknown"))[1]
+            status["errors"] = [{
+                "code": code, "title": title, "message": title, "error_data": {"details": title},
+                "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
+            }]
+        else:
+            status["pricing"] = {"billable": True, "pricing_model": "PMP", "category": "utility", "type": "regular"}
+        return {"contacts": [self.contact(to)], "statuses": [status]}
+
+    def message(self, order):
+        kind = order["type"]
+        message = {
+            "from": order["from"],
+            "from_user_id": user_id(order["from"]),
+            "id": order.get("id", f"wamid.IN{now()}"),
+            "timestamp": str(order.get("timestamp", now())),
+            "type": kind,
+            kind: order["part"],
+        }
+        if "context" in order:
+            message["context"] = {"from": DISPLAY_NUMBER, "id": order["context"]}
+        return {"contacts": [self.contact(order["from"])], "messages": [message]}
+
+    def contact(self, number):
+        return {"profile": {"name": "Ana"}, "wa_id": number, "user_id": user_id(number)}
+
+    def verify(self, url, token, challenge="1158201444", mode="subscribe"):
+        query = {"hub.mode": mode, "hub.challenge": challenge, "hub.verify_token": token}
+        try:
+            with urllib.request.urlopen(f"{url}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+                return {"status": answer.status, "body": answer.read().decode()}
+        except urllib.error.HTTPError as error:
+            return {"status": error.code, "body": error.read().decode()}
+
+
+if __name__ == "__main__":
+    run(WhatsApp())
