@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::calendar::Zone;
 use crate::channel::Kind;
 use crate::enrollment::ExitReason;
-use crate::ids::{EnrollmentId, SequenceNo};
+use crate::ids::{ChannelNo, EnrollmentId, SequenceNo};
 use crate::limits;
 use crate::target::TargetRef;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// A person at the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,19 @@ pub struct Contact {
     pub enrollments: Vec<Membership>,
     /// What is left of those that ended before: one for each sequence and target.
     pub rests: Vec<Rest>,
+    /// Sends that may have reached them, of those that a limit asked for when they began; in the order they began.
+    pub sent: Vec<Sent>,
+    /// Channels that have counted them among their new recipients, each with the moment of engine time at which it has.
+    pub recipient_of: BTreeMap<ChannelNo, Moment>,
+}
+
+/// One send to a contact, as limits count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Through which channel.
+    pub channel: ChannelNo,
+    /// The last moment at which its call may have begun, in engine time.
+    pub counted_at: Moment,
 }
 
 /// One enrollment of a contact, as its row indexes it.
@@ -102,6 +115,54 @@ impl Contact {
             ends.for_each(|ended| ended.opted_out = false);
             self.rests.iter_mut().for_each(|rest| rest.opted_out = false);
         }
+    }
+
+    /// Notes a send that is about to begin.
+    pub fn note(&mut self, sent: Sent) {
+        self.sent.push(sent);
+        let now = sent.counted_at;
+        let newest: BTreeMap<ChannelNo, Moment> =
+            self.sent.iter().map(|sent| (sent.channel, sent.counted_at)).collect();
+        // A gap asks for the newest of its channel, however long ago.
+        self.sent.retain(|sent| {
+            sent.counted_at + limits::SENDS_REMEMBERED + Span(1) > now
+                || newest.get(&sent.channel) == Some(&sent.counted_at)
+        });
+        let surplus = self.sent.len().saturating_sub(limits::SENDS_A_CONTACT);
+        self.sent.drain(..surplus);
+    }
+
+    /// Takes back a send that surely did not reach them; whether it was noted.
+    pub fn take_back(&mut self, sent: Sent) -> bool {
+        let place = self.sent.iter().rposition(|known| *known == sent);
+        place.map(|place| self.sent.remove(place)).is_some()
+    }
+
+    /// A send began later than it was thought to; whether it was noted.
+    pub fn began(&mut self, sent: Sent, at: Moment) -> bool {
+        let taken = at > sent.counted_at && self.take_back(sent);
+        if taken {
+            self.note(Sent { counted_at: at, ..sent });
+            self.sent.sort_by_key(|sent| sent.counted_at);
+        }
+        taken
+    }
+
+    /// When the latest send through a channel began, at the latest.
+    #[must_use]
+    pub fn last_sent(&self, channel: ChannelNo) -> Option<Moment> {
+        self.sent.iter().filter(|sent| sent.channel == channel).map(|sent| sent.counted_at).max()
+    }
+
+    /// When one more send is allowed by a cap of so many in any moving span, in engine time; `counts` says which
+    /// channels do.
+    #[must_use]
+    pub fn room_at(&self, cap: u32, span: Span, counts: impl Fn(ChannelNo) -> bool) -> Moment {
+        let mut sent: Vec<Moment> =
+            self.sent.iter().filter(|sent| counts(sent.channel)).map(|sent| sent.counted_at).collect();
+        sent.sort_unstable_by(|a, b| b.cmp(a));
+        let oldest = sent.get(cap.saturating_sub(1) as usize);
+        oldest.map_or(Moment(0), |oldest| *oldest + span + Span(1))
     }
 
     /// Those that have not ended.
@@ -202,6 +263,44 @@ mod tests {
         assert!(!kept(2) && !kept(12) && kept(14));
         let rest = Rest { sequence: SequenceNo(1), target: None, at: Moment(12), opted_out: false };
         assert_eq!(contact.rests, [rest], "the newest of one sequence and target stands");
+    }
+
+    #[test]
+    fn sends_are_forgotten_when_no_limit_asks_for_them_any_more() {
+        let mut contact = Contact::default();
+        let sent = |channel, at: Span| Sent { channel: ChannelNo(channel), counted_at: Moment(0) + at };
+        contact.note(sent(1, Span::ZERO));
+        for n in 1..=300 {
+            contact.note(sent(2, Span::hours(n)));
+        }
+        assert_eq!(
+            contact.last_sent(ChannelNo(1)),
+            Some(Moment(0)),
+            "a gap may ask for the newest of a channel"
+        );
+        assert_eq!(contact.sent.len(), 1 + 7 * 24 + 1);
+        for n in 0..300 {
+            contact.note(sent(3, Span::days(40) + Span(n)));
+        }
+        assert_eq!(contact.sent.len(), limits::SENDS_A_CONTACT);
+        let mut last = sent(3, Span::days(40) + Span(299));
+        assert!(!contact.began(last, Moment(0)), "it did not begin later");
+        let later = last.counted_at + Span::minutes(1);
+        assert!(contact.began(last, later));
+        assert!(!contact.take_back(last));
+        last.counted_at = later;
+        assert!(contact.take_back(last) && !contact.take_back(last));
+    }
+
+    #[test]
+    fn a_cap_frees_when_the_oldest_that_fills_it_is_out() {
+        let mut contact = Contact::default();
+        for (channel, at) in [(1, 0), (2, 10), (1, 20)] {
+            contact.note(Sent { channel: ChannelNo(channel), counted_at: Moment(at) });
+        }
+        let room = |cap, channel| contact.room_at(cap, Span(100), |known| channel == 0 || known.0 == channel);
+        assert_eq!([1, 2, 3, 4].map(|cap| room(cap, 0).0), [121, 111, 101, 0]);
+        assert_eq!([1, 2, 3].map(|cap| room(cap, 1).0), [121, 101, 0]);
     }
 
     fn target(n: usize) -> TargetRef {

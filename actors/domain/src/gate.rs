@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 use crate::calendar::{Calendar, Hours};
-use crate::channel::Channel;
+use crate::channel::{Channel, Kind};
 use crate::contact::Contact;
 use crate::enrollment::{Enrollment, ExitReason, FailReason, SendFailure, SkipReason};
 use crate::lane::{HoldGroup, Queue};
@@ -32,6 +32,8 @@ pub struct View<'a> {
     pub version: &'a Version,
     /// When it is looked at.
     pub now: Moment,
+    /// How far engine time, which limits count in, is ahead of that; it may be behind.
+    pub engine_ahead: Span,
 }
 
 /// What one gate says.
@@ -82,12 +84,18 @@ pub enum Binding {
     Limits,
     /// Those that stand in line before it.
     Line,
+    /// The gap that its channel keeps between two sends to one contact.
+    RecipientGap,
+    /// What the tenant allows to be sent to one contact in a day and in a week.
+    ContactCaps,
+    /// Room among the people its channel may write to in 24 h.
+    NewRecipients,
 }
 
 pub(crate) type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
 
 /// The gates, in order: what ends the business comes before what only delays it.
-pub(crate) const GATES: [Gate; 9] = [
+pub(crate) const GATES: [Gate; 11] = [
     (Binding::Target, target),
     (Binding::Lifetime, lifetime),
     (Binding::Channel, channel),
@@ -96,6 +104,8 @@ pub(crate) const GATES: [Gate; 9] = [
     (Binding::Hold, hold),
     (Binding::PushedBack, pushed_back),
     (Binding::Late, late),
+    (Binding::RecipientGap, recipient_gap),
+    (Binding::ContactCaps, contact_caps),
     (Binding::Hours, hours),
 ];
 
@@ -106,6 +116,12 @@ pub fn ask(view: &View<'_>, step: &Step) -> Option<(Binding, Verdict)> {
 }
 
 impl View<'_> {
+    /// Not before a moment of engine time.
+    fn until(&self, at: Moment) -> Verdict {
+        let left = at.since(self.now + self.engine_ahead);
+        if left > Span::ZERO { Verdict::Until(self.now + left) } else { Verdict::Open }
+    }
+
     /// The channel a step goes through now.
     #[must_use]
     pub fn channel(&self, step: &Step) -> Option<&Channel> {
@@ -258,6 +274,25 @@ fn late(view: &View<'_>, step: &Step) -> Verdict {
         (Some(at), Late::Exit) if view.now >= at => Verdict::Exit(ExitReason::Late),
         (_, Late::Skip | Late::Exit) => Verdict::Open,
     }
+}
+
+fn recipient_gap(view: &View<'_>, step: &Step) -> Verdict {
+    let Some(channel) = view.channel(step) else { return Verdict::Open };
+    let last = view.contact.last_sent(channel.no);
+    let opens = channel.limits.recipient_gap.zip(last).map(|(gap, last)| last + gap);
+    opens.map_or(Verdict::Open, |at| view.until(at))
+}
+
+/// Calls of a webhook are the tenant's own affair: they do not count, and nothing counts against them.
+fn contact_caps(view: &View<'_>, step: &Step) -> Verdict {
+    let counts = |no| view.scope.channels.get(&no).is_none_or(|channel| channel.kind != Kind::Webhook);
+    if !view.channel(step).is_some_and(|channel| counts(channel.no)) {
+        return Verdict::Open;
+    }
+    let tenant = &view.scope.tenant;
+    let caps = [(tenant.contact_per_day, Span::days(1)), (tenant.contact_per_week, Span::days(7))];
+    let room = caps.into_iter().filter_map(|(cap, span)| Some(view.contact.room_at(cap?, span, counts)));
+    room.max().map_or(Verdict::Open, |at| view.until(at))
 }
 
 fn hours(view: &View<'_>, step: &Step) -> Verdict {

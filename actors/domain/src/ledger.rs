@@ -9,17 +9,19 @@
 //!
 //! Time is the engine's. It never goes back: a moment below the ledger's mark is taken as the mark, and a day
 //! below the ledger's as its day, when a send is charged and again when it is settled: whoever stores the charge may
-//! store what it asked for. So a send that is still open at midnight can count on both days. Jitter, new recipients and
-//! contact caps live elsewhere.
+//! store what it asked for. So a send that is still open at midnight can count on both days. New recipients
+//! are counted beside it ([`Recipients`]); jitter and what one contact is sent live elsewhere.
 
 mod codec;
 mod gcra;
 mod limits;
 mod properties;
+mod recipients;
 mod ring;
 
 pub use codec::{DecodeError, ENCODED_LEN};
 pub use limits::{Field, LimitName, Limits, LimitsError, Rate, Rest, WarmUp};
+pub use recipients::Recipients;
 
 use crate::time::{Moment, Span};
 use gcra::Gcra;
@@ -242,6 +244,11 @@ impl Ledger {
     #[must_use]
     pub fn mark(&self) -> Moment {
         self.mark
+    }
+
+    /// Time has been there: no later question is about an earlier moment.
+    pub fn has_been_at(&mut self, now: Moment) {
+        self.raise_mark(now);
     }
 
     fn clamped(&self, now: Moment) -> Moment {

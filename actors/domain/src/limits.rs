@@ -45,6 +45,16 @@ pub const RESTS_A_CONTACT: usize = 512;
 /// platform, the row is written at each enroll and end, and an event about the target moves all of them.
 pub const ENROLLMENTS_A_TARGET: usize = 1_024;
 
+/// Sends that one contact's row remembers for the limits that ask for them, some 8 bytes each. When there are more, the
+/// oldest go: a contact that gets as many within a week has no cap.
+pub const SENDS_A_CONTACT: usize = 256;
+
+/// The highest frequency cap of a contact, so that its row remembers all that a cap asks for.
+pub const CONTACT_CAP: u32 = 100;
+
+/// How long sends to a contact are remembered: as long as the longest frequency cap looks back.
+pub const SENDS_REMEMBERED: Span = Span::days(7);
+
 /// Items of one batch call.
 pub const BATCH_ITEMS: usize = 1_000;
 
@@ -153,3 +163,4 @@ const _: () = assert!(HISTORY_INLINE >= 4);
 const _: () = assert!(FAN_OUT_ANSWERED <= ENROLLMENTS_A_CONTACT);
 const _: () = assert!(ENROLLMENTS_A_CONTACT <= ENROLLMENTS_A_TARGET);
 const _: () = assert!(ENROLLMENTS_A_CONTACT <= RESTS_A_CONTACT);
+const _: () = assert!(2 * CONTACT_CAP as usize <= SENDS_A_CONTACT);

@@ -13,7 +13,7 @@ use crate::render::{self, Message};
 use crate::scope::{HeldBy, Scope};
 use crate::sequence::Version;
 use crate::target::Target;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// How often gates may put a step off before its hours count as never opening together.
 const LOOKS: usize = 16;
@@ -91,7 +91,7 @@ pub fn foresee(beginning: &Beginning, walk: &Walk<'_>, now: Moment) -> Vec<Fores
 impl Walk<'_> {
     fn view<'a>(&'a self, free: &'a Scope, enrollment: &'a Enrollment, now: Moment) -> View<'a> {
         let (contact, target, version) = (self.contact, self.target, self.version);
-        View { enrollment, contact, target, scope: free, version, now }
+        View { enrollment, contact, target, scope: free, version, now, engine_ahead: Span::ZERO }
     }
 
     /// What becomes of the step under way.

@@ -31,6 +31,10 @@ pub struct Tenant {
     pub holds: Holds,
     /// Since when it is off, where it was on before.
     pub off_since: Option<Moment>,
+    /// Sends to one contact in any moving 24 h, over all channels and sequences.
+    pub contact_per_day: Option<u32>,
+    /// The same in any moving 7 × 24 h.
+    pub contact_per_week: Option<u32>,
 }
 
 impl Tenant {

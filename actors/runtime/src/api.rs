@@ -98,6 +98,10 @@ pub struct TenantSettings {
     pub holidays: Vec<String>,
     /// Words that opt out besides the usual ones.
     pub stop_words: Vec<String>,
+    /// Sends to one contact in any moving 24 h, over all channels but webhooks; 0: no cap.
+    pub contact_per_day: u32,
+    /// The same in any moving 7 × 24 h.
+    pub contact_per_week: u32,
 }
 
 /// Settings of a channel, as put. Everything is replaced.
@@ -139,6 +143,10 @@ pub struct ChannelSettings {
     pub rest: Option<RestSettings>,
     /// A lower `per_day` on the first days.
     pub warm_up: Option<WarmUp>,
+    /// Least span between two starts to one contact; empty: none.
+    pub recipient_gap: String,
+    /// People written to in any moving 24 h; 0: no cap.
+    pub new_recipients: u32,
     /// Whether quiet hours do not apply; `None`: only for webhooks they do not.
     pub ignores_quiet_hours: Option<bool>,
 }

@@ -18,7 +18,7 @@ use crate::audit::{self, Act};
 use crate::event::{self, ByHand};
 use crate::loaded::TenantHandle;
 use crate::node::Node;
-use crate::record::{self, Read, read_or_default};
+use crate::record::{self, Read, read_contact};
 use crate::settings::refused;
 use crate::suppression::{self, Addresses};
 use crate::{limits, list, read};
@@ -37,7 +37,7 @@ pub(crate) async fn find(node: &Node, tenant: &TenantHandle, id: &str) -> Result
     }
     let key = Key::contact(tenant.shard, tenant.no, id);
     let row = node.store.get(vec![key.clone()]).await?.pop().flatten();
-    let mut contact: Read<Contact> = read_or_default(Format::Contact, key, row)?;
+    let mut contact: Read<Contact> = read_contact(key, row)?;
     let all = suppression::all(&contact.value, id);
     let addresses = suppression::read(&*node.store, node.place(&tenant.loaded()), all).await?;
     addresses.bar(&mut contact.value);
@@ -162,7 +162,7 @@ pub(crate) async fn lift(
         if contact.version.is_some() {
             let mut lifted = contact.value.clone();
             lifted.lift(&kinds);
-            record::put(&mut commit, contact.key.clone(), Format::Contact, &lifted)?;
+            record::put(&mut commit, contact.key.clone(), Format::Contact2, &lifted)?;
         }
         let what = format!("{}, {}", pseudonym(node.key, tenant.no, id), kind.map_or("all", Kind::word));
         audit::add(&mut commit, node, tenant.no, caller, Act::Lift, &what)?;

@@ -158,7 +158,8 @@ impl Engine {
         settings: impl Into<At<ChannelSettings>>,
     ) -> Result<ChannelPut, Error> {
         let (name, settings) = (named("name", name)?, settings.into());
-        let put = At { value: Put::Channel(name.clone(), settings.value), expected: settings.expected };
+        let put =
+            At { value: Put::Channel(name.clone(), Box::new(settings.value)), expected: settings.expected };
         let Written { answer, revision } = self.put(caller, &self.tenant(caller, tenant)?, put).await?;
         let PutAnswer::Channel { kind } = answer else { return Err(unexpected()) };
         Ok(ChannelPut { name, kind, revision })

@@ -9,7 +9,7 @@ use followupd_domain::lane::WakeRow;
 use followupd_domain::sequence::Version;
 use followupd_domain::suppression::Address;
 use followupd_domain::target::Target;
-use followupd_domain::{Moment, SequenceNo, TenantNo, gate, limits as domain_limits, name};
+use followupd_domain::{Moment, SequenceNo, Span, TenantNo, gate, limits as domain_limits, name};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused, Row};
 
@@ -18,7 +18,7 @@ use crate::api::{Caller, EnrollAnswer, Error};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::record::{self, Read, Record, read_or_default};
+use crate::record::{self, Read, Record, read_contact, read_or_default};
 use crate::settings;
 use crate::shard::ShardMsg;
 use crate::suppression;
@@ -118,7 +118,7 @@ async fn read<'a>(
     let contacts: Vec<(Option<Row>, Key)> = rows.by_ref().take(requests.len()).collect();
     let mut wishes = Vec::with_capacity(requests.len());
     for (request, (row, key)) in requests.into_iter().zip(contacts) {
-        let contact = read_or_default(Format::Contact, key, row)?;
+        let contact = read_contact(key, row)?;
         let target = match (&request.target, request.target.as_ref().and_then(|_| rows.next())) {
             (Some(_), Some((row, key))) => Some(read_or_default(Format::Target, key, row)?),
             _ => None,
@@ -229,7 +229,7 @@ impl Round<'_> {
         let history = new.decisions.iter().map(entry).collect();
         let record = Record { enrollment: new.enrollment.clone(), spilled: 0, history };
         record::put(&mut commit, key, Format::Enrollment, &record)?;
-        record::put(&mut commit, wish.contact.key.clone(), Format::Contact, &new.contact)?;
+        record::put(&mut commit, wish.contact.key.clone(), Format::Contact2, &new.contact)?;
         let place = self.node.place(loaded);
         addresses::note(place, &loaded.scope, &wish.request.contact, &new.contact, &mut commit);
         if let (Some(read), Some(target)) = (&wish.target, &new.target) {
@@ -253,6 +253,7 @@ impl Round<'_> {
             scope: &self.loaded.scope,
             version,
             now: due_at,
+            engine_ahead: Span::ZERO,
         };
         let step = version.step(enrollment.step);
         let opens = step.and_then(|step| {

@@ -27,7 +27,7 @@ use crate::enrollment::{Ask, class_of};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
-use crate::record::{self, Facts, Transition, read_or_default};
+use crate::record::{self, Facts, Transition, read_contact, read_or_default};
 use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
@@ -170,7 +170,7 @@ impl<'a> Acceptance<'a> {
             return Ok(Reading::Known);
         }
         let mut next = || rows.next().flatten();
-        let contact = contact_key.map(|key| read_or_default(Format::Contact, key, next())).transpose()?;
+        let contact = contact_key.map(|key| read_contact(key, next())).transpose()?;
         let target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
         let opted_out = event.opts_out(&loaded.scope.tenant);
         let affected = affected(&event, contact.as_ref(), target.as_ref());
@@ -223,7 +223,7 @@ impl<'a> Acceptance<'a> {
         commit.expects.push(Expect { key: key.clone(), version: None });
         record::put(&mut commit, key, Format::Event, &self.asked.node.now())?;
         if let Some(contact) = &self.contact {
-            contact.add_to(&mut commit, Format::Contact)?;
+            contact.add_to(&mut commit, Format::Contact2)?;
             if let Some(id) = self.event.contact.as_ref().filter(|_| self.new_number) {
                 let Asked { node, loaded, .. } = self.asked;
                 addresses::note(node.place(loaded), &loaded.scope, id, &contact.read.value, &mut commit);

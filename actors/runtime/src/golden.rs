@@ -13,7 +13,7 @@ use followupd_domain::calendar::{
 use followupd_domain::channel::{
     Channel, Chatwoot, Http, Kind, Meta, SecretAt, Security, Smtp, Transport, Twilio,
 };
-use followupd_domain::contact::{Contact, Ended, Membership, Rest};
+use followupd_domain::contact::{Contact, Ended, Membership, Rest, Sent};
 use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::{
     Enrollment, ExitReason, FailReason, OpenSend, Send, SendFailure, SendStatus, SkipReason, State, Wake,
@@ -41,7 +41,7 @@ use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
-use crate::old::{Channel1, Sequence1, Sequence2};
+use crate::old::{Channel1, Contact1, Sequence1, Sequence2, Tenant1};
 use crate::once::Done;
 use crate::record::Record;
 use crate::settings::PutAnswer;
@@ -182,8 +182,11 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         last_inbound_at: Some(AT),
         enrollments: vec![membership],
         rests: vec![Rest { sequence: SequenceNo(4), target: Some(7), at: AT, opted_out: true }],
+        sent: vec![Sent { channel: ChannelNo(5), counted_at: AT }],
+        recipient_of: BTreeMap::from([(ChannelNo(5), AT)]),
     };
-    check("contact_1", Format::Contact, &contact);
+    check("contact_2", Format::Contact2, &contact);
+    check("contact_1", Format::Contact, &Contact1::from(contact));
     let target = Target {
         attributes: BTreeMap::from([("amount".into(), "10.00".into())]),
         terminal: Some(TerminalFact { occurred_at: AT, event: "e1".into(), terminal: Terminal::Cancelled }),
@@ -208,6 +211,8 @@ fn channels() {
             per_day: Some(10_000),
             rest: Some(RestLimit { after: 30, span: Span::minutes(20) }),
             warm_up: Some(WarmUp { days: 14, from: 20 }),
+            recipient_gap: Some(Span::seconds(6)),
+            new_recipients: Some(250),
         },
         ignores_quiet_hours: true,
         holds: holds(),
@@ -299,8 +304,15 @@ fn the_scopes_have_the_recorded_bytes() {
         default_channels: BTreeMap::from([(Kind::Email, ChannelNo(5))]),
         holds: holds(),
         off_since: Some(AT),
+        contact_per_day: Some(2),
+        contact_per_week: Some(5),
     };
-    check("tenant_1", Format::Tenant, &tenant);
+    check("tenant_2", Format::Tenant2, &tenant);
+    check("tenant_1", Format::Tenant, &Tenant1::from(tenant));
+}
+
+#[test]
+fn a_sequence_has_the_recorded_bytes() {
     let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
     let draft = Draft { target: "charge".into(), steps: vec![step], ..Draft::default() };
     let sequence = Sequence {

@@ -16,7 +16,7 @@ use crate::api::{EnrollmentPage, Error, IdPage};
 use crate::limits;
 use crate::loaded::{TenantHandle, decode};
 use crate::node::Node;
-use crate::record::Record;
+use crate::record::{Record, read_contact};
 
 /// A place in a list. Lists that are not in due order have zero for the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,8 @@ pub(crate) async fn page(
     let found = match filter.way() {
         Way::Contact(contact) => {
             let key = Key::contact(tenant.shard, tenant.no, contact);
-            let known: Contact = one(node, key, Format::Contact).await?.unwrap_or_default();
+            let row = node.store.get(vec![key.clone()]).await?.pop().flatten();
+            let known: Contact = read_contact(key, row)?.value;
             let ids = known.enrollments.iter().map(|membership| membership.enrollment);
             indexed(node, ids.collect(), after).await?
         }

@@ -118,7 +118,7 @@ pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> R
     for (key, row) in rows {
         loaded_versions.insert(key.clone(), row.version);
         match key.as_bytes().get(prefix.as_bytes().len()) {
-            Some(b'a') => read = Some(decode(Format::Tenant, &row.body)?),
+            Some(b'a') => read = Some(old::tenant(&row.body)?),
             Some(b'c') => {
                 let channel = old::channel(&row.body)?;
                 channels.insert(channel.no, channel);

@@ -1,14 +1,17 @@
 //! Records as earlier releases wrote them, and what they are now.
 
+use followupd_domain::calendar::{Calendar, Zone};
 use followupd_domain::channel::{Channel, Kind, Transport};
+use followupd_domain::contact::{Contact, Membership, Rest};
 use followupd_domain::holds::Holds;
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, Sequence};
-use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, VersionNo};
+use followupd_domain::tenant::Tenant;
+use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};
 use followupd_store::codec::{self, Format};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::Error;
 use crate::loaded::decode;
@@ -109,6 +112,100 @@ pub(crate) fn channel(body: &[u8]) -> Result<Channel, Error> {
     match codec::decode(Format::Channel2, body) {
         Ok(channel) => Ok(channel),
         Err(codec::Error::Kind { .. }) => decode::<Channel1>(Format::Channel, body).map(Channel::from),
+        Err(error) => Err(Error::Unavailable(error.to_string())),
+    }
+}
+
+/// A contact of format 1, which did not remember what it was sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Contact1 {
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    zone: Option<Zone>,
+    attributes: BTreeMap<String, String>,
+    suppressed: BTreeSet<Kind>,
+    last_inbound_at: Option<Moment>,
+    enrollments: Vec<Membership>,
+    rests: Vec<Rest>,
+}
+
+impl From<Contact1> for Contact {
+    fn from(old: Contact1) -> Contact {
+        let Contact1 { name, email, phone, zone, attributes, suppressed, .. } = old;
+        let Contact1 { last_inbound_at, enrollments, rests, .. } = old;
+        let known = Contact { name, email, phone, zone, attributes, suppressed, ..Contact::default() };
+        Contact { last_inbound_at, enrollments, rests, ..known }
+    }
+}
+
+#[cfg(test)]
+impl From<Contact> for Contact1 {
+    fn from(new: Contact) -> Contact1 {
+        let Contact { name, email, phone, zone, attributes, suppressed, .. } = new;
+        let Contact { last_inbound_at, enrollments, rests, .. } = new;
+        Contact1 { name, email, phone, zone, attributes, suppressed, last_inbound_at, enrollments, rests }
+    }
+}
+
+/// The contact of a row, in whichever format it was written.
+pub(crate) fn contact(body: &[u8]) -> Result<Contact, Error> {
+    match codec::decode(Format::Contact2, body) {
+        Ok(contact) => Ok(contact),
+        Err(codec::Error::Kind { .. }) => decode::<Contact1>(Format::Contact, body).map(Contact::from),
+        Err(error) => Err(Error::Unavailable(error.to_string())),
+    }
+}
+
+/// A tenant of format 1, which had no frequency caps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tenant1 {
+    no: TenantNo,
+    name: Name,
+    on: bool,
+    calendar: Calendar,
+    contact_time_zone: bool,
+    stop_words: BTreeSet<String>,
+    default_channels: BTreeMap<Kind, ChannelNo>,
+    holds: Holds,
+    off_since: Option<Moment>,
+}
+
+impl From<Tenant1> for Tenant {
+    fn from(old: Tenant1) -> Tenant {
+        let Tenant1 { no, name, on, calendar, contact_time_zone, .. } = old;
+        let Tenant1 { stop_words, default_channels, holds, off_since, .. } = old;
+        let (contact_per_day, contact_per_week) = (None, None);
+        Tenant {
+            no,
+            name,
+            on,
+            calendar,
+            contact_time_zone,
+            stop_words,
+            default_channels,
+            holds,
+            off_since,
+            contact_per_day,
+            contact_per_week,
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<Tenant> for Tenant1 {
+    fn from(new: Tenant) -> Tenant1 {
+        let Tenant { no, name, on, calendar, contact_time_zone, .. } = new;
+        let Tenant { stop_words, default_channels, holds, off_since, .. } = new;
+        Tenant1 { no, name, on, calendar, contact_time_zone, stop_words, default_channels, holds, off_since }
+    }
+}
+
+/// The tenant of a row, in whichever format it was written.
+pub(crate) fn tenant(body: &[u8]) -> Result<Tenant, Error> {
+    match codec::decode(Format::Tenant2, body) {
+        Ok(tenant) => Ok(tenant),
+        Err(codec::Error::Kind { .. }) => decode::<Tenant1>(Format::Tenant, body).map(Tenant::from),
         Err(error) => Err(Error::Unavailable(error.to_string())),
     }
 }

@@ -169,7 +169,7 @@ impl Pacer {
             PacerMsg::Returned(row, returned) => self.returned(row, returned),
             PacerMsg::Settled(enrollment, op, said) => {
                 self.pulled.remove(&enrollment);
-                self.permits.settle(&op);
+                self.permits.settle(&op, self.opening.node.engine_now());
                 if let Some((step, said)) = said {
                     self.learn(step, &said);
                 }

@@ -9,7 +9,7 @@ use followupd_store::{Key, Store};
 use crate::api::{Error, Funnel, Timeline};
 use crate::loaded::{TenantHandle, decode, scan_all};
 use crate::node::Node;
-use crate::record;
+use crate::{old, record};
 
 /// An enrollment and its whole history.
 pub(crate) async fn timeline(
@@ -45,8 +45,7 @@ pub(crate) async fn contact_enrollments(
     let key = Key::contact(tenant.shard, tenant.no, contact);
     let row = node.store.get(vec![key]).await?.pop().flatten();
     let not_found = || Error::NotFound { what: "contact", name: contact.to_owned() };
-    let contact: followupd_domain::contact::Contact =
-        decode(Format::Contact, &row.ok_or_else(not_found)?.body)?;
+    let contact = old::contact(&row.ok_or_else(not_found)?.body)?;
     Ok(contact.enrollments.iter().map(|membership| membership.enrollment).collect())
 }
 

@@ -14,7 +14,7 @@ use followupd_domain::gate::View;
 use followupd_domain::invariant;
 use followupd_domain::sequence::Version;
 use followupd_domain::target::Target;
-use followupd_domain::{EnrollmentId, Moment, limits};
+use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_store::codec::{self, Format};
 use followupd_store::{Class, Commit, Count, Expect, Key, Row, Store};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::Error;
 use crate::loaded::{Loaded, decode};
 use crate::node::Node;
+use crate::old;
 use crate::plant::{Bug, Planted};
 use crate::suppression::{self, Addresses};
 
@@ -60,6 +61,13 @@ where
     Ok(Read { key, version, value })
 }
 
+/// Reads the row of a contact who may not be known yet.
+pub(crate) fn read_contact(key: Key, row: Option<Row>) -> Result<Read<Contact>, Error> {
+    let version = row.as_ref().map(|row| row.version);
+    let value = row.map(|row| old::contact(&row.body)).transpose()?.unwrap_or_default();
+    Ok(Read { key, version, value })
+}
+
 /// Everything a decision about one enrollment is taken on, as read.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
@@ -70,6 +78,8 @@ pub(crate) struct Facts {
     pub(crate) target: Option<Read<Target>>,
     /// What is suppressed of the contact's addresses; read for what may begin a send.
     pub(crate) addresses: Addresses,
+    /// How far engine time is ahead of the wall; known for what may begin a send.
+    pub(crate) engine_ahead: Span,
 }
 
 impl Facts {
@@ -82,6 +92,7 @@ impl Facts {
         let addresses = suppression::reachable(&self.contact.value);
         self.addresses = suppression::read(&*node.store, node.place(&self.loaded), addresses).await?;
         self.addresses.bar(&mut self.contact.value);
+        self.engine_ahead = Span(node.engine_now().0 - node.now().0);
         Ok(self)
     }
 
@@ -93,6 +104,7 @@ impl Facts {
             scope: &self.loaded.scope,
             version: &self.version,
             now,
+            engine_ahead: self.engine_ahead,
         }
     }
 }
@@ -117,21 +129,32 @@ pub(crate) async fn read(
     let mut rows = store.get(keys.clone()).await?.into_iter();
     let mut keys = keys.into_iter();
     let (Some(contact_key), Some(contact_row)) = (keys.next(), rows.next()) else { return Ok(None) };
-    let contact = read_or_default(Format::Contact, contact_key, contact_row)?;
+    let contact = read_contact(contact_key, contact_row)?;
     let target = match (keys.next(), rows.next()) {
         (Some(key), Some(row)) => Some(read_or_default(Format::Target, key, row)?),
         _ => None,
     };
     let version = loaded.scope.version(enrollment.sequence, enrollment.version).cloned();
     let version = version.ok_or_else(|| Error::Unavailable("a version is missing".to_owned()))?;
-    let addresses = Addresses::default();
-    Ok(Some(Facts { loaded, version, record, contact, target, addresses }))
+    let (addresses, engine_ahead) = (Addresses::default(), Span::ZERO);
+    Ok(Some(Facts { loaded, version, record, contact, target, addresses, engine_ahead }))
 }
 
 /// A transition on its way into a commit.
 pub(crate) struct Transition {
     pub(crate) commit: Commit,
     pub(crate) after: Record,
+}
+
+impl Transition {
+    /// Writes the contact's row, unless the transition does so anyway.
+    pub(crate) fn put_once(&mut self, facts: &Facts, contact: Option<(Key, bytes::Bytes)>) {
+        let Some((key, body)) = contact else { return };
+        if !self.commit.puts.iter().any(|(known, _)| *known == key) {
+            self.commit.expects.push(facts.contact.expectation());
+            self.commit.puts.push((key, body));
+        }
+    }
 }
 
 /// The commit of `decisions`, taken at `now` on what `facts` says: record, wake, indexes and counters.
@@ -202,7 +225,7 @@ fn leave_indexes(
         let mut contact = facts.contact.value.clone();
         contact.end(after.id, now, reason);
         commit.expects.push(facts.contact.expectation());
-        put(commit, facts.contact.key.clone(), Format::Contact, &contact)?;
+        put(commit, facts.contact.key.clone(), Format::Contact2, &contact)?;
     }
     if let Some(target) = &facts.target {
         let mut left = target.value.clone();

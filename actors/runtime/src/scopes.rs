@@ -208,7 +208,7 @@ pub enum Settings {
     /// The tenant's.
     Tenant(TenantSettings),
     /// A channel's.
-    Channel(ChannelSettings),
+    Channel(Box<ChannelSettings>),
     /// A sequence's draft.
     Sequence(Draft),
 }
@@ -283,6 +283,8 @@ pub(crate) fn tenant_settings(tenant: &Tenant) -> TenantSettings {
         business_days: calendar.business_days.to_string(),
         holidays: calendar.holidays.iter().map(ToString::to_string).collect(),
         stop_words: tenant.stop_words.iter().cloned().collect(),
+        contact_per_day: tenant.contact_per_day.unwrap_or_default(),
+        contact_per_week: tenant.contact_per_week.unwrap_or_default(),
     }
 }
 
@@ -310,6 +312,8 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         per_day: limits.per_day.unwrap_or_default(),
         rest: limits.rest.map(|rest| RestSettings { after: rest.after, span: text(rest.span) }),
         warm_up: limits.warm_up,
+        recipient_gap: limits.recipient_gap.map(text).unwrap_or_default(),
+        new_recipients: limits.new_recipients.unwrap_or_default(),
         ignores_quiet_hours: Some(channel.ignores_quiet_hours),
     }
 }

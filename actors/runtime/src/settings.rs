@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
+use followupd_domain::limits::CONTACT_CAP;
 use followupd_domain::name::{self, Name};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
 use followupd_domain::tenant::Tenant;
@@ -30,7 +31,7 @@ pub(crate) mod transport;
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
     Tenant(TenantSettings),
-    Channel(Name, ChannelSettings),
+    Channel(Name, Box<ChannelSettings>),
     Sequence(Name, Draft),
     Publish(Name),
     Hold(ScopeName, String),
@@ -88,7 +89,7 @@ pub(crate) async fn put(
             let tenant = to_tenant(&settings, loaded.scope.tenant.clone(), node.now())?;
             let key = Key::tenant(loaded.shard, tenant.no);
             let answer = PutAnswer::Tenant { on: tenant.on, zone: tenant.calendar.zone };
-            change.write(key, Format::Tenant, &tenant, Class::Event, answer).await
+            change.write(key, Format::Tenant2, &tenant, Class::Event, answer).await
         }
         Put::Channel(name, settings) => put_channel(&change, name, &settings).await,
         Put::Sequence(name, draft) => put_sequence(&change, name, draft).await,
@@ -196,6 +197,8 @@ pub(crate) fn new_tenant(no: TenantNo, name: Name) -> Tenant {
         default_channels: std::collections::BTreeMap::new(),
         holds: Holds::default(),
         off_since: None,
+        contact_per_day: None,
+        contact_per_week: None,
     }
 }
 
@@ -247,7 +250,16 @@ pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Mome
     tenant.switch(settings.on, now);
     tenant.contact_time_zone = settings.contact_time_zone;
     tenant.stop_words = settings.stop_words.iter().map(|word| word.trim().to_uppercase()).collect();
+    tenant.contact_per_day = faults.take("contact_per_day", contact_cap(settings.contact_per_day));
+    tenant.contact_per_week = faults.take("contact_per_week", contact_cap(settings.contact_per_week));
     faults.none().map(|()| tenant)
+}
+
+fn contact_cap(given: u32) -> Result<Option<u32>, String> {
+    if given > CONTACT_CAP {
+        return Err(format!("is {given}: at most {CONTACT_CAP}, or leave it out for no cap"));
+    }
+    Ok((given > 0).then_some(given))
 }
 
 async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings) -> Result<Written, Error> {
@@ -382,7 +394,7 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
             turn(&mut tenant.holds);
-            change.write(Key::tenant(shard, no), Format::Tenant, &tenant, Class::Exit, PutAnswer::Done).await
+            change.write(Key::tenant(shard, no), Format::Tenant2, &tenant, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();

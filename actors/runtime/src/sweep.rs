@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use followupd_domain::contact::Contact;
 use followupd_domain::scope::Scope;
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, SequenceNo, Shard, Span, limits as domain_limits};
@@ -18,6 +17,7 @@ use followupd_store::{Class, Commit, Expect, Key, Row, Scan, Store};
 use crate::api::Error;
 use crate::limits;
 use crate::loaded::decode;
+use crate::old;
 use crate::once;
 use crate::settings::refused;
 
@@ -127,7 +127,7 @@ fn is_unused_target(row: &Row, now: Moment) -> Result<bool, Error> {
 
 /// The contact's open enrollments that are older than the shortest life their sequence gives, or outlived it.
 fn old_enrollments(row: &Row, scope: &Scope, now: Moment) -> Result<Vec<EnrollmentId>, Error> {
-    let contact: Contact = decode(Format::Contact, &row.body)?;
+    let contact = old::contact(&row.body)?;
     let mut lives: BTreeMap<SequenceNo, Span> = BTreeMap::new();
     for ((sequence, _), version) in &scope.versions {
         let life = lives.entry(*sequence).or_insert(version.max_lifetime);

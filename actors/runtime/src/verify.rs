@@ -10,10 +10,9 @@ use followupd_domain::access::AccessKey;
 use followupd_domain::contact::Contact;
 use followupd_domain::decision::Entry;
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::ledger::Ledger;
+use followupd_domain::ledger::{Ledger, Recipients};
 use followupd_domain::suppression::Suppressed;
 use followupd_domain::target::Target;
-use followupd_domain::tenant::Tenant;
 use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant, sequence};
 use followupd_store::codec::Format;
 use followupd_store::keys::Table;
@@ -187,6 +186,7 @@ impl Verifier {
             Table::Store => read::<StoreRow>(Format::Store, body),
             Table::Scope => scope(key, body),
             Table::Ledger => Ledger::decode(body).map(drop).map_err(|error| damaged(&error)),
+            Table::Recipients => Recipients::decode(body).map(drop).map_err(|error| damaged(&error)),
             Table::Name => {
                 self.words.name(key, decode(Format::Name, body)?);
                 Ok(())
@@ -195,7 +195,7 @@ impl Verifier {
                 self.deleted.extend(key.tenant_no());
                 read::<Deleted>(Format::Deleted, body)
             }
-            Table::Contact => self.contact(key, &decode(Format::Contact, body)?),
+            Table::Contact => self.contact(key, &old::contact(body)?),
             Table::Enrollment => self.enrollment(key, decode(Format::Enrollment, body)?),
             Table::History => self.history(key, decode(Format::History, body)?),
             Table::Count => self.count(key, body),
@@ -349,7 +349,7 @@ fn address(key: &Key, body: &[u8]) -> Result<(), Error> {
 
 fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
     match key.as_bytes().get(7) {
-        Some(b'a') => read::<Tenant>(Format::Tenant, body),
+        Some(b'a') => old::tenant(body).map(drop),
         Some(b'c') => old::channel(body).map(drop),
         Some(b's') => old::sequence(body).map(drop),
         _ => Err(damaged(&"its key is none of a tenant, channel or sequence")),

@@ -9,6 +9,9 @@ use std::time::Duration;
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::enrollment::State;
+use followupd_domain::filter::Filter;
+use followupd_domain::gate::Binding;
 use followupd_domain::ledger::WarmUp;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
@@ -39,12 +42,12 @@ impl Env for VirtualEnv {
     }
 }
 
-/// The moments at which calls began, in the order they began.
-struct Kept(Arc<VirtualEnv>, Mutex<Vec<i64>>);
+/// The moments at which calls began, and to whom, in the order they began.
+struct Kept(Arc<VirtualEnv>, Mutex<Vec<(i64, String)>>);
 
 impl Transport for Kept {
-    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
-        self.1.lock().unwrap().push(self.0.wall().0);
+    fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        self.1.lock().unwrap().push((self.0.wall().0, call.contact));
         Box::pin(async { Answer::Accepted })
     }
 }
@@ -97,7 +100,26 @@ impl World {
     /// The starts so far, in milliseconds since the first.
     fn starts(&self) -> Vec<i64> {
         let starts = self.kept.1.lock().unwrap();
-        starts.iter().map(|at| at - starts[0]).collect()
+        starts.iter().map(|(at, _)| at - starts[0].0).collect()
+    }
+
+    /// The starts of calls to one contact so far, in milliseconds since the world began.
+    fn starts_to(&self, contact: &str) -> Vec<i64> {
+        let starts = self.kept.1.lock().unwrap();
+        starts.iter().filter(|(_, to)| to == contact).map(|(at, _)| at - START).collect()
+    }
+
+    /// Puts so many sequences more, like the first one, and enrolls one contact in each of them.
+    async fn enroll_in_more(&self, sequences: usize, contact: usize) {
+        let caller = Caller::default();
+        for n in 0..sequences {
+            let name = format!("more{n}");
+            let draft = self.engine.version(&caller, "acme", "welcome", None).unwrap().unwrap().1;
+            self.engine.put_sequence(&caller, "acme", &name, draft).await.unwrap();
+            self.engine.publish(&caller, "acme", name.as_str()).await.unwrap();
+            let request = Request { contact: format!("c{contact}"), ..Request::default() };
+            self.engine.enroll(&caller, "acme", &name, vec![request]).await.unwrap();
+        }
     }
 }
 
@@ -107,7 +129,7 @@ async fn pass(span: Span) {
 
 #[tokio::test(start_paused = true)]
 async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
-    let preset = ChannelSettings { preset: "whatsapp-web".into(), per_hour: 20, ..chat() };
+    let preset = ChannelSettings { preset: "whatsapp-web".into(), per_hour: 20, new_recipients: 9, ..chat() };
     let world = world(preset.clone()).await;
     let (engine, caller) = (&world.engine, Caller::default());
     let shown = engine.get_channel(&caller, "acme", "chat").await.unwrap().settings;
@@ -115,11 +137,11 @@ async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
         (shown.preset.as_str(), shown.gap.as_str(), shown.jitter.as_str()),
         ("", "45 seconds", "75 seconds")
     );
-    assert_eq!((shown.per_hour, shown.per_day), (20, 200));
+    assert_eq!((shown.per_hour, shown.per_day, shown.new_recipients), (20, 200, 9));
     assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
     assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
     for settings in [shown.clone(), preset] {
-        let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(settings) };
+        let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(Box::new(settings)) };
         let compared = engine.compare(&caller, "acme", vec![wanted]).unwrap().remove(0);
         assert_eq!(compared.change, Some(Change::Unchanged), "{:?}", compared.faults);
     }
@@ -188,4 +210,80 @@ async fn a_new_sender_warms_up_day_by_day() {
     let starts = world.starts();
     let days: Vec<usize> = (0..4).map(|n| starts.iter().filter(|at| day(at) == n).count()).collect();
     assert_eq!(days, [2, 4, 6, 8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_contact_in_many_sequences_is_kept_a_gap_apart_and_nobody_waits_for_it() {
+    let world = world(ChannelSettings { recipient_gap: "1 hour".into(), ..chat() }).await;
+    world.enroll(0..3).await;
+    world.enroll_in_more(3, 0).await;
+    pass(Span::minutes(1)).await;
+    assert_eq!((world.starts().len(), world.starts_to("c1").len()), (3, 1));
+    // A restart in between forgets nothing.
+    world.engine.stop();
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::hours(5)).await;
+    let starts = world.starts_to("c0");
+    assert_eq!(starts.len(), 4);
+    let apart: Vec<i64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(apart.iter().all(|apart| (3_600_000..3_610_000).contains(apart)), "{apart:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_contact_gets_no_more_than_its_caps_over_all_sequences() {
+    let world = world(chat()).await;
+    let tenant = TenantSettings {
+        on: true,
+        time_zone: "UTC".into(),
+        contact_per_day: 2,
+        contact_per_week: 3,
+        ..TenantSettings::default()
+    };
+    world.engine.put_tenant(&Caller::default(), "acme", tenant).await.unwrap();
+    world.enroll(0..2).await;
+    world.enroll_in_more(4, 0).await;
+    pass(Span::days(9)).await;
+    let days: Vec<i64> = world.starts_to("c0").iter().map(|at| at.div_euclid(86_400_000)).collect();
+    assert_eq!(days, [0, 0, 1, 7, 7]);
+    assert_eq!(world.starts_to("c1").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn explain_names_the_cap_that_a_contact_waits_for() {
+    let world = world(chat()).await;
+    let tenant =
+        TenantSettings { on: true, time_zone: "UTC".into(), contact_per_day: 1, ..Default::default() };
+    world.engine.put_tenant(&Caller::default(), "acme", tenant).await.unwrap();
+    world.enroll(0..1).await;
+    world.enroll_in_more(1, 0).await;
+    pass(Span::minutes(1)).await;
+    let filter = Filter { contact: Some("c0".into()), ..Filter::default() };
+    let page = world.engine.enrollments(&Caller::default(), "acme", None, filter, None, 10).await.unwrap();
+    let waits = page.enrollments.iter().find(|one| one.state == State::Active).unwrap();
+    let explained = world.engine.explain(&Caller::default(), "acme", waits.id).await.unwrap().explained;
+    assert_eq!(explained.binding, Some(Binding::ContactCaps));
+    let at = Moment(START) + Span::days(1);
+    assert!(explained.at.is_some_and(|opens| opens >= at && opens < at + Span::seconds(5)), "{explained:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_writes_to_so_many_new_people_in_24_h_and_those_it_knows_do_not_wait_behind_them() {
+    let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
+    world.enroll(0..40).await;
+    pass(Span::minutes(5)).await;
+    assert_eq!(world.starts().len(), 5);
+    let known = world.kept.1.lock().unwrap()[0].1.clone();
+    world.enroll_in_more(2, known[1..].parse().unwrap()).await;
+    pass(Span::minutes(5)).await;
+    assert_eq!(world.starts_to(&known).len(), 3, "who was written to is no new recipient");
+    world.engine.stop();
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::days(9)).await;
+    let starts = world.kept.1.lock().unwrap().clone();
+    assert_eq!(starts.len(), 42, "everybody is written to in the end");
+    for (end, _) in &starts {
+        let within = starts.iter().filter(|(at, _)| (end - 86_400_000..=*end).contains(at));
+        let people: std::collections::BTreeSet<&String> = within.map(|(_, to)| to).collect();
+        assert!(people.len() <= 5, "{people:?} up to {end}");
+    }
 }

@@ -144,6 +144,8 @@ async fn what_was_read_can_be_put_again_and_changes_nothing() {
         business_days: "mon-fri,sun".into(),
         holidays: vec!["2026-12-25".into()],
         stop_words: vec!["basta".into()],
+        contact_per_day: 2,
+        contact_per_week: 5,
     };
     engine.put_tenant(&caller, "acme", settings).await.unwrap();
     let paced = ChannelSettings {
@@ -426,7 +428,7 @@ fn wanted(tenant: TenantSettings, channel: ChannelSettings, draft: Draft) -> Vec
     let named = |name: &str, settings| Wanted { name: name.to_owned(), settings };
     vec![
         named("", Settings::Tenant(tenant)),
-        named("mail", Settings::Channel(channel)),
+        named("mail", Settings::Channel(channel.into())),
         named("welcome", Settings::Sequence(draft)),
     ]
 }

@@ -63,6 +63,10 @@ pub enum Format {
     Deleted = 20,
     /// A channel, format 2: more limits, and holds that its provider's words have caused.
     Channel2 = 21,
+    /// A contact, format 2: it remembers what it was sent.
+    Contact2 = 22,
+    /// A tenant, format 2: frequency caps of a contact.
+    Tenant2 = 23,
     /// A sequence, format 3: its steps can be held by themselves.
     Sequence3 = 24,
 }

@@ -80,9 +80,22 @@ pub enum LedgerOp {
         /// What the intent was charged.
         charge: Charge,
     },
+    /// A send to a person whom the sender may have written to before; refuses the commit where there is no room for one
+    /// more. Its row is of [`Recipients`](followupd_domain::ledger::Recipients), not of a ledger.
+    Recipient {
+        /// People in any moving 24 h.
+        cap: u32,
+        /// Engine time of the intent.
+        now: Moment,
+        /// When the sender's row counts them, as the last such change of theirs said.
+        before: Option<Moment>,
+        /// When it is to count them now: the last moment at which the call may begin.
+        counted_at: Moment,
+    },
 }
 
-/// A change of one lane's ledger. The row's body is [`followupd_domain::ledger`]'s own fixed-width encoding.
+/// A change of one lane's ledger, or of its new recipients. The row's body is [`followupd_domain::ledger`]'s own
+/// fixed-width encoding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LedgerChange {
     /// The ledger's row.

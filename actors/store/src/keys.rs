@@ -330,6 +330,12 @@ impl Key {
         Key::start(Table::Ledger, shard).u32(lane.tenant.0).u32(lane.channel.0)
     }
 
+    /// A lane's new recipients.
+    #[must_use]
+    pub fn recipients(shard: Shard, lane: Lane) -> Key {
+        Key::start(Table::Recipients, shard).u32(lane.tenant.0).u32(lane.channel.0)
+    }
+
     /// A number of a funnel.
     #[must_use]
     pub fn count(

@@ -60,6 +60,10 @@ pub(crate) struct Tenant {
     holidays: Vec<String>,
     #[serde(skip_serializing_if = "is_default")]
     stop_words: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    contact_per_day: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    contact_per_week: u32,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,6 +100,10 @@ pub(crate) struct Channel {
     rest: Option<Rest>,
     #[serde(skip_serializing_if = "is_default")]
     warm_up: Option<WarmUp>,
+    #[serde(skip_serializing_if = "is_default")]
+    recipient_gap: String,
+    #[serde(skip_serializing_if = "is_default")]
+    new_recipients: u32,
     #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
@@ -230,6 +238,8 @@ impl From<Tenant> for v1::TenantSettings {
             business_days: given.business_days,
             holidays: given.holidays,
             stop_words: given.stop_words,
+            contact_per_day: given.contact_per_day,
+            contact_per_week: given.contact_per_week,
             ..Default::default()
         }
     }
@@ -257,6 +267,8 @@ impl From<Channel> for v1::ChannelSettings {
             per_day: given.per_day,
             rest: given.rest.map(rest).into(),
             warm_up: given.warm_up.map(warm_up).into(),
+            recipient_gap: given.recipient_gap,
+            new_recipients: given.new_recipients,
             ignores_quiet_hours: given.ignores_quiet_hours,
             smtp: given.smtp.map(v1::Smtp::from).into(),
             http: given.http.map(v1::Http::from).into(),

@@ -111,6 +111,9 @@ fn waits_for(gate: Binding) -> &'static str {
         Binding::Hours => "quiet_hours",
         Binding::Retry => "retry",
         Binding::Limits => "limit",
+        Binding::RecipientGap => "recipient_gap",
+        Binding::ContactCaps => "contact_caps",
+        Binding::NewRecipients => "new_recipients",
         Binding::Line => "line",
         Binding::Channel
         | Binding::Target
@@ -130,6 +133,9 @@ fn waits_text(gate: Binding) -> &'static str {
         Binding::Retry => "the provider refused an attempt: the next one is made then",
         Binding::Limits => "the limits of the channel are used up until then",
         Binding::Line => "others stand in line before it",
+        Binding::RecipientGap => "the contact was sent something through this channel a short while ago",
+        Binding::ContactCaps => "the contact has been sent as much as the tenant allows in a day or a week",
+        Binding::NewRecipients => "the channel has written to as many new people as it may in 24 h",
         Binding::Channel
         | Binding::Target
         | Binding::Lifetime

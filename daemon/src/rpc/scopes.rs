@@ -121,6 +121,8 @@ pub(super) fn tenant_settings(given: v1::TenantSettings) -> TenantSettings {
         business_days: given.business_days,
         holidays: given.holidays,
         stop_words: given.stop_words,
+        contact_per_day: given.contact_per_day,
+        contact_per_week: given.contact_per_week,
     }
 }
 
@@ -135,6 +137,8 @@ pub(super) fn shown_tenant_settings(settings: TenantSettings) -> v1::TenantSetti
         business_days: settings.business_days,
         holidays: settings.holidays,
         stop_words: settings.stop_words,
+        contact_per_day: settings.contact_per_day,
+        contact_per_week: settings.contact_per_week,
         ..Default::default()
     }
 }
@@ -168,6 +172,8 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         per_day: given.per_day,
         rest: given.rest.into_option().map(|rest| RestSettings { after: rest.after, span: rest.span }),
         warm_up: given.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
+        recipient_gap: given.recipient_gap,
+        new_recipients: given.new_recipients,
         ignores_quiet_hours: given.ignores_quiet_hours,
     })
 }
@@ -197,6 +203,8 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         per_day: settings.per_day,
         rest: settings.rest.map_or_else(MessageField::none, |rest| shown_rest(rest).into()),
         warm_up: settings.warm_up.map_or_else(MessageField::none, |ramp| shown_warm_up(ramp).into()),
+        recipient_gap: settings.recipient_gap,
+        new_recipients: settings.new_recipients,
         ignores_quiet_hours: settings.ignores_quiet_hours,
         ..Default::default()
     }
@@ -334,6 +342,8 @@ mod tests {
         let paced = ChannelSettings { rate_count: 2, rate_per: "1 second".into(), ..Default::default() };
         let gentle = ChannelSettings {
             jitter: "5 seconds".into(),
+            recipient_gap: "6 seconds".into(),
+            new_recipients: 250,
             rest: Some(RestSettings { after: 30, span: "20 minutes".into() }),
             warm_up: Some(WarmUp { days: 14, from: 20 }),
             ..paced.clone()

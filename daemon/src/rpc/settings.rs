@@ -44,7 +44,7 @@ fn wanted(at: usize, given: v1::Wanted) -> Result<Wanted, Error> {
         Some(Given::Tenant(settings)) => Settings::Tenant(scopes::tenant_settings(*settings)),
         Some(Given::Channel(settings)) => {
             let read = scopes::channel_settings(*settings);
-            Settings::Channel(read.map_err(|error| under(&format!("wanted[{at}].channel"), error))?)
+            Settings::Channel(Box::new(read.map_err(|error| under(&format!("wanted[{at}].channel"), error))?))
         }
         Some(Given::Sequence(draft)) => Settings::Sequence(scopes::draft(*draft)),
         None => {
@@ -83,7 +83,7 @@ fn shown_settings(settings: Settings) -> v1::Wanted {
     use v1::__buffa::oneof::wanted::Settings as Shown;
     let settings = match settings {
         Settings::Tenant(settings) => Shown::Tenant(scopes::shown_tenant_settings(settings).into()),
-        Settings::Channel(settings) => Shown::Channel(scopes::shown_channel_settings(settings).into()),
+        Settings::Channel(settings) => Shown::Channel(scopes::shown_channel_settings(*settings).into()),
         Settings::Sequence(draft) => Shown::Sequence(scopes::shown_draft(draft).into()),
     };
     v1::Wanted { settings: Some(settings), ..Default::default() }

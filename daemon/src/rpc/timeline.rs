@@ -132,5 +132,8 @@ pub(super) fn gate_word(gate: Binding) -> &'static str {
         Binding::Retry => "retry",
         Binding::Limits => "limits",
         Binding::Line => "line",
+        Binding::RecipientGap => "recipient_gap",
+        Binding::ContactCaps => "contact_caps",
+        Binding::NewRecipients => "new_recipients",
     }
 }

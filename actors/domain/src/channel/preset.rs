@@ -7,11 +7,13 @@ use crate::time::Span;
 /// A set of limits by its word. It is not kept: a channel has the limits that it stood for when it was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Preset {
-    /// A number of the WhatsApp Cloud API whose portfolio may open any number of conversations: 80 messages a second
-    /// (Meta, "Messaging limits" and "Throughput").
-    WhatsappCloudUnlimited,
+    /// A number of the WhatsApp Cloud API: 80 messages a second, one contact every 6 s, and of people outside a service
+    /// window so many in a moving 24 h as its portfolio's tier says (Meta, "Throughput", "Pair rate limits", "Messaging
+    /// limits"). Numbers of one portfolio share that tier: where there are several, give each its part.
+    WhatsappCloud(Tier),
     /// A number paired by QR code. WhatsApp publishes no limit for it; the risk is a ban. What operators keep to: 45 to
-    /// 120 s apart, 40 an hour, 200 a day after two weeks that begin with 20, 20 minutes' rest after 30.
+    /// 120 s apart, 40 an hour, 200 a day after two weeks that begin with 20, 20 minutes' rest after 30, 5 new people
+    /// a day.
     WhatsappWeb,
     /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message of several segments
     /// counts as one here.
@@ -24,10 +26,29 @@ pub enum Preset {
     Mailbox,
 }
 
+/// How many people a portfolio may write to in a moving 24 h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// 250.
+    T250,
+    /// 2,000.
+    T2k,
+    /// 10,000.
+    T10k,
+    /// 100,000.
+    T100k,
+    /// Any number.
+    Unlimited,
+}
+
 impl Preset {
     /// All of them.
-    pub const ALL: [Preset; 5] = [
-        Preset::WhatsappCloudUnlimited,
+    pub const ALL: [Preset; 9] = [
+        Preset::WhatsappCloud(Tier::T250),
+        Preset::WhatsappCloud(Tier::T2k),
+        Preset::WhatsappCloud(Tier::T10k),
+        Preset::WhatsappCloud(Tier::T100k),
+        Preset::WhatsappCloud(Tier::Unlimited),
         Preset::WhatsappWeb,
         Preset::SmsLongCode,
         Preset::SmsShortCode,
@@ -38,7 +59,11 @@ impl Preset {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Preset::WhatsappCloudUnlimited => "whatsapp-cloud-unlimited",
+            Preset::WhatsappCloud(Tier::T250) => "whatsapp-cloud-250",
+            Preset::WhatsappCloud(Tier::T2k) => "whatsapp-cloud-2k",
+            Preset::WhatsappCloud(Tier::T10k) => "whatsapp-cloud-10k",
+            Preset::WhatsappCloud(Tier::T100k) => "whatsapp-cloud-100k",
+            Preset::WhatsappCloud(Tier::Unlimited) => "whatsapp-cloud-unlimited",
             Preset::WhatsappWeb => "whatsapp-web",
             Preset::SmsLongCode => "sms-long-code",
             Preset::SmsShortCode => "sms-short-code",
@@ -56,7 +81,7 @@ impl Preset {
     #[must_use]
     pub fn serves(self) -> Kind {
         match self {
-            Preset::WhatsappCloudUnlimited | Preset::WhatsappWeb => Kind::Whatsapp,
+            Preset::WhatsappCloud(_) | Preset::WhatsappWeb => Kind::Whatsapp,
             Preset::SmsLongCode | Preset::SmsShortCode => Kind::Sms,
             Preset::Mailbox => Kind::Email,
         }
@@ -68,7 +93,18 @@ impl Preset {
     pub fn limits(self) -> Limits {
         let a_second = |count, burst| Some(Rate { count, per: Span::seconds(1), burst });
         match self {
-            Preset::WhatsappCloudUnlimited => Limits { rate: a_second(80, 20), ..Limits::default() },
+            Preset::WhatsappCloud(tier) => Limits {
+                rate: a_second(80, 20),
+                recipient_gap: Some(Span::seconds(6)),
+                new_recipients: match tier {
+                    Tier::T250 => Some(250),
+                    Tier::T2k => Some(2_000),
+                    Tier::T10k => Some(10_000),
+                    Tier::T100k => Some(100_000),
+                    Tier::Unlimited => None,
+                },
+                ..Limits::default()
+            },
             Preset::WhatsappWeb => Limits {
                 gap: Some(Span::seconds(45)),
                 jitter: Some(Span::seconds(75)),
@@ -76,6 +112,7 @@ impl Preset {
                 per_day: Some(200),
                 rest: Some(Rest { after: 30, span: Span::minutes(20) }),
                 warm_up: Some(WarmUp { days: 14, from: 20 }),
+                new_recipients: Some(5),
                 ..Limits::default()
             },
             Preset::SmsLongCode => Limits { rate: a_second(1, 1), ..Limits::default() },

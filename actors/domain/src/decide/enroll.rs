@@ -13,7 +13,7 @@ use crate::limits;
 use crate::scope::Scope;
 use crate::sequence::{Reentry, UniquePer, Version};
 use crate::target::{Target, TargetKind, TargetRef};
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// A wish to enroll one contact.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -329,6 +329,7 @@ fn begin(
         scope: facts.scope,
         version: facts.version,
         now: facts.now,
+        engine_ahead: Span::ZERO,
     };
     refuse_pointless(&view)?;
     let planned = plan_step(&view, None);

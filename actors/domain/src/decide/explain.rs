@@ -123,6 +123,8 @@ impl Walk<'_> {
         }
         let verdict = self.retry();
         self.hears(Binding::Retry, verdict);
+        let verdict = self.new_recipients();
+        self.hears(Binding::NewRecipients, verdict);
         self.stop.is_none() && self.at > before
     }
 
@@ -130,6 +132,17 @@ impl Walk<'_> {
     fn retry(&self) -> Verdict {
         let enrollment = self.view.enrollment;
         match enrollment.wake.filter(|_| enrollment.attempts > 0) {
+            Some(wake) if wake.due_at > self.at => Verdict::Until(wake.due_at),
+            _ => Verdict::Open,
+        }
+    }
+
+    /// A wake that was put off stands later than all gates say.
+    fn new_recipients(&self) -> Verdict {
+        let enrollment = self.view.enrollment;
+        let counts =
+            self.view.channel(self.step).is_some_and(|channel| channel.limits.new_recipients.is_some());
+        match enrollment.wake.filter(|_| counts && enrollment.attempts == 0) {
             Some(wake) if wake.due_at > self.at => Verdict::Until(wake.due_at),
             _ => Verdict::Open,
         }

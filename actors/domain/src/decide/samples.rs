@@ -20,7 +20,7 @@ use crate::scope::Scope;
 use crate::sequence::{Draft, DraftStep, Sequence, draft};
 use crate::target::{Target, TargetKind, TargetRef};
 use crate::tenant::Tenant;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// 2026-11-23 12:00 UTC, a Monday.
 pub(crate) const NOON: Moment = Moment(1_795_435_200_000);
@@ -59,6 +59,8 @@ pub(crate) fn scope() -> Scope {
         default_channels: BTreeMap::new(),
         holds: Holds::default(),
         off_since: None,
+        contact_per_day: None,
+        contact_per_week: None,
     };
     let sequence = Sequence {
         no: SequenceNo(1),
@@ -174,6 +176,7 @@ impl Sample {
             scope: &self.scope,
             version: self.version(),
             now: self.now,
+            engine_ahead: Span::ZERO,
         }
     }
 

@@ -62,6 +62,13 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     }
 }
 
+/// The channel has no room for the contact among its new recipients before `until`: only this wake waits for it, those
+/// of people it knows go on.
+#[must_use]
+pub fn put_off(view: &View<'_>, until: Moment) -> Vec<Decision> {
+    move_wake(view, until, Binding::NewRecipients)
+}
+
 /// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so:
 /// left where its queue is open, it would be pulled again at once, for ever.
 fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool {

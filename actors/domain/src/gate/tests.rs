@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::channel::Kind;
+use crate::contact::Sent;
 use crate::decide::samples::{NOON, Sample, channel};
 use crate::enrollment::{FailReason, SkipReason};
 use crate::ids::ChannelNo;
+use crate::ledger::Limits;
 use crate::target::TerminalFact;
 use crate::time::Span;
 
@@ -23,11 +25,19 @@ fn quiet_all_monday(sample: &mut Sample) {
     sample.scope.tenant.calendar.quiet.windows = vec![monday];
 }
 
+fn limits(sample: &mut Sample) -> &mut Limits {
+    &mut sample.scope.channels.get_mut(&ChannelNo(1)).unwrap().limits
+}
+
+fn sent_at_noon(sample: &mut Sample) {
+    sample.contact.sent = vec![Sent { channel: ChannelNo(1), counted_at: NOON }];
+}
+
 /// Something that closes a gate, which gate binds by it, and what that says.
 type Closer = (Binding, Verdict, fn(&mut Sample));
 
 /// In the order of the gates. The second step can reach them by webhook, so that an opt-out is no exit.
-fn closers() -> [Closer; 9] {
+fn closers() -> [Closer; 11] {
     [
         (Binding::Target, Verdict::Exit(ExitReason::Goal), |sample| {
             sample.target.learn(TerminalFact {
@@ -50,6 +60,14 @@ fn closers() -> [Closer; 9] {
         }),
         (Binding::Late, Verdict::Skip(SkipReason::Late), |sample| {
             sample.enrollment.step_due_at = NOON - Span::hours(1);
+        }),
+        (Binding::RecipientGap, Verdict::Until(Moment(NOON.0 + 6_000)), |sample| {
+            sent_at_noon(sample);
+            limits(sample).recipient_gap = Some(Span::seconds(6));
+        }),
+        (Binding::ContactCaps, Verdict::Until(Moment(NOON.0 + Span::days(1).0 + 1)), |sample| {
+            sent_at_noon(sample);
+            sample.scope.tenant.contact_per_day = Some(1);
         }),
         (Binding::Hours, Verdict::Until(Moment(NOON.0 + Span::hours(12).0)), quiet_all_monday),
     ]
@@ -141,6 +159,38 @@ fn a_queue_has_the_hours_of_its_step_and_channel() {
     assert!(hours(&sample).business_days_only && !hours(&sample).ignore_quiet);
     sample.scope.channels.get_mut(&ChannelNo(1)).unwrap().ignores_quiet_hours = true;
     assert!(hours(&sample).business_days_only && hours(&sample).ignore_quiet);
+}
+
+#[test]
+fn a_gap_to_one_contact_is_the_channel_s_own_and_counted_in_engine_time() {
+    let mut sample = sample();
+    sent_at_noon(&mut sample);
+    limits(&mut sample).recipient_gap = Some(Span::minutes(10));
+    let until = |sample: &Sample, engine_ahead| {
+        let view = View { engine_ahead, ..sample.view() };
+        recipient_gap(&view, &view.version.steps[0])
+    };
+    // The wall has jumped ahead of engine time by an hour: nothing opens earlier by that.
+    sample.now = NOON + Span::hours(1);
+    assert_eq!(until(&sample, Span::hours(-1)), Verdict::Until(sample.now + Span::minutes(10)));
+    assert_eq!(until(&sample, Span::ZERO), Verdict::Open);
+    sample.now = NOON;
+    sample.contact.sent[0].channel = ChannelNo(2);
+    assert_eq!(until(&sample, Span::ZERO), Verdict::Open);
+}
+
+#[test]
+fn frequency_caps_count_all_channels_but_webhooks() {
+    let mut sample = sample();
+    sample.scope.tenant.contact_per_week = Some(2);
+    let at = |channel, hour| Sent { channel: ChannelNo(channel), counted_at: NOON + Span::hours(hour) };
+    // A channel that is gone reached them too; 2 is a webhook.
+    sample.contact.sent = vec![at(7, -3), at(2, -2), at(1, -1)];
+    let closed =
+        Some((Binding::ContactCaps, Verdict::Until(NOON - Span::hours(3) + Span::days(7) + Span(1))));
+    assert_eq!(ask(&sample), closed);
+    sample.contact.sent[0].channel = ChannelNo(2);
+    assert_eq!(ask(&sample), None);
 }
 
 #[test]

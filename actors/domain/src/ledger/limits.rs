@@ -35,6 +35,11 @@ pub struct Limits {
     pub rest: Option<Rest>,
     /// A lower `per_day` on the first days.
     pub warm_up: Option<WarmUp>,
+    /// Least span between two starts to one contact; a gate of the contact's row, of which a ledger knows nothing.
+    pub recipient_gap: Option<Span>,
+    /// People written to in any moving 24 h, each counted once; of WhatsApp those who wrote within 24 h before are not
+    /// counted. Kept beside the ledger, by [`Recipients`](super::Recipients).
+    pub new_recipients: Option<u32>,
 }
 
 /// At most `burst + count/per · W` starts in any span W.
@@ -112,6 +117,8 @@ pub enum LimitName {
     PerDay,
     /// [`Limits::rest`]
     Rest,
+    /// [`Limits::new_recipients`]
+    NewRecipients,
 }
 
 impl fmt::Display for LimitName {
@@ -123,6 +130,7 @@ impl fmt::Display for LimitName {
             LimitName::PerHour => "per_hour",
             LimitName::PerDay => "per_day",
             LimitName::Rest => "rest",
+            LimitName::NewRecipients => "new_recipients",
         })
     }
 }
@@ -154,6 +162,10 @@ pub enum Field {
     WarmUpDays,
     /// [`WarmUp::from`]
     WarmUpFrom,
+    /// [`Limits::recipient_gap`]
+    RecipientGap,
+    /// [`Limits::new_recipients`]
+    NewRecipients,
 }
 
 impl fmt::Display for Field {
@@ -171,6 +183,8 @@ impl fmt::Display for Field {
             Field::RestSpan => "rest.span",
             Field::WarmUpDays => "warm_up.days",
             Field::WarmUpFrom => "warm_up.from",
+            Field::RecipientGap => "recipient_gap",
+            Field::NewRecipients => "new_recipients",
         })
     }
 }
@@ -301,10 +315,14 @@ impl Limits {
                 return Err(LimitsError::Without { fields: [Field::Jitter, Field::Gap] });
             }
         }
+        if let Some(gap) = self.recipient_gap {
+            span(Field::RecipientGap, gap)?;
+        }
         let caps = [
             (Field::PerMinute, self.per_minute),
             (Field::PerHour, self.per_hour),
             (Field::PerDay, self.per_day),
+            (Field::NewRecipients, self.new_recipients),
         ];
         for (field, cap) in caps {
             positive(field, cap.map_or(1, i64::from))?;
@@ -465,6 +483,8 @@ mod tests {
         assert_eq!(zero(rest(1, Span(0))), "rest.span");
         assert_eq!(zero(warm_up(0, 1)), "warm_up.days");
         assert_eq!(zero(warm_up(1, 0)), "warm_up.from");
+        assert_eq!(zero(Limits { new_recipients: Some(0), ..Limits::default() }), "new_recipients");
+        assert_eq!(zero(Limits { recipient_gap: Some(Span(0)), ..Limits::default() }), "recipient_gap");
     }
 
     #[test]

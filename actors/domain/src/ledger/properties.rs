@@ -236,6 +236,8 @@ fn some_limits() -> impl Strategy<Value = Limits> {
             per_day,
             rest,
             warm_up: per_day.zip(warm_up).map(|(cap, (days, from))| WarmUp { days, from: from.min(cap) }),
+            recipient_gap: None,
+            new_recipients: None,
         })
 }
 

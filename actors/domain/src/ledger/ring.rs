@@ -68,9 +68,14 @@ impl<const SPAN: i64> Ring<SPAN> {
         }
     }
 
-    fn count_mut(&mut self, mark: Moment, at: Moment) -> Option<&mut u32> {
+    /// Whether a ring whose mark is `mark` still holds what was counted at `at`.
+    pub(super) fn holds(mark: Moment, at: Moment) -> bool {
         let (k, now) = (sub_window(at, SPAN), sub_window(mark, SPAN));
-        (now - PARTS..=now + AHEAD).contains(&k).then(|| &mut self.counts[cell(k)])
+        (now - PARTS..=now + AHEAD).contains(&k)
+    }
+
+    fn count_mut(&mut self, mark: Moment, at: Moment) -> Option<&mut u32> {
+        Self::holds(mark, at).then(|| &mut self.counts[cell(sub_window(at, SPAN))])
     }
 }
 

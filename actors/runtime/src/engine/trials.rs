@@ -20,7 +20,7 @@ use followupd_store::codec::Format;
 use super::{Engine, named};
 use crate::api::{Caller, Error};
 use crate::loaded::Loaded;
-use crate::record::read_or_default;
+use crate::record::{read_contact, read_or_default};
 use crate::scopes::{Compared, Settings, Trial, TrialOf, Wanted};
 use crate::settings;
 
@@ -116,7 +116,7 @@ impl Engine {
         keys.extend(request.target.as_ref().map(|target| Key::target(shard, tenant, target)));
         let mut rows = self.node.store.get(keys.clone()).await?.into_iter().zip(keys);
         let mut contact = match rows.next() {
-            Some((row, key)) => read_or_default::<Contact>(Format::Contact, key, row)?.value,
+            Some((row, key)) => read_contact(key, row)?.value,
             None => Contact::default(),
         };
         enroll::know(&mut contact, &request.profile)

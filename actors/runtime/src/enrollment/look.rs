@@ -13,7 +13,7 @@ use followupd_domain::ledger::{Charge, Limits};
 use followupd_domain::{ChannelNo, Moment, Span, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
-use super::{Live, class_of};
+use super::{Live, class_of, sent};
 use crate::api::Error;
 use crate::call::{self, Began, Ready};
 use crate::limits;
@@ -148,6 +148,9 @@ impl Live {
         let Some(step) = facts.version.step(facts.enrollment().step) else {
             return Ok(Step::Return(Returned::Gone));
         };
+        if let Some(at) = sent::room_at(&self.activation.node, facts, channel, now).await? {
+            return self.decided(facts, &wake::put_off(&view, self.spread(at, now)), now).await;
+        }
         let ready = match self.take_ready(channel).await {
             Ok(ready) => ready,
             Err(returned) => return Ok(Step::Return(returned)),
@@ -166,8 +169,11 @@ impl Live {
         let call = self.to_call(facts, channel, address, message, trace, now);
         self.begin_too_early(&call, &ready, not_after);
         let node = Arc::clone(&self.activation.node);
+        let noted = sent::note(facts, channel, now, charge.at)?;
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
+                transition.commit.puts.extend(noted.contact);
+                transition.commit.ledger.extend(noted.recipient);
                 expect_intent(facts, row.lane, channel, &mut transition.commit, node.planted);
                 // The bug is that nobody looks what the lane's past allows.
                 let planted = node.planted.is(Bug::PermitAfterRestart);
@@ -186,6 +192,14 @@ impl Live {
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
             Err(error) => Err(error),
         }
+    }
+
+    /// A moment of the wall some time after that one of engine time: those who wait for one place do not all come back
+    /// for it at once.
+    fn spread(&self, at: Moment, now: Moment) -> Moment {
+        let node = &self.activation.node;
+        let part = node.env.random() % limits::NEW_RECIPIENTS_SPREAD.0.unsigned_abs();
+        now + at.since(node.engine_now()) + Span(i64::try_from(part).unwrap_or_default())
     }
 
     /// Until when a call may begin that is decided on now.

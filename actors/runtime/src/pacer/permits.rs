@@ -27,6 +27,8 @@ use crate::loaded::Loaded;
 use crate::node::Node;
 use crate::plant::Bug;
 
+mod properties;
+
 /// Whether a send may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Permit {
@@ -82,12 +84,14 @@ pub(super) struct Permits {
     drawn: Option<u64>,
 }
 
-/// When a permit is asked for, and on which day.
+/// When a permit is asked for.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     /// In engine time.
     now: Moment,
-    /// By the wall.
+    /// What the clock on the wall says.
+    wall: Moment,
+    /// The day it is on.
     day: DayContext,
 }
 
@@ -123,46 +127,44 @@ impl Permits {
         let default = Limits::default();
         let limits =
             loaded.scope.channels.get(&self.lane.channel).map_or(&default, |channel| &channel.limits);
-        let asked = Asked { now: node.engine_now(), day: day(loaded, node.now()) };
+        let wall = node.now();
+        let asked = Asked { now: node.engine_now(), wall, day: day(loaded, wall) };
         if node.planted.is(Bug::PermitAfterRestart) && self.granted == 0 {
             self.ledger = Ledger::default();
         }
-        match self.permit(limits, asked, || node.env.random()) {
-            // The day ends by the wall, which engine time may be ahead of.
-            Err((at, Some(LimitName::PerDay))) => {
-                Permit::At(at.max(asked.now + asked.day.next_day_at.since(node.now())))
-            }
-            Err((at, _)) => Permit::At(at),
-            Ok(permit) => permit,
-        }
+        self.permit(limits, asked, || node.env.random())
     }
 
-    /// Grants a permit and charges it, or says when it may be asked for again and for which limit of the ledger.
+    /// Grants a permit and charges it, or says when to ask again.
     fn permit(
         &mut self,
         limits: &Limits,
-        Asked { now, day }: Asked,
+        Asked { now, wall, day }: Asked,
         random: impl FnOnce() -> u64,
-    ) -> Result<Permit, (Moment, Option<LimitName>)> {
+    ) -> Permit {
         let drawn = limits.jitter.map(|jitter| part(jitter, *self.drawn.get_or_insert_with(random)));
         let gap = limits.gap.map(|gap| gap + drawn.unwrap_or_default());
         let limits = &Limits { gap, ..limits.clone() };
         // The wider limit is asked first, so that a refusal takes nothing from the narrower one.
         match self.ledger.earliest(limits, now, day) {
-            Earliest::At(at, limit) => return Err((at, Some(limit))),
-            Earliest::WhenOpenSettles(_) => return Ok(Permit::WhenSettled),
+            // The day ends by the wall, which engine time may be ahead of.
+            Earliest::At(at, LimitName::PerDay) => {
+                return Permit::At(at.max(now + day.next_day_at.since(wall)));
+            }
+            Earliest::At(at, _) => return Permit::At(at),
+            Earliest::WhenOpenSettles(_) => return Permit::WhenSettled,
             Earliest::Now => {}
         }
         if let Some(pause) = self.pace(limits, now) {
-            return Err((now + pause, None));
+            return Permit::At(now + pause);
         }
         match self.ledger.charge(limits, now, day) {
             Ok(_) => {
                 self.granted += 1;
                 self.drawn = None;
-                Ok(Permit::Granted)
+                Permit::Granted
             }
-            Err(_) => Ok(Permit::WhenSettled),
+            Err(_) => Permit::WhenSettled,
         }
     }
 
@@ -189,13 +191,17 @@ impl Permits {
     }
 
     /// An open send was settled in the durable ledger: here too.
-    pub(super) fn settle(&mut self, op: &LedgerOp) {
+    pub(super) fn settle(&mut self, op: &LedgerOp, now: Moment) {
         match op {
             LedgerOp::Settle { charge, started_at } => {
+                if started_at.is_none() {
+                    // It counts from the last moment there was an intent at, which this copy does not know.
+                    self.ledger.has_been_at(now);
+                }
                 self.ledger.settle(*charge, *started_at);
             }
             LedgerOp::Refund { charge } => self.ledger.refund(*charge),
-            LedgerOp::Charge { .. } => {}
+            LedgerOp::Charge { .. } | LedgerOp::Recipient { .. } => {}
         }
     }
 }

@@ -99,8 +99,8 @@ fn channel(
     Ok(Compared {
         change: Some(change),
         revision,
-        now: now.map(Settings::Channel),
-        then: Some(Settings::Channel(shown)),
+        now: now.map(Box::new).map(Settings::Channel),
+        then: Some(Settings::Channel(Box::new(shown))),
         other_secrets,
         ..Compared::default()
     })

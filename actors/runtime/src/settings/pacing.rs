@@ -23,6 +23,8 @@ pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mu
         per_day: given.per_day.or(preset.per_day),
         rest: given.rest.or(preset.rest),
         warm_up: given.warm_up.or(preset.warm_up),
+        recipient_gap: given.recipient_gap.or(preset.recipient_gap),
+        new_recipients: given.new_recipients.or(preset.new_recipients),
     };
     faults.take("limits", limits.validate());
     limits
@@ -55,6 +57,8 @@ fn given(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
             span: faults.take("rest.span", span(text)).unwrap_or_default(),
         }),
         warm_up: settings.warm_up,
+        recipient_gap: faults.take("recipient_gap", span(&settings.recipient_gap)),
+        new_recipients: cap(settings.new_recipients),
     }
 }
 

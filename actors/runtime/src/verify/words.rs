@@ -57,6 +57,7 @@ impl Words {
             | Table::FanOut
             | Table::Once
             | Table::Ledger
+            | Table::Recipients
             | Table::Count
             | Table::Suppression
             | Table::Address
@@ -81,6 +82,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Once => "call made once",
         Table::Stop => "stop of all sending",
         Table::Ledger => "ledger",
+        Table::Recipients => "count of recipients",
         Table::Count => "counter",
         Table::Clock => "clock",
         Table::Deleted => "deleted tenant",

@@ -4,7 +4,7 @@
 //! ledgers stay decoded here and are encoded once, at the end.
 
 use bytes::Bytes;
-use followupd_domain::ledger::Ledger;
+use followupd_domain::ledger::{Ledger, Recipients};
 use std::collections::BTreeMap;
 
 use super::{Reader, Verdict};
@@ -47,6 +47,7 @@ enum Content {
     Body(Bytes),
     Count(i64),
     Ledger(Box<Ledger>),
+    Recipients(Box<Recipients>),
 }
 
 impl<R: Reader> Group<R> {
@@ -64,6 +65,7 @@ impl<R: Reader> Group<R> {
     pub(crate) fn apply(&mut self, commit: &Commit) -> Verdict {
         commit.expects.iter().try_for_each(|expect| self.check(expect))?;
         let ledgers = self.charge(&commit.ledger)?;
+        let recipients = self.recipients(&commit.ledger)?;
         let counts = self.count(&commit.counts).map_err(unreadable)?;
 
         let version = Version(self.last.0 + 1);
@@ -79,6 +81,9 @@ impl<R: Reader> Group<R> {
         }
         for (key, ledger) in ledgers {
             self.write(key, Content::Ledger(Box::new(ledger)), Some(version));
+        }
+        for (key, known) in recipients {
+            self.write(key, Content::Recipients(Box::new(known)), Some(version));
         }
         Ok(Applied { version })
     }
@@ -105,6 +110,12 @@ impl<R: Reader> Group<R> {
                     ledger.encode(&mut bytes);
                     bytes.into()
                 }
+                Content::Recipients(known) => {
+                    changes.shared += 1;
+                    let mut bytes = Vec::new();
+                    known.encode(&mut bytes);
+                    bytes.into()
+                }
             };
             changes.puts.push((key, Row { version: slot.version.unwrap_or_default(), body }));
         }
@@ -119,7 +130,7 @@ impl<R: Reader> Group<R> {
     /// The ledgers as they are after `changes`.
     fn charge<'a>(&mut self, changes: &'a [LedgerChange]) -> Result<BTreeMap<&'a Key, Ledger>, Refused> {
         let mut ledgers = BTreeMap::new();
-        for change in changes {
+        for change in changes.iter().filter(|change| !is_recipient(&change.op)) {
             if !ledgers.contains_key(&change.key) {
                 let ledger =
                     ledger(self.slot(&change.key).map_err(unreadable)?, &change.key).map_err(unreadable)?;
@@ -134,9 +145,28 @@ impl<R: Reader> Group<R> {
                     ledger.settle(*charge, *started_at);
                 }
                 LedgerOp::Refund { charge } => ledger.refund(*charge),
+                LedgerOp::Recipient { .. } => {}
             }
         }
         Ok(ledgers)
+    }
+
+    /// The new recipients as they are after `changes`.
+    fn recipients<'a>(
+        &mut self,
+        changes: &'a [LedgerChange],
+    ) -> Result<BTreeMap<&'a Key, Recipients>, Refused> {
+        let mut all = BTreeMap::new();
+        for LedgerChange { key, op } in changes {
+            let LedgerOp::Recipient { cap, now, before, counted_at } = op else { continue };
+            if !all.contains_key(key) {
+                let slot = self.slot(key).map_err(unreadable)?;
+                all.insert(key, known(slot, key).map_err(unreadable)?);
+            }
+            let Some(known) = all.get_mut(key) else { continue };
+            known.count(*cap, *now, *before, *counted_at).map_err(Refused::Limit)?;
+        }
+        Ok(all)
     }
 
     /// The numbers as they are after `counts`.
@@ -184,7 +214,25 @@ fn number(slot: &Slot, key: &Key) -> Result<i64, Error> {
             .try_into()
             .map(i64::from_le_bytes)
             .map_err(|_| Error::Damaged(format!("{key:?} is no number"))),
-        Content::Ledger(_) => Err(Error::Damaged(format!("{key:?} is a ledger, not a number"))),
+        Content::Ledger(_) | Content::Recipients(_) => {
+            Err(Error::Damaged(format!("{key:?} is a ledger, not a number")))
+        }
+    }
+}
+
+fn is_recipient(op: &LedgerOp) -> bool {
+    matches!(op, LedgerOp::Recipient { .. })
+}
+
+fn known(slot: &Slot, key: &Key) -> Result<Recipients, Error> {
+    match &slot.content {
+        Content::Absent => Ok(Recipients::default()),
+        Content::Recipients(known) => Ok(known.as_ref().clone()),
+        Content::Body(body) => Recipients::decode(body)
+            .map_err(|error| Error::Damaged(format!("{key:?} counts no recipients: {error}"))),
+        Content::Count(_) | Content::Ledger(_) => {
+            Err(Error::Damaged(format!("{key:?} counts no recipients")))
+        }
     }
 }
 
@@ -195,6 +243,8 @@ fn ledger(slot: &Slot, key: &Key) -> Result<Ledger, Error> {
         Content::Body(body) => {
             Ledger::decode(body).map_err(|error| Error::Damaged(format!("{key:?} is no ledger: {error}")))
         }
-        Content::Count(_) => Err(Error::Damaged(format!("{key:?} is a number, not a ledger"))),
+        Content::Count(_) | Content::Recipients(_) => {
+            Err(Error::Damaged(format!("{key:?} is a number, not a ledger")))
+        }
     }
 }

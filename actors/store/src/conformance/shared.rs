@@ -1,7 +1,7 @@
 //! What the store itself keeps values of: counters and ledgers.
 
 use bytes::Bytes;
-use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Refusal, Rest, WarmUp};
+use followupd_domain::ledger::{Charge, DayContext, Ledger, Limits, Recipients, Refusal, Rest, WarmUp};
 use followupd_domain::{Moment, Span};
 
 use super::{
@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "a counted row gets a new version", run: |fixture| Box::pin(count_versions(fixture)) },
     Case { name: "a ledger row is what the ledger says", run: |fixture| Box::pin(ledger(fixture)) },
     Case { name: "a ledger of format 1 is taken over", run: |fixture| Box::pin(old_ledger(fixture)) },
+    Case { name: "new recipients are counted once each", run: |fixture| Box::pin(recipients(fixture)) },
     Case { name: "a refusal says when to come back", run: |fixture| Box::pin(refusal(fixture)) },
     Case { name: "several ledger changes of a commit add up", run: |fixture| Box::pin(several(fixture)) },
     Case { name: "a row that is no ledger is unavailable", run: |fixture| Box::pin(damaged(fixture)) },
@@ -89,7 +90,7 @@ async fn ledger(fixture: &mut dyn Fixture) -> Outcome {
                 model.settle(*charge, *started_at);
             }
             LedgerOp::Refund { charge } => model.refund(*charge),
-            LedgerOp::Charge { .. } => {}
+            LedgerOp::Charge { .. } | LedgerOp::Recipient { .. } => {}
         }
         let mut outcome = commit();
         outcome.ledger.push(LedgerChange { key: other(Table::Ledger, "lane"), op });
@@ -119,6 +120,30 @@ async fn old_ledger(fixture: &mut dyn Fixture) -> Outcome {
     written(&store, intent).await?;
     model.charge(&limits, at(20), today()).map_err(|refusal| refusal.to_string())?;
     holds(&store, &model).await
+}
+
+async fn recipients(fixture: &mut dyn Fixture) -> Outcome {
+    let store = fixture.fresh().await;
+    let key = other(Table::Recipients, "lane");
+    let mut model = Recipients::default();
+    let mut counted: [Option<Moment>; 4] = [None; 4];
+    // Hours apart, so that some are out again when they are written to the next time.
+    for (n, person) in (0..).zip([0, 1, 0, 2, 3, 1, 0, 2, 3, 0, 1, 2, 3, 3, 2, 1]) {
+        let (now, before) = (at(n * 7_777_777), counted[person]);
+        let counted_at = now + Span(2_000);
+        let op = LedgerOp::Recipient { cap: 2, now, before, counted_at };
+        let mut intent = commit();
+        intent.ledger.push(LedgerChange { key: key.clone(), op });
+        match (store.commit(intent).await, model.count(2, now, before, counted_at)) {
+            (Ok(_), Ok(())) => counted[person] = Some(counted_at),
+            (Err(Refused::Limit(said)), Err(expected)) if said == expected => {}
+            (said, expected) => return Err(format!("{said:?}, not {expected:?}")),
+        }
+        let found = row(&store, key.clone()).await?;
+        let decoded = found.as_ref().map(|row| Recipients::decode(&row.body));
+        ensure!(decoded == Some(Ok(model.clone())), "{decoded:?}, not {model:?}");
+    }
+    Ok(())
 }
 
 async fn refusal(fixture: &mut dyn Fixture) -> Outcome {

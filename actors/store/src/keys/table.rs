@@ -37,6 +37,8 @@ pub enum Table {
     Suppression = b'p',
     /// Contacts by their addresses: whom somebody is who writes to us.
     Address = b'q',
+    /// New recipients of channels.
+    Recipients = b'r',
     /// Tenants, channels, sequences: the scopes an intent expects.
     Scope = b's',
     /// Targets: their facts and who is enrolled about them.
@@ -51,7 +53,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 21] = [
+    pub const ALL: [Table; 22] = [
         Table::Deleted,
         Table::Name,
         Table::Audit,
@@ -68,6 +70,7 @@ impl Table {
         Table::Clock,
         Table::Suppression,
         Table::Address,
+        Table::Recipients,
         Table::Scope,
         Table::Target,
         Table::Version,
@@ -76,7 +79,7 @@ impl Table {
     ];
 
     /// Those whose keys begin with their tenant's number behind the shard.
-    pub const OF_TENANTS: [Table; 13] = [
+    pub const OF_TENANTS: [Table; 14] = [
         // First, since what is read to act on expects them.
         Table::Scope,
         Table::Wake,
@@ -89,6 +92,7 @@ impl Table {
         Table::Count,
         Table::Suppression,
         Table::Address,
+        Table::Recipients,
         Table::Target,
         Table::Version,
     ];

@@ -3,7 +3,7 @@
 -- KEYS  meta, ops, order of ops, then for each table its rows (hash) and their keys (sorted set).
 -- ARGV  epoch, incarnation, op id, ops to remember, then five lists, each with its length before it:
 --       expects (table, key, version or '') · puts (table, key, body) · deletes (table, key) ·
---       counts (table, key, by) · ledger changes (table, key, 'c' | 's' | 'r', fourteen arguments; see redis/script.rs)
+--       counts (table, key, by) · ledger changes (table, key, 'c' | 's' | 'r' | 'n', fourteen arguments; see redis/script.rs)
 -- A row is its version, 8 bytes big-endian, then its body. Tables are counted from 0.
 --
 -- Answers {'ok', version} · {'fenced'} · {'stale', n} · {'limit', name, at or ''} · {'damaged', key}; n from 0.
@@ -65,7 +65,11 @@ for _ = 1, number() do
   local ledger = ledgers[key]
   if not ledger then
     local found = body(place, key)
-    ledger = found == '' and new_ledger() or decode_ledger(found)
+    if change == 'n' then
+      ledger = found == '' and new_recipients() or decode_recipients(found)
+    else
+      ledger = found == '' and new_ledger() or decode_ledger(found)
+    end
     if not ledger then return { 'damaged', key } end
     ledgers[key] = ledger
     changed[#changed + 1] = { place = place, key = key }
@@ -81,6 +85,11 @@ for _ = 1, number() do
     limits.rest, limits.warm_up = rest.after and rest, warm_up.days and warm_up
     local limit, at = charge_ledger(ledger, limits, now, day, next_day_at)
     if limit then return { 'limit', limit, at or '' } end
+  elseif change == 'n' then
+    local cap, now, before, counted_at = number(), number(), maybe_number(), number()
+    for _ = 1, 10 do argument() end
+    local at = count_recipient(ledger, cap, now, before, counted_at)
+    if at then return { 'limit', NEW_RECIPIENTS, at } end
   else
     local charge = { at = number(), day = number(), next_day_at = number(), open = argument() == '1' }
     local started_at = maybe_number()
@@ -103,7 +112,7 @@ for _, delete in ipairs(deletes) do
   redis.call('ZREM', keys_of(delete.place), delete.key)
 end
 for _, row in ipairs(counted) do write(row.place, row.key, struct.pack('<i8', values[row.key])) end
-for _, row in ipairs(changed) do write(row.place, row.key, encode_ledger(ledgers[row.key])) end
+for _, row in ipairs(changed) do write(row.place, row.key, encode(ledgers[row.key])) end
 redis.call('HSET', OPS, op, version)
 if redis.call('RPUSH', ORDER, op) > remembered then redis.call('HDEL', OPS, redis.call('LPOP', ORDER)) end
 return { 'ok', version }

@@ -2,7 +2,7 @@
 -- holds the two together; change neither alone. Numbers are doubles, exact to 2^53, which the ledger stays below.
 
 local PARTS, CELLS, AHEAD = 64, 68, 3
-local MINUTE, HOUR = 60000, 3600000
+local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 local LAST_MOMENT, EXACT, U32 = 8000000000000, 9007199254740992, 4294967295
 local LONGEST_MS, START_WITHIN = 366 * 86400000, 2000
 local NO_DAY, LAST_DAY = -2147483648, 2147483647
@@ -10,7 +10,7 @@ local HEAD, LEDGER_LEN = '<Bi8i8i8i8i8i4I4I4I4I4i4', 609
 local HEAD_1, LEDGER_LEN_1 = '<Bi8i8i8i8i8i4I4I4I4', 601
 local RING = '<' .. string.rep('I4', CELLS)
 -- The limits in the order of LimitName.
-local RATE, GAP, PER_MINUTE, PER_HOUR, PER_DAY, REST = 0, 1, 2, 3, 4, 5
+local RATE, GAP, PER_MINUTE, PER_HOUR, PER_DAY, REST, NEW_RECIPIENTS = 0, 1, 2, 3, 4, 5, 6
 
 local function clamp(n, least, most) return math.max(least, math.min(n, most)) end
 local function bounded(at) return clamp(at, 0, LAST_MOMENT) end
@@ -277,5 +277,42 @@ local function refund_ledger(ledger, charge)
   ring_remove(ledger.minute, ledger.mark, charge.at)
   ring_remove(ledger.hour, ledger.mark, charge.at)
   day_change(ledger, day_at(charge.day, charge.next_day_at, charge.at), down)
+end
+
+-- New recipients --------------------------------------------------------------------------------------------------
+
+local RECIPIENTS_LEN = 281
+
+local function new_recipients() return { mark = 0, people = new_ring(DAY) } end
+
+-- The record of these bytes; nil when they count no recipients.
+local function decode_recipients(bytes)
+  if #bytes ~= RECIPIENTS_LEN or string.byte(bytes) ~= 1 then return nil end
+  local _, mark, position = struct.unpack('<Bi8', bytes)
+  if not within(mark, 0, LAST_MOMENT) then return nil end
+  local cells, people = { struct.unpack(RING, bytes, position) }, { span = DAY }
+  for cell = 0, CELLS - 1 do people[cell] = cells[cell + 1] end
+  return { mark = mark, people = people }
+end
+
+-- A ledger or a record of recipients.
+local function encode(record)
+  if not record.people then return encode_ledger(record) end
+  return struct.pack('<Bi8', 1, record.mark) .. struct.pack(RING, unpack(record.people, 0, CELLS - 1))
+end
+
+-- Counts somebody who was counted before, or nil; answers when there is room, and then has changed nothing.
+local function count_recipient(record, cap, now, before, counted_at)
+  now = math.max(bounded(now), record.mark)
+  local newest = sub_window(now, DAY)
+  local k = before and sub_window(before, DAY)
+  if not (k and k >= newest - PARTS and k <= newest + AHEAD) then
+    local at = ring_free(record.people, record.mark, math.max(cap, 1), 0)
+    if at > now then return at end
+  end
+  ring_advance(record.people, record.mark, now)
+  record.mark = now
+  if before then ring_remove(record.people, now, before) end
+  ring_add(record.people, now, math.max(bounded(counted_at), now))
 end
 

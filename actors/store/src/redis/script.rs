@@ -15,13 +15,14 @@ use crate::{Error, Key};
 const LEDGER_ARGUMENTS: usize = 14;
 
 /// The limits by the numbers that `ledger.lua` gives them.
-const LIMITS: [LimitName; 6] = [
+const LIMITS: [LimitName; 7] = [
     LimitName::Rate,
     LimitName::Gap,
     LimitName::PerMinute,
     LimitName::PerHour,
     LimitName::PerDay,
     LimitName::Rest,
+    LimitName::NewRecipients,
 ];
 
 /// What one call of the script is given.
@@ -107,6 +108,13 @@ impl Call {
             LedgerOp::Refund { charge } => {
                 self.text('r');
                 self.charge(charge);
+            }
+            LedgerOp::Recipient { cap, now, before, counted_at } => {
+                self.text('n');
+                self.text(cap);
+                self.text(now.0);
+                self.maybe(before.map(|at| at.0));
+                self.text(counted_at.0);
             }
         }
         self.arguments.resize(until, Vec::new());

@@ -181,6 +181,8 @@ fn some_limits() -> impl Strategy<Value = Limits> {
             per_day,
             rest,
             warm_up,
+            recipient_gap: None,
+            new_recipients: None,
         },
     )
 }

@@ -15,6 +15,8 @@ impl From<v1::TenantSettings> for Tenant {
             business_days: shown.business_days,
             holidays: shown.holidays,
             stop_words: shown.stop_words,
+            contact_per_day: shown.contact_per_day,
+            contact_per_week: shown.contact_per_week,
         }
     }
 }
@@ -34,6 +36,8 @@ impl From<v1::ChannelSettings> for Channel {
             per_day: shown.per_day,
             rest: shown.rest.into_option().map(|rest| Rest { after: rest.after, span: rest.span }),
             warm_up: shown.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
+            recipient_gap: shown.recipient_gap,
+            new_recipients: shown.new_recipients,
             ignores_quiet_hours: shown.ignores_quiet_hours,
             smtp: shown.smtp.into_option().map(Smtp::from),
             http: shown.http.into_option().map(Http::from),

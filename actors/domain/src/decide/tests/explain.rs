@@ -43,7 +43,7 @@ fn a_wait_decides_until_it_has_run() {
     assert_eq!((explained.binding, explained.estimated), (Some(Binding::PushedBack), false));
     let due = (Binding::PushedBack, Said::Exactly(Verdict::Until(NOON + Span::hours(1))));
     assert!(explained.gates.contains(&due), "{explained:?}");
-    assert_eq!(explained.gates.len(), 12, "all gates are shown");
+    assert_eq!(explained.gates.len(), 15, "all gates are shown");
 }
 
 #[test]
