@@ -252,9 +252,9 @@ mod tests {
         let no = refused(Reaction::SOON);
         let mut opened = |times: usize| {
             let acts: Vec<Act> = (0..times).filter_map(|_| hear(&mut health, &no)).collect();
-            let until = |act: &Act| match act {
-                Act::HoldSender { until: Some(until), .. } => until.since(NOW),
-                other => panic!("{other:?}"),
+            let until = |act: &Act| {
+                let Act::HoldSender { until: Some(until), .. } = act else { panic!("{act:?}") };
+                until.since(NOW)
             };
             acts.iter().map(until).collect::<Vec<Span>>()
         };

@@ -105,7 +105,9 @@ impl World {
         let answers = self.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
         let id = |answer: EnrollAnswer| match answer {
             EnrollAnswer::Enrolled { id, .. } => id,
-            other => panic!("{other:?}"),
+            other @ (EnrollAnswer::AlreadyEnrolled { .. } | EnrollAnswer::Refused { .. }) => {
+                panic!("{other:?}")
+            }
         };
         answers.into_iter().map(id).collect()
     }

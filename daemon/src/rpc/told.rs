@@ -15,6 +15,8 @@ use followupd_channel::inbound::{self, Inbound, meta, twilio};
 use followupd_channel::limits::INBOUND_BYTES;
 use followupd_channel::secret::Secret;
 use followupd_channel::transports::Told;
+use followupd_domain::Moment;
+use followupd_domain::decision::TraceId;
 use followupd_runtime::{Engine, Error, TakenIn};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -94,7 +96,11 @@ async fn take_in(
     let taken = taken.await.unwrap_or_else(|_| Err(Error::Unavailable("it ended early".to_owned())));
     taken.map_err(|error| match &error {
         Error::NotFound { .. } => unknown(error),
-        _ => refusal::of(&error, "", followupd_domain::decision::TraceId::default()),
+        Error::Invalid(_)
+        | Error::Mismatch { .. }
+        | Error::Refused { .. }
+        | Error::Overloaded { .. }
+        | Error::Unavailable(_) => refusal::of(&error, "", TraceId::default()),
     })
 }
 
@@ -104,7 +110,7 @@ fn facts(
     uri: &Uri,
     headers: &HeaderMap,
     body: &Bytes,
-    now: followupd_domain::Moment,
+    now: Moment,
 ) -> Result<Vec<Inbound>, inbound::Error> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     match keys {

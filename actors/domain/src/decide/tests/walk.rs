@@ -179,7 +179,7 @@ impl Walk<'_> {
     /// What its provider said holds a channel: for a while, or until it is released.
     fn provider_holds(&mut self, n: u8) {
         let since = self.sample.now;
-        let until = (n % 2 == 0).then(|| since + Span::minutes(10));
+        let until = n.is_multiple_of(2).then(|| since + Span::minutes(10));
         let reacted = Some(Reacted { since, until, to: "the provider said 190".into() });
         for channel in self.sample.scope.channels.values_mut() {
             channel.reacted.clone_from(&reacted);
