@@ -18,13 +18,21 @@ impl Place {
     }
 }
 
-/// Writes down a contact's addresses where somebody may write by them.
-pub(crate) fn note(place: Place, scope: &Scope, id: &str, contact: &Contact, commit: &mut Commit) {
-    if !scope.channels.values().any(|channel| channel.transport.is_told()) {
-        return;
+/// Writes down a contact's number where somebody may write by it, and takes out the one it had before.
+pub(crate) fn note(
+    place: Place,
+    scope: &Scope,
+    id: &str,
+    (before, after): (Option<&str>, Option<&str>),
+    commit: &mut Commit,
+) {
+    let row = |phone: &str| place.address(&Address::Phone(phone.to_owned()), id);
+    let (before, after) = (before.map(row), after.map(row));
+    // It may have been written down while a channel was told something, whether or not one is now.
+    commit.deletes.extend(before.filter(|before| Some(before) != after.as_ref()));
+    if scope.channels.values().any(|channel| channel.transport.is_told()) {
+        commit.puts.extend(after.map(|after| (after, bytes::Bytes::new())));
     }
-    let phones = reachable(contact).into_iter().filter(|address| matches!(address, Address::Phone(_)));
-    commit.puts.extend(phones.map(|phone| (place.address(&phone, id), bytes::Bytes::new())));
 }
 
 /// Takes a contact's addresses out again.

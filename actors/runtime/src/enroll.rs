@@ -231,7 +231,8 @@ impl Round<'_> {
         record::put(&mut commit, key, Format::Enrollment, &record)?;
         record::put(&mut commit, wish.contact.key.clone(), Format::Contact2, &new.contact)?;
         let place = self.node.place(loaded);
-        addresses::note(place, &loaded.scope, &wish.request.contact, &new.contact, &mut commit);
+        let phones = (wish.contact.value.phone.as_deref(), new.contact.phone.as_deref());
+        addresses::note(place, &loaded.scope, &wish.request.contact, phones, &mut commit);
         if let (Some(read), Some(target)) = (&wish.target, &new.target) {
             commit.expects.push(read.expectation());
             record::put(&mut commit, read.key.clone(), Format::Target, target)?;

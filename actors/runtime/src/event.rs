@@ -150,8 +150,8 @@ struct Acceptance<'a> {
     addresses: Addresses,
     target: Option<Subject<Target>>,
     affected: Vec<EnrollmentId>,
-    /// Whether the contact has a number it had not.
-    new_number: bool,
+    /// The number the contact had before, where it has another now.
+    old_number: Option<Option<String>>,
 }
 
 impl<'a> Acceptance<'a> {
@@ -190,8 +190,9 @@ impl<'a> Acceptance<'a> {
         if let Some(contact) = &mut contact {
             addresses.bar(&mut contact.read.value);
         }
-        let new_number = contact.as_ref().is_some_and(|contact| contact.read.value.phone != before.phone);
-        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected, new_number };
+        let is_other = contact.as_ref().is_some_and(|contact| contact.read.value.phone != before.phone);
+        let old_number = is_other.then_some(before.phone);
+        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected, old_number };
         Ok(Reading::New(Box::new(read)))
     }
 
@@ -224,9 +225,10 @@ impl<'a> Acceptance<'a> {
         record::put(&mut commit, key, Format::Event, &self.asked.node.now())?;
         if let Some(contact) = &self.contact {
             contact.add_to(&mut commit, Format::Contact2)?;
-            if let Some(id) = self.event.contact.as_ref().filter(|_| self.new_number) {
+            if let (Some(id), Some(old)) = (&self.event.contact, &self.old_number) {
                 let Asked { node, loaded, .. } = self.asked;
-                addresses::note(node.place(loaded), &loaded.scope, id, &contact.read.value, &mut commit);
+                let phones = (old.as_deref(), contact.read.value.phone.as_deref());
+                addresses::note(node.place(loaded), &loaded.scope, id, phones, &mut commit);
             }
         }
         if let Some(target) = &self.target {

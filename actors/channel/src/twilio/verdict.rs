@@ -31,8 +31,8 @@ pub fn reaction(code: u64) -> Option<Reaction> {
         // Its queue is hours long: more would only make it longer.
         21_611 | 30_001 => Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::minutes(30)) },
         20_429 => Reaction::back_off(Scope::Account, Span::ZERO),
-        // Suspended, not registered.
-        30_002 | 30_034 => Reaction::stop(Scope::Sender),
+        // Suspended, not registered; a number, name or service that is not ours to send from.
+        30_002 | 30_034 | 21_212 | 21_603 | 21_606 | 21_701 => Reaction::stop(Scope::Sender),
         30_003 => once(Span::hours(4)),
         30_004 | 63_014 => Reaction::OptOut(Unwanted::Blocked),
         30_005 | 30_006 | 21_211 | 21_614 | 63_024 => bad_address,
@@ -57,12 +57,13 @@ mod tests {
     fn each_row_of_the_codes_has_its_reaction() {
         let hold = |until| Reaction::Hold { scope: Scope::Sender, until };
         let later = |after| Reaction::Later { after, times: 1, then: Then::Fail };
-        let rows: [(&str, &[u64], Reaction); 15] = [
+        let rows: [(&str, &[u64], Reaction); 16] = [
             ("wrong login", &[20_003], Reaction::stop(Scope::Sender)),
             ("opted out", &[21_610], Reaction::OptOut(Unwanted::Sender)),
             ("queue over 10 h", &[21_611, 30_001], hold(Until::After(Span::minutes(30)))),
             ("concurrency", &[20_429], Reaction::back_off(Scope::Account, Span::ZERO)),
             ("suspended, unregistered", &[30_002, 30_034], Reaction::stop(Scope::Sender)),
+            ("not ours to send from", &[21_212, 21_603, 21_606, 21_701], Reaction::stop(Scope::Sender)),
             ("unreachable", &[30_003], later(Span::hours(4))),
             ("blocked by the recipient", &[30_004, 63_014], Reaction::OptOut(Unwanted::Blocked)),
             (

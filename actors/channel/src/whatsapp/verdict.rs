@@ -11,9 +11,14 @@ use followupd_domain::reaction::{Blames, Pause, Reaction, Release, Scope, Then, 
 /// What an answer says: the message's id, or a code.
 pub(super) fn read(_status: u16, body: &Value) -> Reading {
     if let Some(error) = body.get("error") {
-        return match error.get("code").and_then(Value::as_u64) {
-            Some(code) => Reading::Refused(code.to_string(), reaction(code)),
-            None => Reading::Unclear,
+        let number = |field| error.get(field).and_then(Value::as_u64);
+        return match (number("code"), number("error_subcode")) {
+            // A number that is not there, or not ours to send from: a bad request that is the sender's fault.
+            (Some(code @ 100), Some(33)) => {
+                Reading::Refused(format!("{code}.33"), Some(Reaction::stop(Scope::Sender)))
+            }
+            (Some(code), _) => Reading::Refused(code.to_string(), reaction(code)),
+            (None, _) => Reading::Unclear,
         };
     }
     match body.pointer("/messages/0/id").and_then(Value::as_str) {
@@ -26,8 +31,8 @@ pub(super) fn read(_status: u16, body: &Value) -> Reading {
 #[must_use]
 pub fn reaction(code: u64) -> Option<Reaction> {
     Some(match code {
-        // The token, or what it may do.
-        0 | 190 | 3 | 10 | 200..=299 | 131_005 => Reaction::stop(Scope::Sender),
+        // The token, or what it may do; a path or version that there is not.
+        0 | 190 | 3 | 10 | 200..=299 | 131_005 | 2_500 => Reaction::stop(Scope::Sender),
         // Down, or nobody knows.
         1 | 2 | 131_000 | 131_016 | 133_004 => Reaction::SOON,
         4 => Reaction::back_off(Scope::App, Span::ZERO),
@@ -75,6 +80,7 @@ mod tests {
         vec![
             ("token invalid or expired", vec![0, 190], Reaction::stop(Scope::Sender)),
             ("no permission", vec![3, 10, 200, 219, 299, 131_005], Reaction::stop(Scope::Sender)),
+            ("no such path or version", vec![2_500], Reaction::stop(Scope::Sender)),
             ("down or unknown", vec![1, 2, 131_000, 131_016, 133_004], Reaction::SOON),
             ("app call limit", vec![4], Reaction::back_off(Scope::App, Span::ZERO)),
             ("account rate limit", vec![80_007], Reaction::back_off(Scope::Account, Span::ZERO)),
@@ -171,6 +177,8 @@ mod tests {
         let both = json!({ "error": { "code": 100 }, "messages": [{ "id": "wamid.HBg" }] });
         assert_eq!(read(200, &both), Reading::Refused("100".into(), Some(Reaction::BAD_STEP)));
         assert_eq!(read(400, &json!({ "error": { "code": "100" } })), Reading::Unclear);
+        let gone = json!({ "error": { "code": 100, "error_subcode": 33 } });
+        assert_eq!(read(400, &gone), Reading::Refused("100.33".into(), Some(Reaction::stop(Scope::Sender))));
         assert_eq!(read(400, &json!({ "error": { "code": 7 } })), Reading::Refused("7".into(), None));
     }
 }
