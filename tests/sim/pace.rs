@@ -46,13 +46,20 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     let rate = rate.prop_map(|rate| rate.map(|(count, per, burst)| (count, per * 1_000, burst)));
     let gap = prop::option::weighted(0.3, (1..120i64).prop_map(|gap| gap * 1_000));
     let caps = (prop::option::of(1..6u32), prop::option::of(2..20u32), prop::option::weighted(0.3, 5..40u32));
-    let pace = (rate, gap, caps).prop_map(|(rate, gap, (per_minute, per_hour, per_day))| Pace {
+    let rest = prop::option::weighted(0.3, (1..6u32, 3..40i64).prop_map(|(after, m)| (after, m * 60_000)));
+    let more =
+        (prop::option::of((1..60i64).prop_map(|s| s * 1_000)), rest, prop::option::of((1..4u32, 1..5u32)));
+    let pace = (rate, gap, caps, more);
+    let pace = pace.prop_map(|(rate, gap, (per_minute, per_hour, per_day), (jitter, rest, warm_up))| Pace {
         // A burst that a gap makes impossible is refused when it is put.
         rate: rate.map(|(count, per, burst)| (count, per, if gap.is_some() { 1 } else { burst })),
         gap,
+        jitter: jitter.filter(|_| gap.is_some()),
         per_minute,
         per_hour,
         per_day,
+        rest,
+        warm_up: warm_up.filter(|_| per_day.is_some()),
     });
     let quiet = prop::option::of((0..1_440u16, 60..1_200u16)).prop_map(|window| {
         let every = |from, to| Quiet { spelt: "mon-sun", days: (0..7).collect(), from, to };

@@ -1,8 +1,9 @@
 //! What a seed's tenants are like: zones, hours, channels with limits, sequences. Values, no engine.
 
+use followupd_domain::ledger::WarmUp;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::target::TargetKind;
-use followupd_runtime::{ChannelSettings, TenantSettings};
+use followupd_runtime::{ChannelSettings, RestSettings, TenantSettings};
 
 use super::dice::Dice;
 
@@ -35,12 +36,18 @@ pub(crate) struct Pace {
     pub(crate) rate: Option<(u32, i64, u32)>,
     /// Least span between two starts.
     pub(crate) gap: Option<i64>,
+    /// How much longer it is at most.
+    pub(crate) jitter: Option<i64>,
     /// In a moving minute.
     pub(crate) per_minute: Option<u32>,
     /// In a moving hour.
     pub(crate) per_hour: Option<u32>,
     /// On a calendar day.
     pub(crate) per_day: Option<u32>,
+    /// A pause so long after so many starts.
+    pub(crate) rest: Option<(u32, i64)>,
+    /// Days until `per_day` is reached, and its value on the first.
+    pub(crate) warm_up: Option<(u32, u32)>,
 }
 
 /// A tenant.
@@ -112,10 +119,10 @@ fn pace(dice: &mut Dice) -> Pace {
     match dice.below(7) {
         0 => Pace { rate: Some((2, 1_000, 1)), ..Pace::default() },
         1 => Pace { rate: Some((1, 60_000, 3)), per_hour: Some(6), ..Pace::default() },
-        2 => Pace { gap: Some(90_000), per_hour: Some(4), ..Pace::default() },
+        2 => Pace { gap: Some(90_000), jitter: Some(60_000), per_hour: Some(4), ..Pace::default() },
         3 => Pace { per_minute: Some(2), per_hour: Some(5), per_day: Some(9), ..Pace::default() },
         4 => Pace { rate: Some((5, 60_000, 2)), per_minute: Some(3), ..Pace::default() },
-        5 => Pace { per_hour: Some(2), per_day: Some(7), ..Pace::default() },
+        5 => Pace { per_hour: Some(2), per_day: Some(7), rest: Some((3, 3_600_000)), ..Pace::default() },
         _ => Pace::default(),
     }
 }
@@ -167,6 +174,9 @@ impl TenantPlan {
             per_minute: pace.per_minute.unwrap_or(0),
             per_hour: pace.per_hour.unwrap_or(0),
             per_day: pace.per_day.unwrap_or(0),
+            jitter: pace.jitter.map(seconds).unwrap_or_default(),
+            rest: pace.rest.map(|(after, span)| RestSettings { after, span: seconds(span) }),
+            warm_up: pace.warm_up.map(|(days, from)| WarmUp { days, from }),
             ignores_quiet_hours: None,
             ..ChannelSettings::default()
         }

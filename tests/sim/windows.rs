@@ -118,6 +118,13 @@ pub(crate) fn exceeded(pace: &Pace, starts: &[Start]) -> Vec<String> {
             }
         }
     }
+    if let Some((after, span)) = pace.rest {
+        for some in starts.windows(after as usize + 1) {
+            if some.windows(2).all(|pair| pair[1].high - pair[0].low < span) {
+                faults.push(format!("{} starts without a rest of {span} ms: {some:?}", after + 1));
+            }
+        }
+    }
     faults.truncate(3);
     faults
 }
@@ -128,6 +135,15 @@ pub(crate) fn per_day(pace: &Pace, zone: &str, starts: &[Start]) -> impl Iterato
     for start in starts {
         *days.entry(local(zone, start.wall).date_naive()).or_default() += 1;
     }
-    let cap = pace.per_day.unwrap_or(u32::MAX);
-    days.into_iter().filter(move |(_, n)| *n > cap).map(|(day, n)| format!("{n} starts on {day}"))
+    let (cap, ramp) = (pace.per_day.unwrap_or(u32::MAX), pace.warm_up);
+    let first = days.keys().next().copied();
+    let cap = move |day: chrono::NaiveDate| {
+        let since = first.map_or(0, |first| (day - first).num_days());
+        match ramp.filter(|(days, _)| since < i64::from(*days)) {
+            Some((days, from)) => i64::from(from) + i64::from(cap - from) * since / i64::from(days),
+            None => i64::from(cap),
+        }
+    };
+    let over = days.into_iter().filter(move |(day, n)| i64::from(*n) > cap(*day));
+    over.map(|(day, n)| format!("{n} starts on {day}"))
 }
