@@ -142,23 +142,32 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
     }
     shared.answer(&found, || {
         let left = |title| (title, Align::Left);
-        let mut table = Table::new(&[left("held"), left("since (UTC)"), left("by"), left("why")]);
+        let columns = ["held", "since (UTC)", "until (UTC)", "by", "why"];
+        let mut table = Table::new(&columns.map(left));
         if let Some(held) = all.cloned() {
             let since = time::utc(held.since.as_option());
-            table.row(["all sending".to_owned(), since, held.by, held.reason]);
+            table.row(["all sending".to_owned(), since, RELEASED.to_owned(), held.by, held.reason]);
         }
         for one in &found.holds {
             let scope = match one.scope.as_option().and_then(|scope| scope.scope.as_ref()) {
                 Some(Scope::Channel(name)) => format!("channel {name}"),
+                Some(Scope::Sequence(name)) if one.step > 0 => {
+                    format!("sequence {name}, step {} of version {}", one.step, one.version)
+                }
                 Some(Scope::Sequence(name)) => format!("sequence {name}"),
                 Some(Scope::WholeTenant(_)) | None => "the whole tenant".to_owned(),
             };
             let held = one.held.as_option().cloned().unwrap_or_default();
-            table.row([scope, time::utc(held.since.as_option()), held.by, held.reason]);
+            let until = held.until.as_option().map(|until| time::utc(Some(until)));
+            let until = until.unwrap_or_else(|| RELEASED.to_owned());
+            table.row([scope, time::utc(held.since.as_option()), until, held.by, held.reason]);
         }
         table.to_string()
     })
 }
+
+/// Until when what ends by itself never does.
+const RELEASED: &str = "released";
 
 /// What holds something, as a line above its settings; nothing where it is not held.
 pub(crate) fn held(held: Option<&v1::Held>) -> String {
@@ -171,7 +180,9 @@ fn why(held: Option<&v1::Held>) -> String {
 
 fn since(held: &v1::Held) -> String {
     let why = if held.reason.is_empty() { String::new() } else { format!(": {}", held.reason) };
-    format!("since {} UTC by {}{why}", time::utc(held.since.as_option()), held.by)
+    let until = held.until.as_option().map(|until| format!(" until {} UTC", time::utc(Some(until))));
+    let until = until.unwrap_or_default();
+    format!("since {} UTC{until} by {}{why}", time::utc(held.since.as_option()), held.by)
 }
 
 /// Settings as the text of the file that puts them.
