@@ -34,6 +34,8 @@ pub fn command() -> Command {
         "FOLLOWUPD_LOG",
         "FOLLOWUPD_KEY",
         "FOLLOWUPD_CA",
+        "FOLLOWUPD_CERTIFICATE",
+        "FOLLOWUPD_CERTIFICATE_KEY",
     ] {
         command.env_remove(variable);
     }

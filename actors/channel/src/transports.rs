@@ -119,6 +119,12 @@ impl Transports {
         way
     }
 
+    /// Closes the ways out of a tenant's channels, and forgets their secrets.
+    pub fn forget(&self, tenant: TenantNo) {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.retain(|(known, _), _| *known != tenant);
+    }
+
     /// Whether a channel with these settings has a way out.
     ///
     /// # Errors

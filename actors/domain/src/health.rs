@@ -56,10 +56,12 @@ pub enum Act {
         /// Because of this.
         because: String,
     },
-    /// A step is held, until a person releases it.
+    /// A step is held.
     HoldStep {
         /// Which.
         step: StepOf,
+        /// Until then; `None`: until a person releases it.
+        until: Option<Moment>,
         /// Because of this.
         because: String,
     },
@@ -74,6 +76,8 @@ pub struct Health {
     blamed: VecDeque<bool>,
     /// How often in a row the breaker has opened; the first acceptance ends the row.
     opened: u32,
+    /// When it opened last: what fails soon after was under way then, and says nothing new.
+    opened_at: Option<Moment>,
 }
 
 impl Health {
@@ -107,13 +111,15 @@ impl Health {
                 let until = match until {
                     Until::After(span) => Some(now + span),
                     Until::NextDay => Some(next_day_at),
-                    // Whoever makes what is missing, or is told of the change, lets it go on.
-                    Until::Told { .. } | Until::Changed => None,
+                    // Then it is tried: where it is not over, the provider says it again.
+                    Until::Told { at_least } => Some(now + at_least),
+                    // Whoever makes what is missing lets it go on.
+                    Until::Changed => None,
                 };
                 Some(hold(scope, step, until, because))
             }
             Reaction::Later { times, then: Then::HoldStep, .. } if tries > times => {
-                Some(Act::HoldStep { step, because })
+                Some(Act::HoldStep { step, until: None, because })
             }
             Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
                 Some(Scope::Step | Scope::Template) => self.count(step, because),
@@ -143,12 +149,16 @@ impl Health {
         if held {
             self.alike.remove(&step);
         }
-        held.then_some(Act::HoldStep { step, because })
+        held.then_some(Act::HoldStep { step, until: None, because })
     }
 
     /// One more outcome; the breaker opens when too many of the latest blamed the sender, and at once when the first
     /// after a pause does. Each pause is twice the last.
     fn note(&mut self, blamed: bool, now: Moment, because: &str) -> Option<Act> {
+        let under_way = |at: Moment| (Span::ZERO..limits::BREAKER_SETTLES).contains(&now.since(at));
+        if blamed && self.opened_at.is_some_and(under_way) {
+            return None;
+        }
         self.blamed.push_back(blamed);
         if self.blamed.len() > limits::BREAKER_SEES {
             self.blamed.pop_front();
@@ -161,6 +171,7 @@ impl Health {
         let pause = Span(limits::BREAKER_LEAST.0 << self.opened.min(limits::BREAKER_DOUBLES));
         self.opened = self.opened.saturating_add(1);
         self.blamed.clear();
+        self.opened_at = Some(now);
         let because = format!("too many failures in a row, the last: {because}");
         Some(Act::HoldSender { until: Some(now + pause), because })
     }
@@ -169,7 +180,7 @@ impl Health {
 /// What is held of a scope. One that senders share is held sender by sender, as each is told.
 fn hold(scope: Scope, step: StepOf, until: Option<Moment>, because: String) -> Act {
     match scope {
-        Scope::Step | Scope::Template | Scope::Contact => Act::HoldStep { step, because },
+        Scope::Step | Scope::Template | Scope::Contact => Act::HoldStep { step, until, because },
         Scope::Sender | Scope::Account | Scope::App | Scope::Host => Act::HoldSender { until, because },
     }
 }
@@ -231,7 +242,7 @@ mod tests {
             hear(&mut health, &no);
         }
         let because = "the provider said 7".to_owned();
-        assert_eq!(hear(&mut health, &no), Some(Act::HoldStep { step: step(0), because }));
+        assert_eq!(hear(&mut health, &no), Some(Act::HoldStep { step: step(0), until: None, because }));
         assert_eq!(hear(&mut health, &no), None, "released, it is tried as often again");
     }
 
@@ -250,25 +261,23 @@ mod tests {
     fn the_breaker_opens_on_many_failures_and_for_longer_each_time_until_one_is_taken() {
         let mut health = Health::default();
         let no = refused(Reaction::SOON);
-        let mut opened = |times: usize| {
-            let acts: Vec<Act> = (0..times).filter_map(|_| hear(&mut health, &no)).collect();
-            let until = |act: &Act| {
-                let Act::HoldSender { until: Some(until), .. } = act else { panic!("{act:?}") };
-                until.since(NOW)
-            };
-            acts.iter().map(until).collect::<Vec<Span>>()
+        let mut now = NOW;
+        // One that fails, each as soon as the breaker lets it.
+        let mut fails = |health: &mut Health| {
+            let act = health.hear(step(0), &no, now, TOMORROW)?;
+            let Act::HoldSender { until: Some(until), .. } = act else { panic!("{act:?}") };
+            assert_eq!(health.hear(step(0), &no, now, TOMORROW), None, "under way as it opened");
+            let pause = until.since(now);
+            now = until;
+            Some(pause)
         };
-        assert_eq!(opened(limits::BREAKER_OPENS - 1), []);
-        let least = limits::BREAKER_LEAST;
-        assert_eq!(
-            opened(3),
-            [least, Span(2 * least.0), Span(4 * least.0)],
-            "a probe that fails opens it again"
-        );
-        assert_eq!(opened(40).last(), Some(&Span(least.0 << limits::BREAKER_DOUBLES)), "bounded");
-        hear(&mut health, &Said::Accepted);
-        let mut opened = |times: usize| (0..times).filter_map(|_| hear(&mut health, &no)).count();
-        assert_eq!(opened(limits::BREAKER_OPENS - 1), 0, "closed");
+        assert!((1..limits::BREAKER_OPENS).all(|_| fails(&mut health).is_none()));
+        for doubled in 0..limits::BREAKER_DOUBLES + 3 {
+            let pause = Span(limits::BREAKER_LEAST.0 << doubled.min(limits::BREAKER_DOUBLES));
+            assert_eq!(fails(&mut health), Some(pause), "a probe that fails opens it again");
+        }
+        assert_eq!(health.hear(step(0), &Said::Accepted, NOW, TOMORROW), None);
+        assert!((1..limits::BREAKER_OPENS).all(|_| fails(&mut health).is_none()), "closed");
     }
 
     #[test]

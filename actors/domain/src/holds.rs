@@ -33,6 +33,13 @@ impl Reacted {
     pub fn is_on(&self, now: Moment) -> bool {
         self.until.is_none_or(|until| now < until)
     }
+
+    /// Ends it, if it holds still.
+    pub fn end(&mut self, now: Moment) {
+        if self.is_on(now) {
+            self.until = Some(now);
+        }
+    }
 }
 
 /// A hold that has ended: waits that ran during it are pushed back by their overlap with it.

@@ -121,6 +121,9 @@ pub const BREAKER_LEAST: Span = Span::minutes(1);
 /// How often that doubles: 32 minutes at most, within which a provider that is back is found.
 pub const BREAKER_DOUBLES: u32 = 5;
 
+/// Failures so soon after the breaker has opened were under way then; the hold that follows is written by now.
+pub const BREAKER_SETTLES: Span = Span::seconds(10);
+
 /// The least share of its pace a lane is cut to, in thousandths: it must still find out that it may go faster.
 pub const SHARE_LEAST: i64 = 50;
 

@@ -147,6 +147,14 @@ impl Suppressed {
         self.add(kinds, &erased);
     }
 
+    /// Takes back an opt-out of a kind that is no later than `until`; whether there was one. What somebody else
+    /// suppressed, and for another reason, the person cannot lift.
+    pub fn opt_in(&mut self, kind: Kind, until: Moment) -> bool {
+        let theirs = |known: &Suppression| known.why == Why::OptedOut && known.since <= until;
+        let lifts = self.0.get(&kind).is_some_and(theirs);
+        lifts && self.0.remove(&kind).is_some()
+    }
+
     /// The kinds that are suppressed.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
         self.0.keys().copied()
@@ -183,6 +191,24 @@ mod tests {
         assert_eq!(hashes.len(), 5);
         // Stands in stored keys.
         assert_eq!(pseudonym(KEY, TenantNo(1), "ana"), "person-a58bc9bcc83d084883c9d9d667fa3206");
+    }
+
+    #[test]
+    fn who_opts_in_takes_back_what_they_opted_out_of_before_and_nothing_else() {
+        let one = |why| Suppression { since: Moment(5), why, by: String::new(), reason: String::new() };
+        for (why, until, lifts) in [
+            (Why::OptedOut, 5, true),
+            (Why::OptedOut, 4, false),
+            (Why::ByHand, 9, false),
+            (Why::Bounced, 9, false),
+            (Why::Erased, 9, false),
+        ] {
+            let mut known = Suppressed::default();
+            known.add([Kind::Sms], &one(why));
+            assert_eq!(known.opt_in(Kind::Sms, Moment(until)), lifts, "{why:?} {until}");
+            assert_eq!(known.0.is_empty(), lifts);
+            assert!(!known.opt_in(Kind::Whatsapp, Moment(9)));
+        }
     }
 
     #[test]

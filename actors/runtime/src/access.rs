@@ -61,6 +61,13 @@ impl Access {
         key.admits(&presented, now).map(|()| key.clone())
     }
 
+    /// Whether a key that was presented still stands.
+    pub(crate) fn stands(&self, id: KeyId, now: Moment) -> Result<(), Denied> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let key = keys.get(&id).ok_or(Denied::Unknown)?;
+        if key.expires_at.is_some_and(|at| at <= now) { Err(Denied::Expired) } else { Ok(()) }
+    }
+
     /// The keys this caller may know of.
     pub(crate) fn seen_by(&self, caller: &Caller) -> Vec<AccessKey> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use followupd_domain::Moment;
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::Profile;
@@ -124,6 +125,42 @@ pub(crate) async fn suppress(
             Err(Error::Invalid(vec![FieldError { field: "contact".to_owned(), problem }]))
         }
     }
+}
+
+/// Suppresses an address for a kind of channel, as who has it wrote.
+pub(crate) async fn opt_out(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    address: &Address,
+    kind: Kind,
+) -> Result<(), Error> {
+    let (since, why, by) = (node.now(), Why::OptedOut, caller.by.clone());
+    let suppression = Suppression { since, why, by, reason: String::new() };
+    let change = |known: &mut Suppressed| known.add([kind], &suppression);
+    change_address(node, tenant, caller, Act::Suppress, address, change).await.map(drop)
+}
+
+/// Takes back what an address opted out of until then, for itself and for a contact that has it.
+pub(crate) async fn opt_in(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    (address, contacts): (&Address, &[String]),
+    (kind, until): (Kind, Moment),
+) -> Result<(), Error> {
+    for id in contacts {
+        let Found { contact, addresses } = find(node, tenant, id).await?;
+        let may =
+            addresses.of(kind).is_none_or(|(_, known)| known.why == Why::OptedOut && known.since <= until);
+        if may && contact.value.is_suppressed(kind) {
+            lift(node, tenant, caller, &Whom::Contact(id.clone()), Some(kind)).await?;
+        }
+    }
+    let change = |known: &mut Suppressed| {
+        known.opt_in(kind, until);
+    };
+    change_address(node, tenant, caller, Act::Lift, address, change).await.map(drop)
 }
 
 /// Lifts suppressions of a contact, its addresses among them, or of an address; whether there was any.

@@ -2,11 +2,12 @@
 //!
 //! That commit takes the name away, revokes the keys that are for this tenant, and leaves a row behind that says whose
 //! rows are to be removed. That row is the last to go: whatever ends before it goes on at the next start. A tenant's
-//! number is never given again, so what still has an old handle in hand writes to nobody else's rows; and what it
-//! writes expects scopes that are gone.
+//! number is never given again, so what still has an old handle in hand writes to nobody else's rows. Intents and
+//! enrolls expect scopes that are gone; whatever else was let in before is waited for ([`Waiting`]).
 
 use std::sync::Arc;
 
+use followupd_domain::access::AccessKey;
 use followupd_domain::name::Name;
 use followupd_domain::{Moment, Shard, TenantNo, route};
 use followupd_store::codec::Format;
@@ -34,24 +35,28 @@ pub(crate) struct Deleted {
 /// Takes a tenant's name and keys away, and writes down that its rows are to be removed.
 pub(crate) async fn begin(node: &Node, caller: &Caller, no: TenantNo, name: &Name) -> Result<(), Error> {
     let _changing = node.access.changing().await;
-    let keys = node.access.seen_by(&Caller { only: Some(name.clone()), ..Caller::default() });
-    let mut rows: Vec<Key> = keys.iter().map(|key| Key::access(key.name.as_str())).collect();
-    while rows.len() > limits::KEYS_REVOKED {
+    let mut keys = node.access.seen_by(&Caller { only: Some(name.clone()), ..Caller::default() });
+    let rows = |keys: &[AccessKey]| keys.iter().map(|key| Key::access(key.name.as_str())).collect();
+    while keys.len() > limits::KEYS_REVOKED {
         // More than a commit holds go before it: a tenant without keys is still a whole one.
         let mut commit = Commit::new(Class::Exit, TenantNo(0), SYSTEM);
-        commit.deletes = rows.split_off(rows.len() - limits::KEYS_REVOKED);
+        let few = keys.split_off(keys.len() - limits::KEYS_REVOKED);
+        commit.deletes = rows(&few);
         settings::submit(node, commit).await?;
+        few.iter().for_each(|key| node.access.remove(key.id));
     }
     let mut commit = Commit::new(Class::Exit, TenantNo(0), SYSTEM);
-    commit.deletes = rows;
+    commit.deletes = rows(&keys);
     commit.deletes.push(Key::tenant_name(name.as_str()));
     let deleted = Deleted { name: name.clone(), at: node.now() };
     record::put(&mut commit, Key::deleted(no), Format::Deleted, &deleted)?;
     audit::add(&mut commit, node, TenantNo(0), caller, Act::DeleteTenant, &format!("tenant {name}"))?;
-    settings::submit(node, commit).await?;
-    for key in keys {
-        node.access.remove(key.id);
+    if let Err(error) = settings::submit(node, commit).await {
+        // It may be written all the same: then it is deleted, whatever was answered.
+        let row = node.store.get(vec![Key::deleted(no)]).await?.pop().flatten();
+        row.ok_or(error)?;
     }
+    keys.iter().for_each(|key| node.access.remove(key.id));
     node.tenants().remove(name.as_str());
     Ok(())
 }
@@ -67,7 +72,7 @@ pub(crate) async fn unfinished(node: &Node) -> Result<Vec<TenantNo>, Error> {
 /// it, and the next start goes on.
 pub(crate) async fn remove_at_last(node: Arc<Node>, no: TenantNo, waiting: Waiting) {
     let removal = Removal { node: &node, no, shard: route(no, "") };
-    let mut removed = 0;
+    let (mut removed, mut pause) = (0, limits::REMOVE_AGAIN);
     while !node.is_draining() {
         // Asked before: whoever began after that found no such tenant.
         let alone = waiting.is_empty();
@@ -81,10 +86,16 @@ pub(crate) async fn remove_at_last(node: Arc<Node>, no: TenantNo, waiting: Waiti
                 }
                 Err(error) => tracing::warn!(tenant = no.0, %error, "a deleted tenant's end is put off"),
             },
-            Ok(rows) => removed += rows,
-            Err(error) => tracing::warn!(tenant = no.0, %error, "the removal of a deleted tenant is put off"),
+            Ok(rows) => {
+                removed += rows;
+                pause = limits::REMOVE_AGAIN;
+            }
+            Err(error) => {
+                tracing::warn!(tenant = no.0, %error, "the removal of a deleted tenant is put off");
+                pause = (2 * pause).min(limits::RETRY_MOST);
+            }
         }
-        tokio::time::sleep(limits::REMOVE_AGAIN).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -106,7 +117,11 @@ impl Removal<'_> {
                 removed += self.delete(rows.into_iter().map(|(key, _)| key).collect()).await?;
             }
         }
-        Ok(removed + self.enrollments().await?)
+        // Those of the whole shard are read for it: only once there is nothing else.
+        if removed > 0 {
+            return Ok(removed);
+        }
+        self.enrollments().await
     }
 
     /// Removes its enrollments, whose keys say nothing of tenants: all of the shard are looked at.
@@ -116,7 +131,8 @@ impl Removal<'_> {
         while let Some(rows) = self.page(&prefix, &mut from).await? {
             let mut keys = Vec::new();
             for (key, row) in rows {
-                let record: Record = decode(Format::Enrollment, &row.body)?;
+                // A row that is damaged says of nobody that it is theirs: it stays, for `store verify` to tell.
+                let Ok(record) = decode::<Record>(Format::Enrollment, &row.body) else { continue };
                 if record.enrollment.tenant != self.no {
                     continue;
                 }
@@ -139,6 +155,10 @@ impl Removal<'_> {
         let Some(begin) = from.take().filter(|_| !self.node.is_draining()) else { return Ok(None) };
         let scan = Scan { from: begin, to: prefix.after_prefix(), limit: limits::SWEEP };
         let rows = self.node.store.scan(scan).await?;
+        if rows.len() == limits::SWEEP {
+            // What is removed never crowds out what is sent.
+            tokio::time::sleep(limits::REMOVE_PAUSE).await;
+        }
         *from = rows.last().map(|(key, _)| key.successor()).filter(|_| rows.len() == limits::SWEEP);
         Ok(Some(rows))
     }

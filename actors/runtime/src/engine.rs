@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use followupd_channel::transports::Transports;
-use followupd_domain::access::{AccessKey, Denied, Draw};
+use followupd_domain::access::{AccessKey, Denied, Draw, KeyId};
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::name::Name;
@@ -61,7 +61,7 @@ pub struct Config {
 pub struct Engine {
     node: Arc<Node>,
     root: ActorRef<RootMsg>,
-    /// Held while a tenant is brought up, so that none is brought up twice (E15).
+    /// Held while a tenant is brought up or taken away, so that none is brought up twice (E15).
     opening: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -371,6 +371,14 @@ impl Engine {
     /// Why it is not let in.
     pub fn holder(&self, key: &str) -> Result<AccessKey, Denied> {
         self.node.access.check(key, self.node.now())
+    }
+
+    /// Whether a key that a call was let in by still stands: for calls that go on for long.
+    ///
+    /// # Errors
+    /// It was taken away, or its time is over.
+    pub fn key_stands(&self, id: KeyId) -> Result<(), Denied> {
+        self.node.access.stands(id, self.node.now())
     }
 
     /// Whether nobody has a key yet.

@@ -136,7 +136,8 @@ impl Live {
                 }
             }
         }
-        self.calling = None;
+        // A receipt may have settled it, and the next be called meanwhile.
+        self.calling.take_if(|(send, _)| *send == ended.send);
     }
 
     /// Commits what came of a call; `false` when something changed under it.

@@ -339,7 +339,7 @@ impl<'a> Acceptance<'a> {
         }
         let known: BTreeSet<Key> = commit.expects.iter().map(|expect| expect.key.clone()).collect();
         commit.expects.extend(transition.expects.into_iter().filter(|expect| !known.contains(&expect.key)));
-        commit.deletes = transition.deletes;
+        commit.deletes.extend(transition.deletes);
         commit.counts = transition.counts;
         commit.ledger = transition.ledger;
         Ok(commit)

@@ -5,11 +5,9 @@ use std::time::Duration;
 use followupd_domain::Span;
 use followupd_domain::limits::{self as domain_limits, BATCH_ITEMS};
 
-/// Bytes of a provider's id of a message that stand in an event's id as they are; behind them there is room for a number.
-pub(crate) const TOLD_ID_BYTES: usize = followupd_domain::limits::ID_BYTES - 4;
-
-/// Attempts that a refusal told later is taken for: the provider has made its own.
-pub(crate) const TRIES_TOLD: u8 = followupd_domain::limits::ATTEMPTS;
+/// Bytes of a provider's id of a message that stand in an event's id as they are; behind them there is room for a
+/// check of the contact.
+pub(crate) const TOLD_ID_BYTES: usize = followupd_domain::limits::ID_BYTES - 9;
 
 /// Contacts of one address that hear of what it writes: a number is one person's, seldom a family's.
 pub(crate) const CONTACTS_OF_AN_ADDRESS: usize = 8;
@@ -110,6 +108,9 @@ pub(crate) const KEYS_REVOKED: usize = 1_000;
 /// Between two rounds through the tables of a deleted tenant: the first takes what is there, the last finds nothing.
 pub(crate) const REMOVE_AGAIN: Duration = Duration::from_millis(200);
 
+/// After a full page of what is removed.
+pub(crate) const REMOVE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Pause between two steps of a sweep: what is swept never crowds out what is sent.
 pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 
@@ -138,4 +139,7 @@ const _: () = assert!(WINDOW < WINDOW_MOST);
 const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);
 const _: () = assert!(CALLS_A_LANE <= WINDOW);
 const _: () = assert!(LOOK_AGAIN.0 <= NEAR.0);
+const _: () = assert!(KEYS_REVOKED + 3 <= followupd_store::limits::COMMIT_PARTS);
+const _: () = assert!(SWEEP <= followupd_store::limits::COMMIT_PARTS);
+const _: () = assert!(SWEEP * followupd_store::limits::KEY_BYTES <= followupd_store::limits::COMMIT_BYTES);
 const _: () = assert!(NEAR.0 <= LONGEST_SLEEP.0);

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use followupd_domain::health::{self, Health, Said, StepOf};
 use followupd_domain::lane::{self, Lane, Queue, WakeRow};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
@@ -20,20 +19,19 @@ use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::plant::Bug;
-use crate::settings::react::Reacting;
 use crate::shard::ShardMsg;
 use crate::stats::Living;
-use crate::tenant::TenantMsg;
 
 mod doubt;
 mod permits;
 mod queues;
 mod slow;
+mod vitals;
 
 pub(crate) use permits::day;
 use permits::{Permit, Permits};
 use queues::Queues;
-use slow::Slow;
+pub(crate) use vitals::Vitals;
 
 /// What became of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +56,8 @@ pub(crate) enum PacerMsg {
     Wakes(Vec<WakeRow>),
     /// A permit came back.
     Returned(WakeRow, Returned),
-    /// An open send was settled or refunded, and what that says of others.
-    Settled(EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
-    /// A receipt said something of others.
-    Said(StepOf, Said),
+    /// An open send was settled or refunded.
+    Settled(EnrollmentId, LedgerOp),
     /// The actor of an enrollment failed while it had this row; it may be tried again after a pause.
     Failed(EnrollmentId, Span),
     /// Settings or holds have changed.
@@ -79,6 +75,8 @@ pub(crate) struct Opening {
     pub(crate) tenant: TenantHandle,
     pub(crate) lane: Lane,
     pub(crate) shard: ActorRef<ShardMsg>,
+    /// How the lane fares.
+    pub(crate) vitals: Vitals,
 }
 
 /// A lane at work.
@@ -92,10 +90,6 @@ pub(crate) struct Pacer {
     paused: BTreeMap<EnrollmentId, Moment>,
     /// Nothing is pulled before that moment of engine time.
     rests_until: Moment,
-    health: Health,
-    slow: Slow,
-    /// Whether its provider held it when it last looked.
-    was_held: bool,
     timer: Option<(Moment, JoinHandle<()>)>,
     /// When it is to look, as its timer has it.
     looker: Looker,
@@ -121,9 +115,6 @@ impl Actor for PacerActor {
             pulled: BTreeMap::new(),
             paused: BTreeMap::new(),
             rests_until: Moment(0),
-            health: Health::default(),
-            slow: Slow::default(),
-            was_held: false,
             timer: None,
             looker: opening.node.awaited.looker(),
             _counted: opening.node.stats.lane(),
@@ -167,14 +158,10 @@ impl Pacer {
                 }
             }
             PacerMsg::Returned(row, returned) => self.returned(row, returned),
-            PacerMsg::Settled(enrollment, op, said) => {
+            PacerMsg::Settled(enrollment, op) => {
                 self.pulled.remove(&enrollment);
                 self.permits.settle(&op, self.opening.node.engine_now());
-                if let Some((step, said)) = said {
-                    self.learn(step, &said);
-                }
             }
-            PacerMsg::Said(step, said) => self.learn(step, &said),
             PacerMsg::Failed(enrollment, pause) => {
                 if let Some(row) = self.pulled.remove(&enrollment) {
                     self.permits.give_back();
@@ -184,22 +171,6 @@ impl Pacer {
             PacerMsg::ScopeChanged => self.queues.forget_hours(),
             PacerMsg::Look => self.timer = None,
         }
-    }
-
-    /// What came of a call may say something of others: the lane is slowed, or its tenant told what to hold.
-    fn learn(&mut self, step: StepOf, said: &Said) {
-        let Opening { node, tenant, lane, .. } = &self.opening;
-        let (now, loaded) = (node.now(), tenant.loaded());
-        let reacting = match self.health.hear(step, said, now, day(&loaded, now).next_day_at) {
-            None => return,
-            Some(health::Act::Slow { after }) => return self.slow.slow(after, node.engine_now()),
-            Some(health::Act::HoldSender { until, because }) => {
-                Reacting::Sender { channel: lane.channel, until, because }
-            }
-            Some(health::Act::HoldStep { step, because }) => Reacting::Step { step, because },
-        };
-        // A tenant that is stopping holds nothing; the next answer says it again.
-        let _ = tenant.actor.send_message(TenantMsg::React(reacting));
     }
 
     fn returned(&mut self, row: WakeRow, returned: Returned) {
@@ -260,9 +231,8 @@ impl Pacer {
             self.sleep_until(now + rest, myself);
             return Ok(());
         }
-        let held = self.is_held_by_its_provider(&loaded, now);
-        if std::mem::replace(&mut self.was_held, held) && !held {
-            self.slow.ease_in(engine_now);
+        if let Some(ended_at) = self.hold_ended_at(&loaded, now) {
+            self.opening.vitals.ease_in(ended_at, engine_now - now.since(ended_at));
         }
         let rate = loaded.scope.channels.get(&self.opening.lane.channel);
         let rate = rate.and_then(|channel| channel.limits.rate);
@@ -275,13 +245,13 @@ impl Pacer {
             self.queues.refill(&*node.store, &loaded, hours_at, waits).await?;
             let heads = self.queues.heads(|enrollment| self.waits(enrollment));
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
-            if let Some(at) = self.slow.until(node.engine_now()) {
+            if let Some(at) = self.opening.vitals.until(node.engine_now()) {
                 let at = now + at.since(node.engine_now());
                 self.sleep_until(at.min(now + limits::LONGEST_SLEEP), myself);
                 return Ok(());
             }
             match self.permits.ask(&loaded, &node) {
-                Permit::Granted => self.slow.granted(rate.as_ref(), node.engine_now()),
+                Permit::Granted => self.opening.vitals.granted(rate.as_ref(), node.engine_now()),
                 Permit::At(at) => {
                     let at = now + at.since(node.engine_now());
                     self.sleep_until(at.min(now + limits::LONGEST_SLEEP), myself);
@@ -296,10 +266,11 @@ impl Pacer {
         self.rest(&loaded, now, myself)
     }
 
-    fn is_held_by_its_provider(&self, loaded: &Loaded, now: Moment) -> bool {
-        let channel = loaded.scope.channels.get(&self.opening.lane.channel);
-        let reacted = channel.and_then(|channel| channel.reacted.as_ref());
-        reacted.is_some_and(|reacted| reacted.is_on(now))
+    /// When the last hold by its provider ended. It stands in the channel's row, so that a lane that was let go
+    /// meanwhile goes on gently, too.
+    fn hold_ended_at(&self, loaded: &Loaded, now: Moment) -> Option<Moment> {
+        let channel = loaded.scope.channels.get(&self.opening.lane.channel)?;
+        channel.reacted.as_ref().filter(|reacted| !reacted.is_on(now))?.until
     }
 
     /// The moment for which hours are worked out: now, unless a bug is planted.

@@ -97,8 +97,12 @@ async fn reopen(node: &Arc<Node>, shard: Shard, root: &ActorRef<RootMsg>) -> Res
         all.push((tenant, lanes.map_err(|error| error.to_string())?));
     }
     open_shard(node, shard, root).await.map_err(|error| error.to_string())?;
+    // Under the lock: one that was deleted meanwhile is not taken back, one that is deleted next finds the shard.
+    let known = node.tenants();
     for (tenant, lanes) in all {
-        node.tell(shard, ShardMsg::Tenant(tenant, lanes));
+        if known.values().any(|one| one.no == tenant.no) {
+            node.tell(shard, ShardMsg::Tenant(tenant, lanes));
+        }
     }
     Ok(())
 }

@@ -399,7 +399,9 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
             turn(&mut channel.holds);
-            channel.reacted = channel.reacted.filter(|_| reason.is_some());
+            if reason.is_none() {
+                channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
+            }
             let key = Key::channel(shard, no, channel.no);
             change.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await
         }

@@ -23,7 +23,7 @@ use crate::enrollment::{Activation, Ask, EnrollmentActor, EnrollmentMsg};
 use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
-use crate::pacer::{Opening, PacerActor, PacerMsg};
+use crate::pacer::{Opening, PacerActor, PacerMsg, Vitals};
 use crate::stats::Living;
 
 /// What a shard can be told.
@@ -82,9 +82,16 @@ struct LaneEntry {
     sent: u64,
     /// When its first row is due, while no pacer looks after it.
     next_due: Option<Moment>,
+    /// How it fares, whoever looks after it.
+    vitals: Vitals,
 }
 
 impl LaneEntry {
+    /// Nobody looks after it, until then.
+    fn sleep(&mut self, next_due: Option<Moment>) {
+        (self.pacer, self.sent, self.next_due) = (None, 0, next_due);
+    }
+
     /// Tells the pacer something; whether there is one.
     fn tell(&mut self, message: PacerMsg) -> bool {
         let Some(pacer) = &self.pacer else { return false };
@@ -157,9 +164,12 @@ impl Actor for ShardActor {
             }
             ShardMsg::Idle { id, handled } => state.let_go(id, handled),
             ShardMsg::Wakes(rows) => state.wakes(rows),
-            ShardMsg::Said(lane, step, said) => state.tell_lane(lane, PacerMsg::Said(step, said)),
+            ShardMsg::Said(lane, step, said) => state.learn(lane, (step, &said)),
             ShardMsg::Settled(lane, id, op, said) => {
-                state.tell_lane(lane, PacerMsg::Settled(id, op, said));
+                if let Some((step, said)) = said {
+                    state.learn(lane, (step, &said));
+                }
+                state.tell_lane(lane, PacerMsg::Settled(id, op));
             }
             ShardMsg::ReadAgain(lanes) => lanes.into_iter().for_each(|lane| state.read_again(lane)),
             ShardMsg::ScopeChanged(tenant) => state.scope_changed(tenant),
@@ -262,8 +272,11 @@ impl ShardState {
             stopping.extend(entry.pacer.iter().filter(|_| !stays).map(|pacer| pacer.get_cell()));
             stays
         });
-        self.live.retain(|_, live| {
+        self.live.retain(|id, live| {
             let stays = live.tenant != tenant;
+            if !stays {
+                self.failures.remove(id);
+            }
             stopping.extend((!stays).then(|| live.actor.get_cell()));
             stays
         });
@@ -292,6 +305,12 @@ impl ShardState {
         }
     }
 
+    /// What came of a call, or of a message later, may say something of others in its lane.
+    fn learn(&mut self, lane: Lane, said: (StepOf, &Said)) {
+        let Some(tenant) = self.tenants.get(&lane.tenant) else { return };
+        self.lanes.entry(lane).or_default().vitals.learn(&self.node, tenant, lane, said);
+    }
+
     fn tell_lane(&mut self, lane: Lane, message: PacerMsg) {
         if let Some(entry) = self.lanes.get_mut(&lane) {
             entry.tell(message);
@@ -313,7 +332,7 @@ impl ShardState {
         if let Some(pacer) = entry.pacer.take() {
             pacer.stop(None);
         }
-        *entry = LaneEntry { pacer: None, sent: 0, next_due: Some(self.node.now()) };
+        entry.sleep(Some(self.node.now()));
     }
 
     /// Stops a pacer with nothing to do, unless it is another by now or was told something it has not heard.
@@ -345,12 +364,16 @@ impl ShardState {
 
     async fn start_lane(&mut self, lane: Lane, myself: &ActorRef<ShardMsg>) {
         let Some(tenant) = self.tenants.get(&lane.tenant).cloned() else { return };
-        let opening = Opening { node: Arc::clone(&self.node), tenant, lane, shard: myself.clone() };
+        let vitals = self.lanes.entry(lane).or_default().vitals.clone();
+        let opening = Opening { node: Arc::clone(&self.node), tenant, lane, shard: myself.clone(), vitals };
         let started = Actor::spawn_linked(None, PacerActor, opening, myself.get_cell()).await;
         let retry_at = self.node.now() + limits::NEAR + limits::RETRY_STORE;
         let entry = self.lanes.entry(lane).or_default();
         match started {
-            Ok((pacer, _)) => *entry = LaneEntry { pacer: Some(pacer), sent: 0, next_due: None },
+            Ok((pacer, _)) => {
+                entry.sleep(None);
+                entry.pacer = Some(pacer);
+            }
             Err(error) => {
                 tracing::warn!(channel = lane.channel.0, %error, "a lane cannot start and is tried again");
                 entry.next_due = Some(retry_at);
@@ -392,7 +415,7 @@ impl ShardState {
             );
             // After a pause: what makes it fail may be there again.
             let next_due = Some(now + limits::NEAR + limits::RETRY_LANE);
-            *entry = LaneEntry { pacer: None, sent: 0, next_due };
+            entry.sleep(next_due);
         }
     }
 

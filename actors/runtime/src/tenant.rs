@@ -96,10 +96,14 @@ impl Actor for TenantActor {
             }
             TenantMsg::React(reacting) => {
                 let reacted = settings::react::react(&tenant.node, &tenant.current(), reacting).await;
-                if let Err(error) = reacted {
+                let written = reacted.unwrap_or_else(|error| {
+                    // Written or not: the next answer says it again.
                     tracing::warn!(tenant = tenant.no.0, %error, "what a provider said could not be written down");
+                    true
+                });
+                if written {
+                    tenant.read_again().await;
                 }
-                tenant.read_again().await;
             }
             TenantMsg::Sweep => {
                 let (node, loaded) = (&tenant.node, tenant.current());

@@ -238,6 +238,39 @@ async fn a_breaker_that_opens_ends_by_itself_and_what_waited_leaves_gently() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_person_releases_after_days_leaves_gently() {
+    let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
+    let world = world(paced, |_| Some(Answer::refused("190", Reaction::stop(Scope::Sender)))).await;
+    world.enroll("welcome", 0..200).await;
+    pass(2 * 86_400).await;
+    let called = world.calls();
+    world.says(|_| None);
+    world.release(mail()).await;
+    pass(8).await;
+    let first = world.calls() - called;
+    assert!((4..=12).contains(&first), "about one a second: {first}");
+    pass(600).await;
+    assert_eq!(world.calls() - called, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_opens_again_does_so_at_the_first_failure_and_for_longer() {
+    let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
+    let world = world(paced, |_| Some(Answer::refused("131000", Reaction::SOON))).await;
+    world.enroll("welcome", 0..100).await;
+    pass(10).await;
+    let span = |held: &HeldScope| held.held.until.unwrap().since(held.held.since);
+    let first = world.held().await;
+    assert_eq!(first.iter().map(span).collect::<Vec<_>>(), [limits::BREAKER_LEAST]);
+    let called = world.calls();
+    // The lane was let go meanwhile.
+    pass(limits::BREAKER_LEAST.0 as u64 / 1_000 + 5).await;
+    let second = world.held().await;
+    assert_eq!(second.iter().map(span).collect::<Vec<_>>(), [Span(2 * limits::BREAKER_LEAST.0)]);
+    assert!(world.calls() - called <= 3, "one probe, and what was under way with it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_that_is_told_to_slow_down_halves_its_pace_and_gets_it_back() {
     let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
     let world = world(paced, |call| {

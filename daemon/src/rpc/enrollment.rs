@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use crate::limits;
 use crate::rpc::asked::Asked;
+use crate::rpc::stream::Standing;
 use crate::rpc::{Service, batch, refusal, show, stream, take, timeline};
 use followupd_proto::v1;
 
@@ -67,14 +68,17 @@ impl v1::EnrollmentService for Enrollments {
         requests: InboundStream<v1::EnrollStreamRequest>,
     ) -> ServiceResult<ServiceStream<v1::EnrollStreamResponse>> {
         let Asked { caller, span } = Asked::of(&ctx)?;
+        let standing = Standing::of(&ctx, &self.0.engine, caller.trace);
         let (service, mut into) = (self.0.clone(), None);
         let batches = requests.map(move |request| named(&mut into, request?.to_owned_message()));
         let answers = batches
             .map(move |batch| {
                 let (service, caller, span) = (service.clone(), caller.clone(), span.clone());
+                let standing = standing.clone();
                 async move {
                     let answered = async {
                         let (into, enrolls) = batch?;
+                        standing.check()?;
                         let results =
                             stream::patiently(|| service.enrolls(&caller, &into, enrolls.clone())).await;
                         results.map_err(Ended::Refused)

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use tracing::Instrument;
 
 use crate::rpc::asked::Asked;
+use crate::rpc::stream::Standing;
 use crate::rpc::{Service, batch, refusal, stream, take};
 use followupd_proto::v1;
 
@@ -56,14 +57,16 @@ impl v1::EventService for Events {
         requests: InboundStream<v1::SendStreamRequest>,
     ) -> ServiceResult<ServiceStream<v1::SendStreamResponse>> {
         let Asked { caller, span } = Asked::of(&ctx)?;
+        let standing = Standing::of(&ctx, &self.0.engine, caller.trace);
         let state = (requests, self.0.clone(), String::new());
         // One batch after the other: what a stream says first happened first.
         let answers = futures::stream::try_unfold(state, move |(mut requests, service, mut tenant)| {
-            let (caller, span) = (caller.clone(), span.clone());
+            let (caller, span, standing) = (caller.clone(), span.clone(), standing.clone());
             async move {
                 let Some(request) = requests.next().await.transpose()? else {
                     return Ok::<_, ConnectError>(None);
                 };
+                standing.check()?;
                 let request = request.to_owned_message();
                 let results = async {
                     stream::keep("tenant", &mut tenant, &request.tenant)?;

@@ -3,10 +3,38 @@
 use std::future::Future;
 use std::time::Duration;
 
-use followupd_runtime::Error;
+use connectrpc::{ConnectError, RequestContext};
+use followupd_domain::access::{AccessKey, Denied, KeyId};
+use followupd_domain::decision::TraceId;
+use followupd_runtime::{Engine, Error};
 
 use crate::limits;
-use crate::rpc::take;
+use crate::rpc::{refusal, take};
+
+/// The key a stream was opened with: one that is taken away while the stream is open ends it with its next batch.
+#[derive(Clone)]
+pub(super) struct Standing {
+    engine: Engine,
+    key: Option<KeyId>,
+    trace: TraceId,
+}
+
+impl Standing {
+    /// That of a call.
+    pub(super) fn of(ctx: &RequestContext, engine: &Engine, trace: TraceId) -> Standing {
+        let key = ctx.extensions().get::<AccessKey>().map(|key| key.id);
+        Standing { engine: engine.clone(), key, trace }
+    }
+
+    /// Whether it still stands.
+    ///
+    /// # Errors
+    /// It was revoked, its tenant deleted, or its time is over.
+    pub(super) fn check(&self) -> Result<(), ConnectError> {
+        let stands = self.key.ok_or(Denied::Missing).and_then(|key| self.engine.key_stands(key));
+        stands.map_err(|denied| refusal::denied(denied, self.trace))
+    }
+}
 
 /// Asks again while the engine has as much to do as it takes on. A stream is held back by not being read, so its
 /// client needs no retry of its own.

@@ -1,7 +1,7 @@
 //! `TenantService`.
 
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
-use followupd_runtime::At;
+use followupd_runtime::{At, Error};
 use tracing::Instrument;
 
 use crate::rpc::asked::Asked;
@@ -59,7 +59,12 @@ impl v1::TenantService for Tenants {
             let names = engine.tenant_names(&caller, &page.after, page.ask());
             let mut tenants = Vec::new();
             for name in names {
-                tenants.push(engine.get_tenant(&caller, &name).await?);
+                match engine.get_tenant(&caller, &name).await {
+                    Ok(tenant) => tenants.push(tenant),
+                    // Deleted since its name was read.
+                    Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
             Ok(page.cut(engine, tenants, |tenant| tenant.name.as_str()))
         };

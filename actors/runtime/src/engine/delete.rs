@@ -26,7 +26,7 @@ impl Engine {
         let (engine, caller, name) = (self.clone(), caller.clone(), name.to_owned());
         to_its_end(async move {
             // No tenant begins while one goes.
-            let _opening = engine.opening.lock().await;
+            let opening = engine.opening.lock().await;
             let tenant = engine.tenant(&caller, &name)?;
             let loaded = tenant.loaded();
             let revision = loaded.revision(&Key::tenant(tenant.shard, tenant.no));
@@ -34,7 +34,8 @@ impl Engine {
                 return Err(Error::Mismatch { expected, found: Some(revision) });
             }
             delete::begin(&engine.node, &caller, tenant.no, &loaded.scope.tenant.name).await?;
-            // From here it is deleted; what fails is stopped by its scopes being gone.
+            // From here it is deleted, its number and name are nobody's: others may begin.
+            drop(opening);
             if let Err(error) = tenant.actor.stop_and_wait(None, None).await {
                 tracing::warn!(tenant = tenant.no.0, %error, "the actor of a deleted tenant cannot be stopped");
             }
@@ -45,6 +46,7 @@ impl Engine {
                     tracing::warn!(tenant = tenant.no.0, "a shard failed while a deleted tenant was let go of");
                 }
             }
+            engine.node.transports.forget(tenant.no);
             tokio::spawn(delete::remove_at_last(Arc::clone(&engine.node), tenant.no, tenant.waiting));
             Ok(())
         })

@@ -14,7 +14,8 @@ use followupd_domain::{Moment, SendId, Span};
 
 use super::{Engine, named};
 use crate::addresses;
-use crate::api::{Caller, Error, EventAnswer, EventCall, Whom};
+use crate::api::{Caller, Error, EventAnswer, EventCall};
+use crate::contact;
 use crate::limits;
 
 /// What became of what a provider told.
@@ -64,21 +65,26 @@ impl Engine {
         let channel = loaded.channel(&named("channel", channel)?)?;
         let by = format!("{} webhook", channel.transport.word());
         let teller = Teller { tenant, channel, caller: Caller { by, ..Caller::default() } };
-        let mut done = TakenIn::default();
+        let (mut done, mut failed) = (TakenIn::default(), None);
         for fact in told {
             let taken = match fact {
-                Inbound::Receipt(receipt) => self.receipt_told(&teller, &receipt).await?,
-                Inbound::Said(said) => self.said(&teller, &said).await?,
-                Inbound::Choice(choice) => self.chosen(&teller, &choice).await?,
+                Inbound::Receipt(receipt) => self.receipt_told(&teller, &receipt).await,
+                Inbound::Said(said) => self.said(&teller, &said).await,
+                Inbound::Choice(choice) => self.chosen(&teller, &choice).await,
                 Inbound::Unread(wrong) => {
                     tracing::warn!(tenant, channel = %channel.name, %wrong, "a part of a webhook is not read");
                     done.unread += 1;
                     continue;
                 }
             };
-            *(if taken { &mut done.taken } else { &mut done.unknown }) += 1;
+            match taken {
+                Ok(true) => done.taken += 1,
+                Ok(false) => done.unknown += 1,
+                // What stands behind it is taken all the same: it may be an opt-out.
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     /// A receipt; whether it is about a send of this tenant.
@@ -130,21 +136,17 @@ impl Engine {
             Wants::In => {
                 let address = address(&choice.contact);
                 let whoever = self.contacts_at(teller, &address).await?;
-                let all = whoever.iter().cloned().map(Whom::Contact).chain([Whom::Address(address)]);
-                for whom in all {
-                    match self.lift(&teller.caller, teller.tenant, whom, Some(kind)).await {
-                        Ok(_) | Err(Error::NotFound { .. }) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
+                let handle = self.tenant(&teller.caller, teller.tenant)?;
+                let (whom, what) = ((&address, whoever.as_slice()), (kind, choice.at));
+                contact::opt_in(&self.node, &handle, &teller.caller, whom, what).await?;
                 Ok(!whoever.is_empty())
             }
         }
     }
 
     async fn suppress_address(&self, teller: &Teller<'_>, number: &str) -> Result<(), Error> {
-        let (whom, kind) = (Whom::Address(address(number)), Some(teller.channel.kind));
-        self.suppress(&teller.caller, teller.tenant, whom, kind, "they wrote so").await.map(drop)
+        let handle = self.tenant(&teller.caller, teller.tenant)?;
+        contact::opt_out(&self.node, &handle, &teller.caller, &address(number), teller.channel.kind).await
     }
 
     async fn contacts_at(&self, teller: &Teller<'_>, address: &Address) -> Result<Vec<String>, Error> {
@@ -157,13 +159,10 @@ impl Engine {
         let contacts = self.contacts_at(teller, &address(number)).await?;
         let calls: Vec<EventCall> = contacts
             .iter()
-            .enumerate()
-            .map(|(place, contact)| {
+            .map(|contact| {
                 let mut event = Event { contact: Some(contact.clone()), ..event.clone() };
-                // Each of them hears of it once.
-                if place > 0 {
-                    event.key.id = format!("{}+{place}", event.key.id);
-                }
+                // Each of them hears of it once, however many there are the next time it is told.
+                event.key.id = format!("{}+{:08x}", event.key.id, self.check(contact.as_bytes()) as u32);
                 EventCall { event, profile: Profile::default() }
             })
             .collect();

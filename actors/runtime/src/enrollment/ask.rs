@@ -11,6 +11,7 @@ use followupd_domain::event::Event;
 use followupd_domain::gate::View;
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::Lane;
+use followupd_domain::reaction::{Reaction, Then};
 
 use super::{Live, No, changed, class_of};
 use crate::api::{Changed, Command, Error};
@@ -82,7 +83,12 @@ impl Live {
         let Some(sent) = enrollment.sends.iter().rfind(|sent| sent.step == send.step) else { return };
         let lane = Lane { tenant: enrollment.tenant, channel: sent.channel };
         let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
-        let said = Said::Refused { code: code.clone(), reaction: *reaction, tries: limits::TRIES_TOLD };
+        // What would hold its step after several tries is one of several alike: the provider has made its own.
+        let reaction = match reaction {
+            Reaction::Later { then: Then::HoldStep, .. } => Reaction::BAD_STEP,
+            other => *other,
+        };
+        let said = Said::Refused { code: code.clone(), reaction, tries: 1 };
         self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, step, said));
     }
 

@@ -18,20 +18,21 @@ use crate::node::Node;
 pub(crate) enum Reacting {
     /// A channel: its sender, or what the sender belongs to.
     Sender { channel: ChannelNo, until: Option<Moment>, because: String },
-    /// A step of a version, until a person releases it.
-    Step { step: StepOf, because: String },
+    /// A step of a version.
+    Step { step: StepOf, until: Option<Moment>, because: String },
 }
 
-/// Holds it, unless it is held for as long already.
-pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting) -> Result<(), Error> {
+/// Holds it, unless it is held for as long already; whether that was written. Calls that were under way together say the
+/// same, one after the other.
+pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting) -> Result<bool, Error> {
     let (shard, tenant, since) = (loaded.shard, loaded.scope.tenant.no, node.now());
     let caller = Caller { by: SELF.to_owned(), ..Caller::default() };
     let change = |what: String| Change { node, loaded, caller: &caller, act: Act::Hold, what };
     match reacting {
         Reacting::Sender { channel, until, because } => {
-            let Some(known) = loaded.scope.channels.get(&channel) else { return Ok(()) };
-            if known.reacted.as_ref().is_some_and(|reacted| lasts(reacted, until)) {
-                return Ok(());
+            let Some(known) = loaded.scope.channels.get(&channel) else { return Ok(false) };
+            if known.reacted.as_ref().is_some_and(|reacted| lasts(reacted, until, since)) {
+                return Ok(false);
             }
             tell(loaded, &format!("channel {}", known.name), until, &because);
             let what = format!("channel {}: {because}", known.name);
@@ -39,21 +40,21 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             channel.reacted = Some(Reacted { since, until, to: because });
             let key = Key::channel(shard, tenant, channel.no);
             let put = change(what);
-            put.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await.map(drop)
+            put.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await.map(|_| true)
         }
-        Reacting::Step { step: StepOf { sequence, version, step }, because } => {
-            let Some(known) = loaded.scope.sequences.get(&sequence) else { return Ok(()) };
-            if known.held_steps.contains_key(&(version, step)) {
-                return Ok(());
+        Reacting::Step { step: StepOf { sequence, version, step }, until, because } => {
+            let Some(known) = loaded.scope.sequences.get(&sequence) else { return Ok(false) };
+            if known.held_steps.get(&(version, step)).is_some_and(|reacted| lasts(reacted, until, since)) {
+                return Ok(false);
             }
             let place = told_step(version, step);
-            tell(loaded, &format!("sequence {}, {place}", known.name), None, &because);
+            tell(loaded, &format!("sequence {}, {place}", known.name), until, &because);
             let what = format!("sequence {}, {place}: {because}", known.name);
             let mut sequence = known.clone();
-            sequence.held_steps.insert((version, step), Reacted { since, until: None, to: because });
+            sequence.held_steps.insert((version, step), Reacted { since, until, to: because });
             let key = Key::sequence(shard, tenant, sequence.no);
             let put = change(what);
-            put.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await.map(drop)
+            put.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await.map(|_| true)
         }
     }
 }
@@ -63,12 +64,13 @@ pub(crate) fn told_step(version: VersionNo, step: StepNo) -> String {
     format!("step {} of version {}", u32::from(step.0) + 1, version.0)
 }
 
-/// Whether a hold lasts at least until then.
-fn lasts(reacted: &Reacted, until: Option<Moment>) -> bool {
+/// Whether a hold that is on lasts about until then: one that is asked for anew in its first half is not made longer, or
+/// each of many answers would be written.
+fn lasts(reacted: &Reacted, until: Option<Moment>, now: Moment) -> bool {
     match (reacted.until, until) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(is), Some(wanted)) => is >= wanted,
+        (Some(is), Some(wanted)) => is >= wanted || is.since(now).0 * 2 >= wanted.since(now).0,
     }
 }
 
