@@ -1,0 +1,74 @@
+//! How a lane fares: what its outcomes say together, and how far it is below its pace. Its shard keeps this over the
+//! lives of its pacers, which end whenever nothing is due for a while.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use followupd_domain::Moment;
+use followupd_domain::health::{Act, Health, Said, StepOf};
+use followupd_domain::lane::Lane;
+use followupd_domain::ledger::Rate;
+
+use super::day;
+use super::slow::Slow;
+use crate::loaded::TenantHandle;
+use crate::node::Node;
+use crate::settings::react::Reacting;
+use crate::tenant::TenantMsg;
+
+/// The vitals of one lane.
+#[derive(Clone, Default)]
+pub(crate) struct Vitals(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    health: Health,
+    slow: Slow,
+    /// The end of the hold by its provider that it was eased in after.
+    eased_in_after: Option<Moment>,
+}
+
+impl Vitals {
+    /// What came of a call may say something of others: the lane is slowed, or its tenant told what to hold.
+    pub(crate) fn learn(
+        &self,
+        node: &Node,
+        tenant: &TenantHandle,
+        lane: Lane,
+        (step, said): (StepOf, &Said),
+    ) {
+        let (now, loaded) = (node.now(), tenant.loaded());
+        let mut state = self.lock();
+        let reacting = match state.health.hear(step, said, now, day(&loaded, now).next_day_at) {
+            None => return,
+            Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),
+            Some(Act::HoldSender { until, because }) => {
+                Reacting::Sender { channel: lane.channel, until, because }
+            }
+            Some(Act::HoldStep { step, until, because }) => Reacting::Step { step, until, because },
+        };
+        // A tenant that is stopping holds nothing; the next answer says it again.
+        let _ = tenant.actor.send_message(TenantMsg::React(reacting));
+    }
+
+    /// When the next may be granted, where that is not now.
+    pub(super) fn until(&self, now: Moment) -> Option<Moment> {
+        self.lock().slow.until(now)
+    }
+
+    /// One was granted.
+    pub(super) fn granted(&self, rate: Option<&Rate>, now: Moment) {
+        self.lock().slow.granted(rate, now);
+    }
+
+    /// A hold by its provider ended then, `at` in engine time: once for each.
+    pub(super) fn ease_in(&self, ended_at: Moment, at: Moment) {
+        let mut state = self.lock();
+        if state.eased_in_after.replace(ended_at) != Some(ended_at) {
+            state.slow.ease_in(at);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
