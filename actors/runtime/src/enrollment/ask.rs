@@ -84,10 +84,8 @@ impl Live {
         let lane = Lane { tenant: enrollment.tenant, channel: sent.channel };
         let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
         // What would hold its step after several tries is one of several alike: the provider has made its own.
-        let reaction = match reaction {
-            Reaction::Later { then: Then::HoldStep, .. } => Reaction::BAD_STEP,
-            other => *other,
-        };
+        let its_own_tries = matches!(reaction, Reaction::Later { then: Then::HoldStep, .. });
+        let reaction = if its_own_tries { Reaction::BAD_STEP } else { *reaction };
         let said = Said::Refused { code: code.clone(), reaction, tries: 1 };
         self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, step, said));
     }
