@@ -5,10 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
+use std::time::Duration;
 
 use blackbox::daemon::{Daemon, Files};
-use blackbox::http::{Client, Door, Failed};
+use blackbox::http::{Client, Door, Failed, frame};
 use blackbox::{row, table};
 use serde_json::{Value, json};
 
@@ -190,6 +193,46 @@ fn health_needs_no_key_and_reflection_any() {
         rows.push(row![path, who, answered, says]);
     }
     table::print("health and reflection", &rows);
+}
+
+/// Reads what a stream answers until it has said this.
+fn until_said(stream: &mut TcpStream, words: &str) {
+    let (mut said, mut buffer) = (Vec::new(), [0; 4_096]);
+    while !String::from_utf8_lossy(&said).contains(words) {
+        let read = stream.read(&mut buffer).unwrap();
+        assert_ne!(read, 0, "it ends without {words}: {}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&buffer[..read]);
+    }
+}
+
+#[test]
+fn a_revoked_key_ends_the_stream_it_has_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    daemon.put(TENANT, "welcome", &FILES);
+    let key = daemon.cli_must(TENANT, &["key", "create", "inbox", "--role", "sender"]);
+    let mut stream = TcpStream::connect(daemon.door().address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let head = format!(
+        "POST /followupd.v1.EventService/SendStream HTTP/1.1\r\nHost: followupd\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/connect+json\r\nConnect-Protocol-Version: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        key.trim()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut send = |id: &str, says: &str| {
+        let event = json!({ "source": "inbox", "id": id, "type": "message.received", "contact": "ana" });
+        let batch = frame(0, json!({ "tenant": TENANT, "events": [event] }).to_string().as_bytes());
+        let chunk = [format!("{:x}\r\n", batch.len()).as_bytes(), &batch, b"\r\n"].concat();
+        stream.write_all(&chunk).unwrap();
+        until_said(&mut stream, says);
+    };
+    send("one", "EVENT_OUTCOME_ACCEPTED");
+    send("one", "EVENT_OUTCOME_DUPLICATE");
+    daemon.cli_must(TENANT, &["key", "revoke", "inbox"]);
+    send("two", "\"unauthenticated\"");
+    let again = json!({ "source": "inbox", "id": "two", "type": "message.received", "contact": "ana" });
+    let sent = daemon.client().must("EventService/Send", &json!({ "tenant": TENANT, "event": again }));
+    assert_eq!(sent["result"]["outcome"], "EVENT_OUTCOME_ACCEPTED", "it was not taken before: {sent}");
 }
 
 #[test]

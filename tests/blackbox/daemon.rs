@@ -1,9 +1,10 @@
 //! The daemon as a process: started on folders of its own, killed, started again; and its command line.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http::{Client, Door};
@@ -324,9 +325,19 @@ fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr, settings: Option
     command.spawn().expect("the daemon can be run")
 }
 
-/// An address that nobody listened on a moment ago.
+/// An address that nobody listened on a moment ago, and that no outgoing connection takes meanwhile: Linux gives these
+/// ports from 32,768 on (`ip_local_port_range`).
+///
+/// # Panics
+/// None is free.
 #[must_use]
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a listener has an address")
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let (first, ports) = (12_000, 20_000);
+    let address = (0..ports).find_map(|_| {
+        let at = std::process::id().wrapping_mul(61).wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(first + at % ports).ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?.local_addr().ok()
+    });
+    address.expect("a port is free")
 }

@@ -226,11 +226,17 @@ impl Client {
                 BufReader::new(stream)
             }
         };
-        stream.get_mut().write_all(request)?;
-        let answer = read_answer(&mut stream)?;
-        self.stream = Some(stream);
+        // Who refuses a request before its end has answered it, and reads no more of it.
+        let written = stream.get_mut().write_all(request);
+        let answer = read_answer(&mut stream).map_err(|error| written.as_ref().err().map_or(error, again))?;
+        self.stream = Some(stream).filter(|_| written.is_ok());
         Ok(answer)
     }
+}
+
+/// An error that somebody else has too.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 fn read_answer(stream: &mut impl BufRead) -> io::Result<(u16, Vec<u8>)> {

@@ -136,7 +136,9 @@ fn a_new_certificate_is_shown_and_one_that_makes_no_sense_is_not() {
     daemon.signal("HUP");
     daemon.wait_until_logged("the certificate was read anew", 1);
     assert!(key_list(&daemon, "https", Some(&new.ca)).status.success());
-    assert!(!key_list(&daemon, "https", Some(&old.ca)).status.success());
+    let refused = key_list(&daemon, "https", Some(&old.ca));
+    let says = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(3) && says.contains("is --ca its authority's?"), "{says}");
     // A key of another certificate, found without a signal.
     old.issue(&folder.path().join("not-used.pem"), &folder.path().join("key.pem"));
     daemon.wait_until_logged("the new files make no sense", 1);

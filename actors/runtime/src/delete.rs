@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use crate::admission::Waiting;
 use crate::api::{Caller, Error};
 use crate::audit::{self, Act};
-use crate::loaded::{decode, scan_all};
+use crate::loaded::{Loaded, decode, scan_all};
 use crate::node::Node;
 use crate::record::{self, Record};
+use crate::scopes::Expected;
 use crate::{limits, settings};
 
 /// A tenant that was deleted, while rows of it are left.
@@ -32,8 +33,19 @@ pub(crate) struct Deleted {
     pub(crate) at: Moment,
 }
 
-/// Takes a tenant's name and keys away, and writes down that its rows are to be removed.
-pub(crate) async fn begin(node: &Node, caller: &Caller, no: TenantNo, name: &Name) -> Result<(), Error> {
+/// Takes a tenant's name and keys away, and writes down that its rows are to be removed. Called by the tenant's actor,
+/// so that nothing is put between the look at its revision and the commit.
+pub(crate) async fn begin(
+    node: &Node,
+    caller: &Caller,
+    loaded: &Loaded,
+    expected: Expected,
+) -> Result<(), Error> {
+    let (no, name) = (loaded.scope.tenant.no, &loaded.scope.tenant.name);
+    let revision = loaded.revision(&Key::tenant(loaded.shard, no));
+    if expected != Expected::Any && expected != Expected::Revision(revision) {
+        return Err(Error::Mismatch { expected, found: Some(revision) });
+    }
     let _changing = node.access.changing().await;
     let mut keys = node.access.seen_by(&Caller { only: Some(name.clone()), ..Caller::default() });
     let rows = |keys: &[AccessKey]| keys.iter().map(|key| Key::access(key.name.as_str())).collect();

@@ -11,12 +11,13 @@ use tokio::task::JoinHandle;
 
 use crate::api::{Caller, Error};
 use crate::command;
+use crate::delete;
 use crate::enrollment::Ask;
 use crate::limits;
 use crate::loaded::{self, Loaded, TenantHandle};
 use crate::node::Node;
 use crate::read;
-use crate::scopes::At;
+use crate::scopes::{At, Expected};
 use crate::settings::react::Reacting;
 use crate::settings::{self, Put, Written};
 use crate::shard::ShardMsg;
@@ -26,6 +27,8 @@ use crate::sweep::{Sweep, Swept};
 pub(crate) enum TenantMsg {
     /// Write this, for this caller.
     Put(Caller, Box<At<Put>>, RpcReplyPort<Result<Written, Error>>),
+    /// Delete it for this caller, where it is what they expect.
+    Delete(Caller, Expected, RpcReplyPort<Result<(), Error>>),
     /// Somebody found this scope to be old: read it again.
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
     /// Hold this, because of what a provider said.
@@ -87,6 +90,15 @@ impl Actor for TenantActor {
                     state.sweep = Sweep::of_contacts();
                     state.sweep_after(&myself, Span::ZERO);
                 }
+            }
+            TenantMsg::Delete(caller, expected, reply) => {
+                let answer = delete::begin(&tenant.node, &caller, &tenant.current(), expected).await;
+                if answer.is_ok() {
+                    // What waits behind it is of no tenant any more.
+                    myself.stop(None);
+                }
+                // The caller may have gone; it is deleted all the same.
+                let _ = reply.send(answer);
             }
             TenantMsg::Refresh(old, reply) => {
                 if Arc::ptr_eq(&old, &tenant.current()) {

@@ -128,8 +128,13 @@ impl Verifier {
         };
         *self.report.rows.entry(words::of(table)).or_default() += 1;
         let is_of_tenant = Table::OF_TENANTS.contains(&table);
-        if is_of_tenant && key.tenant_no().is_some_and(|no| self.deleted.contains(&no)) {
-            return;
+        if let Some(no) = key.tenant_no().filter(|_| is_of_tenant) {
+            if self.deleted.contains(&no) {
+                return;
+            }
+            if !self.words.knows(no) {
+                self.fault("E14", key, "no tenant has this number".to_owned());
+            }
         }
         match self.of_table(table, key, &row.body) {
             Ok(()) => {}
@@ -224,6 +229,10 @@ impl Verifier {
             return Ok(());
         }
         let (id, about) = (enrollment.id, enrollment.id.to_string());
+        if !self.words.knows(enrollment.tenant) {
+            let what = format!("no tenant has number {}", enrollment.tenant.0);
+            self.report.add("E14", about.clone(), what);
+        }
         if Key::enrollment(id) != *key {
             self.fault("E9", key, format!("{id} stands under another's key"));
         }

@@ -14,16 +14,17 @@ use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::target::{TargetKind, TargetRef};
-use followupd_domain::{EnrollmentId, Moment, Span, TenantNo};
+use followupd_domain::{EnrollmentId, IdKey, Moment, Span, TenantNo, route};
 use followupd_runtime::verify::{Report, Verifier};
 use followupd_runtime::{
     At, Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, Env, Error, Expected, KeyWish,
     TenantSettings, held_rows,
 };
 use followupd_store::backup::Reader;
-use followupd_store::keys::Table;
+use followupd_store::codec::{self, Format};
+use followupd_store::keys::{SYSTEM, Table};
 use followupd_store::memory::Memory;
-use followupd_store::{Key, Row, Store, Version};
+use followupd_store::{Class, Commit, Key, Row, Store, Version};
 use futures::future::BoxFuture;
 
 const START: i64 = 1_795_435_200_000;
@@ -88,18 +89,24 @@ async fn start(clocks: &Arc<Clocks>, store: &Memory, kept: &Arc<Kept>) -> Engine
     Engine::start(Config::default(), Arc::new(store.clone()), env, transports).await.unwrap()
 }
 
-/// `acme` with the sequence `welcome`: a mail after an hour, another a day later, about a charge.
+/// `acme`, furnished.
 async fn world() -> World {
     let started = tokio::time::Instant::now();
     let clocks = Arc::new(Clocks { started, set: AtomicI64::new(0), drawn: AtomicI64::new(1) });
     let (store, kept) = (Memory::default(), Arc::new(Kept::default()));
     let engine = start(&clocks, &store, &kept).await;
+    furnish(&engine, "acme").await;
+    World { clocks, store, kept, engine }
+}
+
+/// A tenant with the sequence `welcome`: a mail after an hour, another a day later, about a charge.
+async fn furnish(engine: &Engine, name: &str) {
     let caller = Caller::default();
     let tenant = TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() };
-    engine.put_tenant(&caller, "acme", tenant).await.unwrap();
+    engine.put_tenant(&caller, name, tenant).await.unwrap();
     let channel =
         ChannelSettings { kind: "email".into(), transport: "outbox".into(), ..ChannelSettings::default() };
-    engine.put_channel(&caller, "acme", "mail", channel).await.unwrap();
+    engine.put_channel(&caller, name, "mail", channel).await.unwrap();
     let step = |wait: &str| DraftStep {
         wait: wait.into(),
         channel: "mail".into(),
@@ -109,17 +116,20 @@ async fn world() -> World {
     };
     let draft =
         Draft { target: "charge".into(), steps: vec![step("1 hour"), step("1 day")], ..Draft::default() };
-    engine.put_sequence(&caller, "acme", "welcome", draft).await.unwrap();
-    engine.publish(&caller, "acme", "welcome").await.unwrap();
-    World { clocks, store, kept, engine }
+    engine.put_sequence(&caller, name, "welcome", draft).await.unwrap();
+    engine.publish(&caller, name, "welcome").await.unwrap();
 }
 
 impl World {
     async fn enroll(&self, contact: &str) -> EnrollmentId {
+        self.enroll_of("acme", contact).await
+    }
+
+    async fn enroll_of(&self, tenant: &str, contact: &str) -> EnrollmentId {
         let profile = Profile { email: Some(format!("{contact}@mail.example")), ..Profile::default() };
         let target = Some(TargetRef { kind: TargetKind::Charge, id: format!("ch-{contact}") });
         let request = Request { contact: contact.into(), profile, target, ..Request::default() };
-        let answers = self.engine.enroll(&Caller::default(), "acme", "welcome", vec![request]).await.unwrap();
+        let answers = self.engine.enroll(&Caller::default(), tenant, "welcome", vec![request]).await.unwrap();
         let EnrollAnswer::Enrolled { id, .. } = answers[0] else { panic!("{:?}", answers[0]) };
         id
     }
@@ -259,6 +269,46 @@ async fn a_deleted_tenant_is_gone_at_once_and_its_rows_by_and_by_across_a_crash(
     assert!(acts.entries.iter().any(|line| line.act.word() == "delete_tenant" && line.what == "tenant acme"));
 }
 
+/// Has the store give this number to the next tenant.
+async fn number_the_next(store: &Memory, no: TenantNo) {
+    let row = store.get(vec![Key::store()]).await.unwrap().remove(0).unwrap();
+    let (key, _): (IdKey, u32) = codec::decode(Format::Store, &row.body).unwrap();
+    let mut commit = Commit::new(Class::Event, TenantNo(0), SYSTEM);
+    commit.puts.push((Key::store(), codec::encode(Format::Store, &(key, no.0)).unwrap()));
+    store.commit(commit).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_tenant_of_a_deleted_ones_shard_keeps_every_byte() {
+    let world = world().await;
+    let (caller, other) = (Caller::default(), TenantNo(988));
+    assert_eq!(route(other, ""), route(TenantNo(1), ""));
+    number_the_next(&world.store, other).await;
+    furnish(&world.engine, "globex").await;
+    world.enroll("ana").await;
+    let theirs = world.enroll_of("globex", "ana").await;
+    hours(2).await;
+    assert_eq!(world.sent(), 2);
+    let of_other = || {
+        let is_theirs = |key: &Key| {
+            *key == Key::enrollment(theirs)
+                || Table::OF_TENANTS.contains(&key.kind().unwrap()) && key.tenant_no() == Some(other)
+        };
+        let rows = world.store.dump();
+        rows.into_iter().filter(|(key, _)| is_theirs(key)).collect::<Vec<_>>()
+    };
+    let before = of_other();
+    assert!(before.iter().any(|(key, _)| key.kind() == Some(Table::Wake)), "they are under way");
+    world.engine.delete_tenant(&caller, "acme", Expected::Any).await.unwrap();
+    hours(20).await;
+    assert!(world.store.dump().iter().all(|(key, _)| key.tenant_no() != Some(TenantNo(1))));
+    assert_eq!(of_other(), before);
+    hours(24).await;
+    assert_eq!(world.sent(), 3, "they go on");
+    let last = world.store.snapshot().await.unwrap().last();
+    assert_eq!(verified(&world.store.dump(), last).faults, []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_on_its_way_does_not_bring_a_deleted_tenant_back() {
     let world = world().await;
@@ -356,7 +406,11 @@ async fn rows_that_make_no_sense_are_named() {
     let last = whole.iter().map(|(_, row)| row.version).max().unwrap();
     assert_eq!(verified(&whole, last).faults, vec![]);
     let missing = format!("wake of {id} due ");
-    let table: [(&str, &str, &str, Damage); 10] = [
+    let table: [(&str, &str, &str, Damage); 12] = [
+        ("E14", "contact ana of tenant 1", "no tenant has this number", |rows| {
+            drop(without(rows, Table::Name))
+        }),
+        ("E14", &id, "no tenant has number 1", |rows| drop(without(rows, Table::Name))),
         ("E1", &missing, "it is not there", |rows| drop(without(rows, Table::Wake))),
         ("E9", "wake of", "no enrollment has it", |rows| drop(without(rows, Table::Enrollment))),
         ("E14", &id, "contact ana of tenant acme names it", |rows| drop(without(rows, Table::Enrollment))),

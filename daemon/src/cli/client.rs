@@ -36,9 +36,10 @@ impl Server {
         let transport = match (uri.scheme_str(), files.first()) {
             (Some("https"), _) => Transport::tls(&uri, files)?,
             (Some("http"), None) => Transport::plain(),
-            (Some("http"), Some(file)) => {
+            (Some("http"), Some((option, variable))) => {
                 return Err(Failure::input(format!(
-                    "{file} is about TLS: write https:// for the server, or leave it out"
+                    "{option} (or the variable {variable}) is about TLS: write https:// for the server, or leave it \
+                     out"
                 )));
             }
             (Some(_) | None, _) => return Err(wrong()),
@@ -110,7 +111,11 @@ impl Server {
             return Failure::new(Code::Refused, says);
         }
         let url = &self.url;
-        let says = format!("no answer from {url} ({says}): is it running? `followupd serve` starts one");
+        let tls = match &self.transport {
+            Transport::Plain(_) => "",
+            Transport::Tls(_) => "; and does its certificate name this address, and is --ca its authority's?",
+        };
+        let says = format!("no answer from {url} ({says}): is it running? `followupd serve` starts one{tls}");
         Failure::new(Code::Unreachable, says)
     }
 }
@@ -129,7 +134,8 @@ mod tests {
         let missing = || TlsFiles { ca: Some("not-there.pem".into()), ..TlsFiles::default() };
         let failure = Server::at("https://x", "fup_0", &missing()).unwrap_err();
         assert!(failure.says.contains("--ca: not-there.pem"), "{failure}");
-        assert!(Server::at("http://x", "fup_0", &missing()).is_err(), "a file that means nothing");
+        let failure = Server::at("http://x", "fup_0", &missing()).unwrap_err();
+        assert!(failure.says.contains("--ca (or the variable FOLLOWUPD_CA)"), "{failure}");
     }
 
     #[tokio::test]

@@ -182,7 +182,11 @@ pub(crate) async fn tenant(shared: &Shared, command: TenantCommand) -> Result<()
 
 async fn delete(shared: &Shared, name: String) -> Result<(), Failure> {
     let server = shared.server()?;
-    let request = v1::DeleteTenantRequest { tenant: name.clone(), ..Default::default() };
+    // The one that is there now, and no other that takes its name meanwhile.
+    let request = v1::GetTenantRequest { tenant: name.clone(), ..Default::default() };
+    let found = answer(&server, server.tenants().get_tenant(request)).await?;
+    let expected_revision = found.tenant.as_option().map_or(0, |found| found.revision);
+    let request = v1::DeleteTenantRequest { tenant: name.clone(), expected_revision, ..Default::default() };
     let deleted = answer(&server, server.tenants().delete_tenant(request)).await?;
     shared.answer(&deleted, || format!("tenant {name} is deleted; its rows are removed by and by"))
 }

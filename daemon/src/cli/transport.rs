@@ -39,14 +39,14 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// The first that is given, as it is named on the command line.
-    pub(crate) fn first(&self) -> Option<&'static str> {
+    /// The first that is given: the option, and the variable that stands for it.
+    pub(crate) fn first(&self) -> Option<(&'static str, &'static str)> {
         let files = [
-            ("--ca", &self.ca),
-            ("--certificate", &self.certificate),
-            ("--certificate-key", &self.certificate_key),
+            (("--ca", "FOLLOWUPD_CA"), &self.ca),
+            (("--certificate", "FOLLOWUPD_CERTIFICATE"), &self.certificate),
+            (("--certificate-key", "FOLLOWUPD_CERTIFICATE_KEY"), &self.certificate_key),
         ];
-        files.into_iter().find(|(_, file)| file.is_some()).map(|(name, _)| name)
+        files.into_iter().find(|(_, file)| file.is_some()).map(|(names, _)| names)
     }
 
     /// The certificate to show, and its key.

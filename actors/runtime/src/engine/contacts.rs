@@ -53,8 +53,13 @@ impl Engine {
         kind: Option<Kind>,
     ) -> Result<bool, Error> {
         let tenant = self.tenant(caller, tenant)?;
+        let room = self.node.admission.admit(&tenant.waiting, 1)?;
         let (node, caller) = (Arc::clone(&self.node), caller.clone());
-        to_its_end(async move { contact::lift(&node, &tenant, &caller, &whom, kind).await }).await
+        to_its_end(async move {
+            let _room = room;
+            contact::lift(&node, &tenant, &caller, &whom, kind).await
+        })
+        .await
     }
 
     /// A page of everything that is known of a contact: its enrollments with their timelines, a page at a time.
@@ -69,7 +74,15 @@ impl Engine {
         from: Option<&[u8]>,
         limit: usize,
     ) -> Result<Export, Error> {
-        contact::export(&self.node, &self.tenant(caller, tenant)?, caller, id, from, limit).await
+        let tenant = self.tenant(caller, tenant)?;
+        let room = self.node.admission.admit(&tenant.waiting, 1)?;
+        let (node, caller, id) = (Arc::clone(&self.node), caller.clone(), id.to_owned());
+        let from = from.map(<[u8]>::to_vec);
+        to_its_end(async move {
+            let _room = room;
+            contact::export(&node, &tenant, &caller, &id, from.as_deref(), limit).await
+        })
+        .await
     }
 
     /// Erases a contact: its enrollments leave, its rows go, its id in history becomes a pseudonym, and its addresses

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use followupd_store::Key;
 use ractor::rpc::CallResult;
 
 use super::scopes::for_all;
@@ -12,6 +11,7 @@ use crate::api::{Caller, Error};
 use crate::delete;
 use crate::scopes::Expected;
 use crate::shard::ShardMsg;
+use crate::tenant::TenantMsg;
 
 impl Engine {
     /// Deletes a tenant: its settings, channels, sequences, contacts, enrollments, its audit log and the access keys
@@ -28,12 +28,13 @@ impl Engine {
             // No tenant begins while one goes.
             let opening = engine.opening.lock().await;
             let tenant = engine.tenant(&caller, &name)?;
-            let loaded = tenant.loaded();
-            let revision = loaded.revision(&Key::tenant(tenant.shard, tenant.no));
-            if expected != Expected::Any && expected != Expected::Revision(revision) {
-                return Err(Error::Mismatch { expected, found: Some(revision) });
+            let begun = tenant.actor.call(|reply| TenantMsg::Delete(caller, expected, reply), None).await;
+            match begun {
+                Ok(CallResult::Success(begun)) => begun?,
+                Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => {
+                    return Err(Error::Unavailable("the tenant is stopping".to_owned()));
+                }
             }
-            delete::begin(&engine.node, &caller, tenant.no, &loaded.scope.tenant.name).await?;
             // From here it is deleted, its number and name are nobody's: others may begin.
             drop(opening);
             if let Err(error) = tenant.actor.stop_and_wait(None, None).await {

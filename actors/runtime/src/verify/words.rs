@@ -22,6 +22,11 @@ impl Words {
         self.tenants.insert(no, String::from_utf8_lossy(name).into_owned());
     }
 
+    /// Whether a number is a tenant's, or that of what is no tenant's.
+    pub(super) fn knows(&self, no: TenantNo) -> bool {
+        no == TenantNo(0) || self.tenants.contains_key(&no)
+    }
+
     /// A tenant by name, else by number.
     pub(super) fn tenant(&self, no: TenantNo) -> String {
         self.tenants.get(&no).map_or_else(|| format!("tenant {}", no.0), |name| format!("tenant {name}"))
