@@ -153,6 +153,15 @@ pub enum Decision {
         /// Where the wake stands for the next attempt.
         wake: Wake,
     },
+    /// A step that was refused after all is under way again, as another send: the next one has not begun.
+    Reopened {
+        /// Which step.
+        step: StepNo,
+        /// Since when it is due, before all gates.
+        due_at: Moment,
+        /// Where its wake stands.
+        wake: Wake,
+    },
 }
 
 impl Decision {
@@ -180,6 +189,7 @@ impl Decision {
             Decision::Released { .. } => "released",
             Decision::BackedOff { .. } => "backed_off",
             Decision::Doubted { .. } => "doubted",
+            Decision::Reopened { .. } => "reopened",
         }
     }
 }
@@ -254,6 +264,7 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
             stand(state, *wake);
         }
         Decision::Withdrawn => reopen(state, at),
+        Decision::Reopened { step, due_at, wake } => plan_again(state, *step, *due_at, *wake, at),
         Decision::Received { step, status } => receive(state, *step, *status, at),
         Decision::Paused { remaining } => {
             state.state = State::Paused { remaining: *remaining };
@@ -273,6 +284,13 @@ fn plan(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Mo
     state.attempts = 0;
     state.wake = Some(wake);
     state.sends.push(Send { step, status: SendStatus::Pending, channel: wake.channel, at, sent_at: None });
+}
+
+/// The step before comes again, and the one under way, which nobody has called, after it.
+fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Moment) {
+    state.sends.retain(|send| send.step <= step || send.status != SendStatus::Pending);
+    plan(state, step, due_at, wake, at);
+    state.attempts = u8::try_from(state.send_id().occurrence).unwrap_or(u8::MAX);
 }
 
 /// The step under way is settled: its wake has done its work, the next one comes with its plan.

@@ -387,7 +387,17 @@ impl Enrollment {
     /// The id of the send of the step under way.
     #[must_use]
     pub fn send_id(&self) -> SendId {
-        SendId { enrollment: self.id, step: self.step, occurrence: 0, leg: 0 }
+        let planned = self.sends.iter().filter(|send| send.step == self.step).count();
+        let occurrence = u16::try_from(planned.saturating_sub(1)).unwrap_or(u16::MAX);
+        SendId { enrollment: self.id, step: self.step, occurrence, leg: 0 }
+    }
+
+    /// What became of a send; `None` for one that was never planned, or was planned again since.
+    #[must_use]
+    pub fn sent(&self, id: SendId) -> Option<&Send> {
+        let mut of_step = self.sends.iter().filter(|send| send.step == id.step);
+        let send = of_step.nth(usize::from(id.occurrence))?;
+        of_step.next().is_none().then_some(send)
     }
 
     /// Whether the step under way is due and stands in line (`scheduled`): its wait has run, and its send has not begun.

@@ -144,7 +144,10 @@ impl Metric {
 
 /// What an enrollment in this state counts for.
 pub fn contribution(state: &Enrollment) -> impl Iterator<Item = Metric> + '_ {
-    let sends = state.sends.iter().map(|send| Metric::Sends(send.step, send.status));
+    // Of a step that was planned again its last send counts.
+    let is_last = |place: usize, step| state.sends.iter().skip(place + 1).all(|later| later.step != step);
+    let sends = state.sends.iter().enumerate().filter(move |(place, send)| is_last(*place, send.step));
+    let sends = sends.map(|(_, send)| Metric::Sends(send.step, send.status));
     [Metric::Enrolled, Metric::Standing(state.state.into())].into_iter().chain(sends)
 }
 

@@ -38,7 +38,10 @@ pub enum Said {
         tries: u8,
     },
     /// Nobody knows.
-    Uncertain,
+    Uncertain {
+        /// Attempts of this message, with this one.
+        tries: u8,
+    },
 }
 
 /// What is to be held, or slowed.
@@ -67,14 +70,33 @@ pub enum Act {
     },
 }
 
+/// Whether each of the latest outcomes was bad, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Latest(VecDeque<bool>);
+
+impl Latest {
+    /// One more; as many as `most` are seen.
+    fn add(&mut self, bad: bool, most: usize) {
+        self.0.push_back(bad);
+        if self.0.len() > most {
+            self.0.pop_front();
+        }
+    }
+
+    fn bad(&self) -> usize {
+        self.0.iter().filter(|bad| **bad).count()
+    }
+}
+
 /// The health of one lane.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
-    /// Refusals alike of each step in a row: more than a few steps at once are seldom at fault.
-    alike: BTreeMap<StepOf, u32>,
-    /// Whether each of the latest outcomes blamed the sender, the oldest first.
-    blamed: VecDeque<bool>,
-    /// How often in a row the breaker has opened; the first acceptance ends the row.
+    /// Whether each of the latest outcomes of a step blamed it: more than a few steps at once are seldom at fault.
+    alike: BTreeMap<StepOf, Latest>,
+    /// Whether each of the latest outcomes blamed the sender.
+    blamed: Latest,
+    /// How often in a row the breaker has opened; a row ends when messages are taken again. The first alone does not
+    /// say so: a provider may take a message, and refuse it after all.
     opened: u32,
     /// When it opened last: what fails soon after was under way then, and says nothing new.
     opened_at: Option<Moment>,
@@ -85,11 +107,17 @@ impl Health {
     pub fn hear(&mut self, step: StepOf, said: &Said, now: Moment, next_day_at: Moment) -> Option<Act> {
         match said {
             Said::Accepted => {
-                self.alike.remove(&step);
-                self.opened = 0;
+                if let Some(latest) = self.alike.get_mut(&step) {
+                    latest.add(false, limits::STEP_SEES);
+                    if latest.bad() == 0 {
+                        self.alike.remove(&step);
+                    }
+                }
                 self.note(false, now, "")
             }
-            Said::Uncertain => self.note(true, now, "nobody knows what became of the calls"),
+            Said::Uncertain { tries } => {
+                self.note_try(*tries, now, "nobody knows what became of the calls")
+            }
             Said::Refused { code, reaction, tries } => {
                 self.refused(step, (code, *reaction, *tries), now, next_day_at)
             }
@@ -124,7 +152,7 @@ impl Health {
             Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
                 Some(Scope::Step | Scope::Template) => self.count(step, because),
                 Some(Scope::Sender | Scope::Account | Scope::App | Scope::Host) => {
-                    self.note(true, now, &because)
+                    self.note_try(tries, now, &because)
                 }
                 Some(Scope::Contact) | None => None,
             },
@@ -138,18 +166,25 @@ impl Health {
         }
     }
 
-    /// One more refusal of this step; several in a row hold it.
+    /// One more refusal of this step; several among its latest outcomes hold it.
     fn count(&mut self, step: StepOf, because: String) -> Option<Act> {
         if self.alike.len() >= limits::STEPS_WATCHED && !self.alike.contains_key(&step) {
             self.alike.pop_first();
         }
-        let alike = self.alike.entry(step).or_default();
-        *alike += 1;
-        let held = *alike >= limits::REFUSED_ALIKE;
+        let latest = self.alike.entry(step).or_default();
+        latest.add(true, limits::STEP_SEES);
+        let held = latest.bad() >= limits::REFUSED_ALIKE;
         if held {
             self.alike.remove(&step);
         }
         held.then_some(Act::HoldStep { step, until: None, because })
+    }
+
+    /// One more failure. Of a message that is tried again and again the first attempt counts, and one that is the first
+    /// to go when the breaker's pause is over.
+    fn note_try(&mut self, tries: u8, now: Moment, because: &str) -> Option<Act> {
+        let probes = self.opened > 0 && self.blamed.0.is_empty();
+        if tries > 1 && !probes { None } else { self.note(true, now, because) }
     }
 
     /// One more outcome; the breaker opens when too many of the latest blamed the sender, and at once when the first
@@ -159,18 +194,18 @@ impl Health {
         if blamed && self.opened_at.is_some_and(under_way) {
             return None;
         }
-        self.blamed.push_back(blamed);
-        if self.blamed.len() > limits::BREAKER_SEES {
-            self.blamed.pop_front();
-        }
-        let failures = self.blamed.iter().filter(|blamed| **blamed).count();
-        let opens = blamed && (failures >= limits::BREAKER_OPENS || self.opened > 0);
-        if !opens {
+        self.blamed.add(blamed, limits::BREAKER_SEES);
+        let (failures, seen) = (self.blamed.bad(), self.blamed.0.len());
+        let probed = self.opened > 0 && seen == 1;
+        if !(blamed && (failures >= limits::BREAKER_OPENS || probed)) {
+            if seen >= limits::BREAKER_OPENS && failures * 4 <= seen {
+                self.opened = 0;
+            }
             return None;
         }
         let pause = Span(limits::BREAKER_LEAST.0 << self.opened.min(limits::BREAKER_DOUBLES));
         self.opened = self.opened.saturating_add(1);
-        self.blamed.clear();
+        self.blamed = Latest::default();
         self.opened_at = Some(now);
         let because = format!("too many failures in a row, the last: {because}");
         Some(Act::HoldSender { until: Some(now + pause), because })
@@ -228,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn several_refusals_alike_hold_their_step_and_an_acceptance_between_ends_the_row() {
+    fn several_refusals_alike_among_the_latest_hold_their_step() {
         let mut health = Health::default();
         let no = refused(Reaction::BAD_STEP);
         for _ in 0..3 {
@@ -236,9 +271,12 @@ mod tests {
                 assert_eq!(hear(&mut health, &no), None);
                 assert_eq!(health.hear(step(1), &Said::Accepted, NOW, TOMORROW), None, "another step");
             }
-            hear(&mut health, &Said::Accepted);
+            (0..limits::STEP_SEES).for_each(|_| assert_eq!(hear(&mut health, &Said::Accepted), None));
         }
+        assert_eq!(health.alike.len(), 0, "what fares well is not watched");
+        // Each is taken first, as of a provider that refuses them after all.
         for _ in 1..limits::REFUSED_ALIKE {
+            hear(&mut health, &Said::Accepted);
             hear(&mut health, &no);
         }
         let because = "the provider said 7".to_owned();
@@ -276,16 +314,28 @@ mod tests {
             let pause = Span(limits::BREAKER_LEAST.0 << doubled.min(limits::BREAKER_DOUBLES));
             assert_eq!(fails(&mut health), Some(pause), "a probe that fails opens it again");
         }
-        assert_eq!(health.hear(step(0), &Said::Accepted, NOW, TOMORROW), None);
+        let mut taken = || assert_eq!(health.hear(step(0), &Said::Accepted, NOW, TOMORROW), None);
+        (0..limits::BREAKER_SEES).for_each(|_| taken());
         assert!((1..limits::BREAKER_OPENS).all(|_| fails(&mut health).is_none()), "closed");
+        assert_eq!(fails(&mut health), Some(limits::BREAKER_LEAST), "and opens as at first");
     }
 
     #[test]
     fn one_failure_in_three_opens_no_breaker() {
         let mut health = Health::default();
         for n in 0..1_000 {
-            let said = if n % 3 == 0 { Said::Uncertain } else { Said::Accepted };
+            let said = if n % 3 == 0 { Said::Uncertain { tries: 1 } } else { Said::Accepted };
             assert_eq!(hear(&mut health, &said), None, "{n}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_tried_again_and_again_counts_once() {
+        let mut health = Health::default();
+        for tries in 2..100 {
+            let said = Said::Refused { code: "7".into(), reaction: Reaction::SOON, tries };
+            assert_eq!(hear(&mut health, &said), None);
+            assert_eq!(hear(&mut health, &Said::Uncertain { tries }), None);
         }
     }
 
@@ -296,6 +346,7 @@ mod tests {
             health.hear(step(no), &refused(Reaction::BAD_STEP), NOW, TOMORROW);
             hear(&mut health, &refused(Reaction::SOON));
         }
-        assert!(health.alike.len() <= limits::STEPS_WATCHED && health.blamed.len() <= limits::BREAKER_SEES);
+        assert!(health.alike.len() <= limits::STEPS_WATCHED && health.blamed.0.len() <= limits::BREAKER_SEES);
+        assert!(health.alike.values().all(|latest| latest.0.len() <= limits::STEP_SEES));
     }
 }

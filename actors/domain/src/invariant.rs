@@ -29,8 +29,10 @@ pub fn e2_open_send_keeps_row(before: &Enrollment, after: &Enrollment) -> bool {
 /// Status only moves forward: a send never ranks lower than it did, unless its attempt came to nothing.
 #[must_use]
 pub fn status_moves_forward(before: &Enrollment, after: &Enrollment) -> bool {
-    before.sends.iter().all(|was| {
-        let is = after.sends.iter().rfind(|send| send.step == was.step);
+    before.sends.iter().enumerate().all(|(place, was)| {
+        // A step that is planned again has another send behind the one before.
+        let occurrence = before.sends[..place].iter().filter(|send| send.step == was.step).count();
+        let is = after.sends.iter().filter(|send| send.step == was.step).nth(occurrence);
         let reopened = before.open.is_some_and(|open| open.send.step == was.step) && after.open.is_none();
         is.map_or(was.status.rank() <= 1, |is| is.status.rank() >= was.status.rank() || reopened)
     })

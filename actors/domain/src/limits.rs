@@ -102,9 +102,13 @@ pub const RETRY_DAYS: usize = 3;
 /// then too old to act on.
 pub const INTENT_LIFE: Span = Span::seconds(2);
 
-/// Refusals of one step in a row, of different contacts, that hold it: one may be a contact's own value, so many are
-/// the text's.
-pub const REFUSED_ALIKE: u32 = 5;
+/// Refusals of one step among its latest outcomes that hold it: one may be a contact's own value, so many are the
+/// text's.
+pub const REFUSED_ALIKE: usize = 5;
+
+/// The latest outcomes of a step that are looked at: twice as many, since a provider may take each message first and
+/// refuse it after all.
+pub const STEP_SEES: usize = 2 * REFUSED_ALIKE;
 
 /// Steps of one lane whose refusals are counted at once.
 pub const STEPS_WATCHED: usize = 256;

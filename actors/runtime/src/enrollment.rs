@@ -330,7 +330,7 @@ fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(St
         Outcome::Refused { code, reaction } => {
             Said::Refused { code: code.clone(), reaction: *reaction, tries: open.attempt }
         }
-        Outcome::Uncertain => Said::Uncertain,
+        Outcome::Uncertain => Said::Uncertain { tries: open.attempt },
         Outcome::NotBegun => return None,
     };
     Some((step, said))

@@ -3,7 +3,7 @@
 use crate::channel::Idempotency;
 use crate::decide::{apply, settle, wake_at};
 use crate::decision::Decision;
-use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason};
+use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason, State};
 use crate::gate::{self, View};
 use crate::ids::{SendId, StepNo};
 use crate::limits;
@@ -159,17 +159,20 @@ pub enum Receipt {
 }
 
 /// Decides a receipt. Status only moves forward, so repeats, late and reordered ones change nothing; a refusal after
-/// delivery is not believed. One that was refused ends an enrollment whose step says so, until a later step is sent.
+/// delivery is not believed. Until the next step is sent, one that was refused for a cause that passes comes again, and
+/// any other ends an enrollment whose step says so.
+///
+/// `jitter` is that of [`outcome`].
 #[must_use]
-pub fn receipt(view: &View<'_>, step: StepNo, receipt: Receipt) -> Vec<Decision> {
+pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> Vec<Decision> {
+    let step = send.step;
     let status = match receipt {
         Receipt::Sent => SendStatus::Sent,
         Receipt::Delivered => SendStatus::Delivered,
         Receipt::Read => SendStatus::Read,
         Receipt::Failed(reaction) => SendStatus::Failed(failure(reaction)),
     };
-    let known = view.enrollment.sends.iter().rfind(|send| send.step == step);
-    let called = known.filter(|send| send.status.was_called());
+    let called = view.enrollment.sent(send).filter(|send| send.status.was_called());
     if called.is_none_or(|send| send.status.rank() >= status.rank()) {
         return Vec::new();
     }
@@ -182,12 +185,47 @@ pub fn receipt(view: &View<'_>, step: StepNo, receipt: Receipt) -> Vec<Decision>
     }
     let after = apply(view.enrollment.clone(), &decisions, view.now);
     let Receipt::Failed(reaction) = receipt else { return decisions };
-    if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
+    if let Some(reopened) = reaction.and_then(|reaction| comes_again(view, &after, send, reaction, jitter)) {
+        decisions.push(reopened);
+    } else if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::OptedOut));
     } else if failure_ends(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::StepFailed));
     }
     decisions
+}
+
+/// The step once more, as another send, where it was refused for a cause that passes and the next one has not begun.
+fn comes_again(
+    view: &View<'_>,
+    after: &Enrollment,
+    send: SendId,
+    reaction: Reaction,
+    jitter: u16,
+) -> Option<Decision> {
+    let tries = u8::try_from(send.occurrence).unwrap_or(u8::MAX).saturating_add(1);
+    let pause = match reaction {
+        Reaction::Again { again, .. } => again.pause(tries),
+        Reaction::Later { after, times, .. } => (tries <= times).then_some(after),
+        Reaction::BackOff { pause, .. } => pause.after(tries).map(|pause| pause.max(limits::RETRY_AFTER)),
+        // Its gates know how long it waits.
+        Reaction::Slow { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => {
+            (tries < limits::ATTEMPTS).then_some(limits::RETRY_AFTER)
+        }
+        Reaction::Never { .. }
+        | Reaction::Skip
+        | Reaction::NeedsTemplate
+        | Reaction::Unusable
+        | Reaction::OptOut(_) => None,
+    };
+    let is_next = after.state == State::Active && after.step.0 == send.step.0.saturating_add(1);
+    let next = after.sends.last().filter(|next| next.step == after.step);
+    let waits = next.is_some_and(|next| next.status == SendStatus::Pending) && after.open.is_none();
+    let pause = pause.filter(|_| is_next && waits)?;
+    let due_at = after.sent(send)?.sent_at.unwrap_or(view.now).min(view.now);
+    let again = Enrollment { step: send.step, ..after.clone() };
+    let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(pause, jitter))?;
+    Some(Decision::Reopened { step: send.step, due_at, wake })
 }
 
 /// Why a send failed that its provider refused after all.

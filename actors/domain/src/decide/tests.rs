@@ -20,7 +20,7 @@ use crate::decision::Decision;
 use crate::enrollment::{ExitReason, OpenSend, SendStatus};
 use crate::event::{Event, EventKey, EventKind};
 use crate::holds::Holds;
-use crate::ids::{ChannelNo, SequenceNo, StepNo};
+use crate::ids::{ChannelNo, SendId, SequenceNo, StepNo};
 use crate::lane::WakeRow;
 use crate::ledger::{Charge, DayContext};
 use crate::reaction::{Again, Blames, Reaction};
@@ -134,7 +134,10 @@ impl Sample {
     }
 
     fn receives(&mut self, step: u16, receipt: Receipt) -> Vec<Decision> {
-        self.take(|view| outcomes::receipt(view, StepNo(step), receipt))
+        let planned = self.enrollment.sends.iter().filter(|send| send.step == StepNo(step)).count();
+        let occurrence = u16::try_from(planned.saturating_sub(1)).unwrap();
+        let send = SendId { step: StepNo(step), occurrence, ..self.enrollment.send_id() };
+        self.take(|view| outcomes::receipt(view, send, receipt, 0))
     }
 
     fn exits(&mut self) -> Vec<Decision> {

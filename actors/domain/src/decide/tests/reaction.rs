@@ -1,10 +1,12 @@
 //! What a provider's no comes to for the enrollment it was said to.
 
 use super::outcome::{in_flight, in_flight_by_mail};
-use super::{Sample, said_no};
+use super::{Sample, holds, outcomes, said_no};
 use crate::decide::outcome::{Outcome, Receipt};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, SkipReason, State};
+use crate::ids::{SendId, StepNo};
+use crate::limits;
 use crate::reaction::{Blames, Pause, Reaction, Scope, Then, Until, Unwanted};
 use crate::time::Span;
 
@@ -89,6 +91,56 @@ fn a_receipt_settles_a_send_that_is_in_doubt_and_one_that_was_left_so() {
     sample.receives(0, Receipt::Sent);
     assert_eq!(sample.statuses()[0], SendStatus::Sent);
     assert_eq!(sample.receives(0, Receipt::Sent), []);
+}
+
+#[test]
+fn what_is_refused_after_all_for_a_cause_that_passes_comes_again_until_the_next_step_is_sent() {
+    let busy = Receipt::Failed(Some(Reaction::SOON));
+    let mut sample = in_flight();
+    sample.accepted();
+    let (first, sent_at) = (sample.enrollment.send_id(), sample.now);
+    sample.pass(Span::minutes(1));
+    let decided = sample.receives(0, busy);
+    assert!(matches!(decided[..], [Decision::Received { .. }, Decision::Reopened { .. }]), "{decided:?}");
+    let again = sample.enrollment.send_id();
+    assert_eq!((again.step, again.occurrence, first.step), (StepNo(0), 1, StepNo(1)));
+    assert_eq!(sample.enrollment.step_due_at, sent_at, "how late it is counts from then");
+    assert_eq!(sample.row().due_at, sample.now + Span::seconds(15));
+    assert_eq!(sample.statuses(), [SendStatus::Failed(SendFailure::Refused), SendStatus::Pending]);
+    let old = SendId { occurrence: 0, ..again };
+    assert_eq!(sample.take(|view| outcomes::receipt(view, old, busy, 0)), [], "of a send before");
+    // It goes out, and the next step's wait begins.
+    sample.begin();
+    assert_eq!(sample.enrollment.open.unwrap().send, again);
+    sample.accepted();
+    assert_eq!((sample.enrollment.step, sample.enrollment.attempts), (StepNo(1), 0));
+    // Another that does it as often as it is tried.
+    for _ in 2..limits::ATTEMPTS {
+        sample.receives(0, busy);
+        sample.begin();
+        sample.accepted();
+    }
+    assert!(matches!(sample.receives(0, busy)[..], [Decision::Received { .. }]), "often enough");
+    // Once the next step is on its way, it is too late.
+    let mut sample = in_flight();
+    sample.accepted();
+    sample.begin();
+    assert!(matches!(sample.receives(0, busy)[..], [Decision::Received { .. }]));
+}
+
+#[test]
+fn what_is_held_for_all_comes_again_behind_the_hold() {
+    for reaction in [Reaction::stop(Scope::Sender), Reaction::Slow { after: Span::seconds(1) }] {
+        let mut sample = in_flight();
+        sample.accepted();
+        sample.receives(0, Receipt::Failed(Some(reaction)));
+        assert_eq!(sample.enrollment.send_id().occurrence, 1, "{reaction:?}");
+    }
+    let mut sample = in_flight();
+    sample.accepted();
+    sample.take(holds::pause);
+    sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))));
+    assert_eq!(sample.enrollment.step, StepNo(1), "who is paused stays where they are");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::event::{Event, EventKind};
 use crate::funnel::{self, Metric};
 use crate::gate;
 use crate::holds::Reacted;
-use crate::ids::{ChannelNo, SequenceNo, StepNo};
+use crate::ids::{ChannelNo, SendId, SequenceNo, StepNo};
 use crate::invariant;
 use crate::lane::{HoldGroup, WakeRow};
 use crate::scope::{HeldBy, Scope};
@@ -48,7 +48,9 @@ impl Walk<'_> {
         let after = &self.sample.enrollment;
         assert!(invariant::status_moves_forward(&before, after), "{before:?} by {decisions:?}");
         assert!(before.state == after.state || !before.state.is_over(), "it came back: {decisions:?}");
-        assert!(after.step >= before.step, "a step came back: {decisions:?}");
+        let again = decisions.iter().any(|decision| matches!(decision, Decision::Reopened { .. }));
+        assert!(after.step >= before.step || again, "a step came back: {decisions:?}");
+        assert!(usize::from(after.send_id().occurrence) < 9, "again and again: {after:?}");
         let apart = after.wake.is_some_and(|wake| wake.queue.hold == HoldGroup::Quarantine);
         let waits_apart = after.quarantine.is_some() && after.open.is_none();
         // A withdrawn call leaves its row where it was: that one moves apart when it fires.
@@ -146,7 +148,12 @@ impl Walk<'_> {
     }
 
     fn receipt(&mut self, n: u8, receipt: Receipt) {
-        self.take(|view| outcomes::receipt(view, StepNo(u16::from(n % 4)), receipt));
+        let send = SendId {
+            step: StepNo(u16::from(n % 4)),
+            occurrence: u16::from(n / 4 % 3),
+            ..self.sample.enrollment.send_id()
+        };
+        self.take(|view| outcomes::receipt(view, send, receipt, u16::from(n)));
     }
 
     fn until_due(&mut self) {

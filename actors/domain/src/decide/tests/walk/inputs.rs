@@ -18,7 +18,7 @@ use super::{Sample, channel, channels};
 type Row = (&'static str, usize, fn(&mut Walk<'_>, u8));
 
 /// What ends a walk is rare, or none would come far.
-const INPUTS: [Row; 40] = [
+const INPUTS: [Row; 42] = [
     ("time", 4, |walk, n| {
         walk.sample.pass([Span(1), Span::minutes(7), Span::hours(5)][usize::from(n % 3)]);
     }),
@@ -42,6 +42,10 @@ const INPUTS: [Row; 40] = [
         walk.receipt(n, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
     }),
     ("refused after all", 2, |walk, n| walk.receipt(n, Receipt::Failed(None))),
+    ("busy after all", 4, |walk, n| walk.receipt(n, Receipt::Failed(Some(Reaction::SOON)))),
+    ("throttled after all", 2, |walk, n| {
+        walk.receipt(n, Receipt::Failed(Some(Reaction::Slow { after: Span::seconds(1) })));
+    }),
     ("reply", 1, |walk, _| walk.hear(EventKind::MessageReceived, |_| ())),
     ("automatic reply", 1, |walk, _| walk.hear(EventKind::MessageReceived, |reply| reply.automatic = true)),
     ("opt-out of one", 1, |walk, _| {
