@@ -74,6 +74,7 @@ fn request(call: &str, tenant: &str, enrollment: &str) -> Value {
         "Enroll" => json!({ "tenant": tenant, "sequence": "welcome", "enroll": { "contact": "bo" } }),
         "EnrollBatch" => json!({ "tenant": tenant, "sequence": "welcome", "enrolls": [{ "contact": "bo" }] }),
         "Send" => json!({ "tenant": tenant, "event": event }),
+        "SendReceipts" => json!({ "tenant": tenant, "receipts": [{ "sendId": "snd_X", "status": "read" }] }),
         "SendBatch" => json!({ "tenant": tenant, "events": [event] }),
         "GetContact" | "Suppress" | "Lift" | "ExportContact" | "Erase" | "ListByContact" => {
             json!({ "tenant": tenant, "contact": "ana" })

@@ -108,6 +108,9 @@ pub(crate) const COMPARED_BYTES: usize = MESSAGE_BYTES / 4;
 /// Bytes of an answer to the command line: what is there beside what is to be, of the largest there can be.
 pub(crate) const ANSWER_BYTES: usize = 4 * MESSAGE_BYTES;
 
+/// Bytes of a provider's code in a receipt, as it stands on timelines.
+pub(crate) const CODE_BYTES: usize = 64;
+
 const _: () = assert!(CSV_BATCH <= followupd_domain::limits::BATCH_ITEMS);
 const _: () = assert!(CSV_ROW_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES);
 const _: () = assert!(ENROLL_BATCHES_AHEAD <= CSV_BATCHES_AHEAD);

@@ -8,9 +8,10 @@ use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{self, EventKey, EventKind};
 use followupd_domain::name::Name;
+use followupd_domain::reaction::Reaction;
 use followupd_domain::target::{TargetKind, TargetRef, Terminal};
 use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo};
-use followupd_runtime::{Caller, Command, Engine, EnrollAnswer, Error, EventCall, ScopeName};
+use followupd_runtime::{Caller, Command, Engine, EnrollAnswer, Error, EventCall, ReceiptCall, ScopeName};
 
 use super::coverage::Event;
 use super::plan::{CHANNELS, SEQUENCES, draft, number, own_zone, target_kind};
@@ -87,9 +88,11 @@ pub(crate) fn on(world: &World, id: EnrollmentId, event: Event) -> Option<Deed> 
         Event::Resume => command(Command::Resume),
         Event::Release => command(Command::Release),
         Event::Delivered | Event::Read | Event::Failed => {
-            let step = enrollment.sends.iter().rfind(|send| send.status.was_called()).map(|send| send.step);
-            let step = step.or(enrollment.sends.last().map(|send| send.step))?;
-            let send = SendId { enrollment: id, step, occurrence: 0, leg: 0 };
+            let called = enrollment.sends.iter().rposition(|send| send.status.was_called());
+            let place = called.or(enrollment.sends.len().checked_sub(1))?;
+            let step = enrollment.sends[place].step;
+            let before = enrollment.sends[..place].iter().filter(|send| send.step == step).count();
+            let send = SendId { enrollment: id, step, occurrence: before as u16, leg: 0 };
             // Who has not taken an open call sends no receipt for it.
             let open = enrollment.open.is_some_and(|open| open.send == send);
             (!open || inner.taken.contains(&send)).then_some(Deed::Receipt { send, event })
@@ -251,11 +254,12 @@ async fn attempt_at(
             let receipt = match event {
                 Event::Delivered => Receipt::Delivered,
                 Event::Read => Receipt::Read,
-                _ => Receipt::Failed(None),
+                // Every other step is refused for a cause that passes.
+                _ => Receipt::Failed((send.step.0 % 2 == 0).then_some(Reaction::SOON)),
             };
-            let changed =
-                engine.receipt(&caller, name(tenant.0 as usize - 1), *send, (receipt, "131000")).await?;
-            Ok(format!("{}", changed.changed))
+            let told = ReceiptCall { send: *send, receipt, code: "131000".into(), address: None };
+            let changed = engine.receipts(&caller, name(tenant.0 as usize - 1), vec![told]).await?;
+            Ok(format!("{changed:?}"))
         }
         Deed::Hold { tenant, scope } => {
             match scope {

@@ -235,7 +235,7 @@ impl World {
     fn pulled(&self, inner: &mut Inner, before: &Enrollment, new: &[&Entry]) {
         let led = |entry: &&Entry| match entry.decision {
             Decision::Intended(_) | Decision::Moved { .. } | Decision::Skipped(_) => before.open.is_none(),
-            Decision::LeftUncertain => before.open.is_some_and(|open| {
+            Decision::LeftUncertain | Decision::Doubted { .. } => before.open.is_some_and(|open| {
                 inner.doubtful.contains(&open.send) && !inner.begun.contains_key(&open.send)
             }),
             _ => false,

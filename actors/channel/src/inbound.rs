@@ -5,8 +5,6 @@ use std::fmt;
 
 use followupd_domain::Moment;
 
-use crate::limits;
-
 pub mod meta;
 mod sign;
 pub mod twilio;
@@ -135,11 +133,6 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Nothing is read of a body that is longer than providers make them.
-fn sized(body: &[u8]) -> Result<(), Error> {
-    let right = "at most 3 MiB";
-    if body.len() <= limits::INBOUND_BYTES {
-        Ok(())
-    } else {
-        Err(Error::Body(Wrong { at: "body".to_owned(), right }))
-    }
+fn sized(body: &[u8], (most, right): (usize, &'static str)) -> Result<(), Error> {
+    if body.len() <= most { Ok(()) } else { Err(Error::Body(Wrong { at: "body".to_owned(), right })) }
 }

@@ -117,6 +117,12 @@ pub const CONVERSATION_TEXT: usize = 150_000;
 /// Bytes of what a provider posts to us: Meta's webhooks have at most 3 MB, Twilio's a few KiB.
 pub const INBOUND_BYTES: usize = 3 * 1024 * 1024;
 
+/// The same of Twilio, whose forms tell of one message: its text has at most 1,600 characters, of up to twelve bytes each.
+/// A form is read before its signature can be checked, so that it is no longer than it has to be.
+pub const INBOUND_FORM_BYTES: usize = 64 * 1024;
+
+const _: () = assert!(INBOUND_FORM_BYTES < INBOUND_BYTES);
+
 /// Bytes of the challenge that Meta gets back: a number has at most 20 digits, and no more is sent back than may be one.
 pub const CHALLENGE_BYTES: usize = 64;
 

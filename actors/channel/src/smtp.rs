@@ -22,6 +22,7 @@ use crate::{Answer, Call, Rest, Slot, Transport, limits};
 use mail::Mail;
 use session::{Cipher, Ended, Session};
 pub use settings::{Login, Security, Settings, TimeOuts, is_helo};
+pub use verdict::bounced;
 use verdict::{Verdict, verdict};
 
 /// A sender of mail, with its connections.

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::channel::Kind;
+use crate::channel::{Kind, Transport};
 use crate::limits;
 use crate::name;
 use crate::target::{TargetKind, TargetRef, Terminal};
 use crate::tenant::Tenant;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// What makes an event the same event: its source and the source's id for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -134,7 +134,7 @@ impl Event {
         if self.occurred_at > now + limits::EVENT_AHEAD {
             return Err(Refusal::Ahead);
         }
-        if self.occurred_at + limits::EVENT_MEMORY < now {
+        if self.occurred_at + memory(&self.key.source) < now {
             return Err(Refusal::TooOld);
         }
         let wanted = match &self.kind {
@@ -163,6 +163,13 @@ impl Event {
         }
     }
 
+    /// Whether the contact wants to be written to again, by writing one of the words for it.
+    #[must_use]
+    pub fn opts_in(&self) -> bool {
+        let text = self.text.trim().to_uppercase();
+        self.kind == EventKind::MessageReceived && START_WORDS.contains(&text.as_str())
+    }
+
     /// Whether it is an inbound message that counts as a reply.
     #[must_use]
     pub fn is_reply(&self) -> bool {
@@ -172,6 +179,17 @@ impl Event {
 
 /// Twilio's default words (its "Advanced Opt-Out" reference); matched on the whole trimmed message, any case.
 const STOP_WORDS: [&str; 6] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"];
+
+/// Twilio's words for being written to again.
+const START_WORDS: [&str; 2] = ["START", "UNSTOP"];
+
+/// How long ids of events from this source are remembered: those of a provider's webhook begin with its name.
+#[must_use]
+pub fn memory(source: &str) -> Span {
+    let is_providers =
+        source.split_once(':').is_some_and(|(provider, _)| Transport::TOLD.contains(&provider));
+    if is_providers { limits::EVENT_MEMORY_OF_PROVIDERS } else { limits::EVENT_MEMORY }
+}
 
 fn is_stop_word(text: &str, tenant: &Tenant) -> bool {
     let text = text.trim().to_uppercase();
@@ -209,6 +227,15 @@ mod tests {
             text: String::new(),
             automatic: false,
         }
+    }
+
+    #[test]
+    fn what_a_provider_tells_may_be_older_than_what_others_do() {
+        for (source, days) in [("inbox", 3), ("meta:wa", 8), ("twilio:sms", 8), ("metaphor:wa", 3)] {
+            assert_eq!(memory(source), Span::days(days), "{source}");
+        }
+        let event = Event { text: " start ".into(), ..reply(0) };
+        assert!(event.opts_in() && !reply(0).opts_in());
     }
 
     #[test]

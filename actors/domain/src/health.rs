@@ -115,9 +115,7 @@ impl Health {
                 }
                 self.note(false, now, "")
             }
-            Said::Uncertain { tries } => {
-                self.note_try(*tries, now, "nobody knows what became of the calls")
-            }
+            Said::Uncertain { tries } => self.note_try(*tries, now, "nobody knows what became of the calls"),
             Said::Refused { code, reaction, tries } => {
                 self.refused(step, (code, *reaction, *tries), now, next_day_at)
             }

@@ -70,6 +70,9 @@ pub const EVENT_AHEAD: Span = Span::minutes(5);
 /// How long event ids are remembered; an older event is refused, because it could be a repeat.
 pub const EVENT_MEMORY: Span = Span::days(3);
 
+/// The same of what providers tell by webhook: Meta repeats for up to seven days what was not answered.
+pub const EVENT_MEMORY_OF_PROVIDERS: Span = Span::days(8);
+
 /// How long terminal facts of a target are kept without an enrollment.
 pub const TERMINAL_FACTS: Span = Span::days(30);
 
@@ -160,7 +163,8 @@ const _: () = assert!(CONTENT_BYTES <= RENDERED_BYTES);
 const _: () = assert!(2 * CONTENT_BYTES <= SEQUENCE_BYTES);
 const _: () = assert!(MAX_LIFETIME.0 <= LONGEST_WAIT.0);
 const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
-const _: () = assert!(EVENT_MEMORY.0 < TERMINAL_FACTS.0);
+const _: () = assert!(EVENT_MEMORY.0 < EVENT_MEMORY_OF_PROVIDERS.0);
+const _: () = assert!(EVENT_MEMORY_OF_PROVIDERS.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
 const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
 const _: () = assert!(BREAKER_OPENS <= BREAKER_SEES);

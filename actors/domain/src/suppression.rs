@@ -58,14 +58,14 @@ impl Address {
     }
 
     /// The hash that stands for it. Two ways to write one mailbox or number have the same: letters in either case, digits
-    /// with or without anything between them.
+    /// with or without anything between them, and the digits that some countries add for mobiles.
     #[must_use]
     pub fn hash(&self, key: IdKey, tenant: TenantNo) -> AddressHash {
         let (tag, normal) = match self {
             Address::Contact(id) => (0, id.clone()),
             // Domains know no case (RFC 5321, 2.4); mailboxes that do are not told apart here, to be on the safe side.
             Address::Email(address) => (1, address.trim().to_lowercase()),
-            Address::Phone(number) => (2, number.chars().filter(char::is_ascii_digit).collect()),
+            Address::Phone(number) => (2, normal(number)),
         };
         let mut hasher = SipHasher13::new_with_key(&key.0);
         hasher.write(&tenant.0.to_be_bytes());
@@ -73,6 +73,21 @@ impl Address {
         hasher.write(normal.as_bytes());
         hasher.finish128().as_bytes()
     }
+}
+
+/// A number's digits, without those that stand in it here and not there: WhatsApp tells of somebody by the number that
+/// they once registered with, which in Brazil may lack the ninth digit of mobiles, and in Mexico and Argentina may have
+/// or lack the 1 or 9 behind the country's code.
+fn normal(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let (country, rest) = digits.split_at_checked(2).unwrap_or((&digits, ""));
+    let without = match (country, rest.len(), rest.as_bytes()) {
+        // An area of two digits, then nine; numbers of eight that begin with 6 to 9 were mobiles as well.
+        ("55", 11, [_, _, b'9', b'6'..=b'9', ..]) => format!("{}{}", &rest[..2], &rest[3..]),
+        ("52", 11, [b'1', ..]) | ("54", 11, [b'9', ..]) => rest[1..].to_owned(),
+        _ => rest.to_owned(),
+    };
+    format!("{country}{without}")
 }
 
 /// What stands for a contact where its id must not: in the audit log, and in its enrollments when it is erased.
@@ -179,6 +194,16 @@ mod tests {
         let phone = |text: &str| hash(&Address::Phone(text.into()));
         assert_eq!(phone("+1 (555) 0100"), phone("+15550100"));
         assert_ne!(phone("+15550100"), phone("+15550101"));
+        for (told, ours) in [
+            ("551187654321", "+55 11 98765-4321"),
+            ("5215512345678", "+52 55 1234 5678"),
+            ("5491123456789", "+54 11 2345-6789"),
+        ] {
+            assert_eq!(phone(told), phone(ours), "{ours}");
+        }
+        for (one, other) in [("+551133334444", "+5511933334444"), ("", "1"), ("5", "55"), ("521", "52")] {
+            assert_ne!(phone(one), phone(other), "{one}");
+        }
     }
 
     #[test]

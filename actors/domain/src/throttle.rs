@@ -12,16 +12,16 @@ pub struct Throttle {
     cut: Option<(i64, Moment)>,
 }
 
-/// All of the pace.
-const WHOLE: i64 = 1_000;
-
 impl Throttle {
+    /// The share of who has all of its pace.
+    pub const WHOLE: i64 = 1_000;
+
     /// What the lane has of its pace now.
     #[must_use]
     pub fn share(&self, now: Moment) -> i64 {
-        let Some((share, at)) = self.cut else { return WHOLE };
+        let Some((share, at)) = self.cut else { return Throttle::WHOLE };
         let steps = now.since(at).0.max(0) / limits::RECOVER_EVERY.0;
-        share.saturating_add(steps.saturating_mul(limits::RECOVER_BY)).min(WHOLE)
+        share.saturating_add(steps.saturating_mul(limits::RECOVER_BY)).min(Throttle::WHOLE)
     }
 
     /// The provider asked to slow down: half of what there was. Refusals of calls that were under way together count
@@ -42,7 +42,8 @@ impl Throttle {
     #[must_use]
     pub fn pause(&self, interval: Span, now: Moment) -> Option<Span> {
         let share = self.share(now);
-        (share < WHOLE).then(|| Span(interval.0.max(1).saturating_mul(WHOLE) / share.max(1)))
+        (share < Throttle::WHOLE)
+            .then(|| Span(interval.0.max(1).saturating_mul(Throttle::WHOLE) / share.max(1)))
     }
 }
 

@@ -4,6 +4,7 @@ use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decide::explain::Explained;
+use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::decision::{Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, ExitReason};
 use followupd_domain::event::Event;
@@ -212,6 +213,31 @@ pub struct EventCall {
     pub event: Event,
     /// What is known of the contact; replaces what was known.
     pub profile: Profile,
+}
+
+/// A receipt as told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReceiptCall {
+    /// About which send.
+    pub send: SendId,
+    /// What; of a refusal without what follows from it, that is read from the code.
+    pub receipt: Receipt,
+    /// The provider's code, where it refused.
+    pub code: String,
+    /// The address the message went to, where it is told; else the one the contact has.
+    pub address: Option<String>,
+}
+
+/// What became of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptAnswer {
+    /// It was taken in.
+    Taken {
+        /// Whether it changed anything: one that was told before, or comes late, does not.
+        changed: bool,
+    },
+    /// The tenant has no such send.
+    Unknown,
 }
 
 /// What an exit, pause or resume by hand came to.

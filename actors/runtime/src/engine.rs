@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use followupd_channel::transports::Transports;
 use followupd_domain::access::{AccessKey, Denied, Draw, KeyId};
 use followupd_domain::decide::enroll::Request;
-use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError};
 use followupd_domain::{EnrollmentId, SendId, TenantNo, limits as domain_limits};
@@ -41,6 +40,7 @@ pub(crate) mod forecast;
 mod inbound;
 mod lists;
 pub(crate) mod opening;
+mod receipts;
 mod scopes;
 mod seen;
 mod trials;
@@ -302,21 +302,6 @@ impl Engine {
             command::ask(&node, tenant.shard, tenant.no, id, ask).await
         })
         .await
-    }
-
-    /// Takes in a receipt for one of a tenant's sends, with the provider's code where it refused.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such send of this tenant.
-    pub async fn receipt(
-        &self,
-        caller: &Caller,
-        tenant: &str,
-        send: SendId,
-        (receipt, code): (Receipt, &str),
-    ) -> Result<Changed, Error> {
-        let ask = Ask::Receipt(send, receipt, code.to_owned(), caller.trace);
-        self.ask(caller, tenant, send.enrollment, ask).await
     }
 
     /// An enrollment and everything that happened to it.

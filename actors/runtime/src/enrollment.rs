@@ -7,23 +7,24 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use followupd_domain::channel::Kind;
-use followupd_domain::decide::outcome::{self, Outcome};
+use followupd_domain::decide::outcome::{self, Outcome, Receipt};
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::{Enrollment, OpenSend};
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::reaction::{Blames, Reaction};
 use followupd_domain::suppression::{Address, Suppression, Why};
-use followupd_domain::{EnrollmentId, Moment, SendId, StepNo};
+use followupd_domain::{EnrollmentId, Moment, SendId};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
-use crate::api::{Changed, Error};
+use crate::api::{Changed, Error, ReceiptCall};
 use crate::call::{Began, CallEnded, Ready};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::pacer::{PacerMsg, Returned};
+use crate::receipt;
 use crate::record::{self, Facts, Transition};
 use crate::settings;
 use crate::shard::ShardMsg;
@@ -299,13 +300,14 @@ impl No {
         Some(No { address: ended.address.clone()?, kind: ended.kind, code, reaction })
     }
 
-    /// One that came later, about the send of a step.
-    fn of_receipt(facts: &Facts, step: StepNo, code: &str, reaction: Reaction) -> Option<No> {
+    /// One that came later. It is about the address the message went to: the contact may have another by now.
+    fn of_receipt(facts: &Facts, told: &ReceiptCall) -> Option<No> {
+        let Receipt::Failed(Some(reaction)) = receipt::read(told, facts) else { return None };
         let enrollment = facts.enrollment();
-        let sent = enrollment.sends.iter().rfind(|send| send.step == step)?;
-        let kind = facts.loaded.scope.channels.get(&sent.channel)?.kind;
-        let address = Address::called(kind, facts.contact.value.address(kind, &enrollment.contact)?)?;
-        Some(No { address, kind, code: code.to_owned(), reaction })
+        let kind = facts.loaded.scope.channels.get(&enrollment.sent(told.send)?.channel)?.kind;
+        let has = || facts.contact.value.address(kind, &enrollment.contact);
+        let address = Address::called(kind, told.address.as_deref().or_else(has)?)?;
+        Some(No { address, kind, code: told.code.clone(), reaction })
     }
 }
 

@@ -33,6 +33,7 @@ mod once;
 mod pacer;
 pub mod plant;
 mod read;
+mod receipt;
 mod record;
 mod root;
 mod scopes;
@@ -50,8 +51,8 @@ pub use access::KeyWish;
 pub use api::{
     Caller, Changed, ChannelSettings, ChatwootSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error,
     EventAnswer, EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, Known, MetaSettings, Names,
-    Person, RestSettings, ScopeName, SecretGiven, SmtpSettings, Stopped, TenantSettings, Timeline,
-    TwilioSettings, Whom,
+    Person, ReceiptAnswer, ReceiptCall, RestSettings, ScopeName, SecretGiven, SmtpSettings, Stopped,
+    TenantSettings, Timeline, TwilioSettings, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::backup::{Backup, held_rows};

@@ -117,6 +117,9 @@ pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 /// Enrollments that a sweep ends at once: enough to fill a group of the committer, few beside those of callers.
 pub(crate) const EXPIRE_TOGETHER: usize = 64;
 
+/// Receipts of a batch that are taken in at once: as many.
+pub(crate) const RECEIPTS_TOGETHER: usize = 64;
+
 /// How far back the clock may be at a start, compared with what it said last: a correction, no wrong clock.
 pub(crate) const CLOCK_BACK_MOST: Span = Span::seconds(5);
 

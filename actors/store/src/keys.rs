@@ -300,6 +300,14 @@ impl Key {
         Key::events(shard, tenant).event_key(event)
     }
 
+    /// The source of the event in a key of [`Key::event`]; `None` for any other key.
+    #[must_use]
+    pub fn to_event_source(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix(&[Table::Event as u8])?;
+        let (length, rest) = rest.get(2 + 4..)?.split_first()?;
+        str::from_utf8(rest.get(..usize::from(*length))?).ok()
+    }
+
     /// Begins the ids of a tenant's accepted events.
     #[must_use]
     pub fn events(shard: Shard, tenant: TenantNo) -> Key {

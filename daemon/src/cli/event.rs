@@ -1,10 +1,10 @@
-//! `event send`: one event from the command line.
+//! `event`: one event, or one receipt, from the command line.
 
 use clap::{Args, Subcommand};
 
 use crate::cli::ask::answer;
 use crate::cli::{Shared, time};
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use followupd_proto::v1;
 
 /// Commands of events.
@@ -12,6 +12,23 @@ use followupd_proto::v1;
 pub(crate) enum EventCommand {
     /// Take in one event.
     Send(Options),
+    /// Take in what became of a message.
+    Receipt(ReceiptOptions),
+}
+
+/// One receipt.
+#[derive(Debug, Args)]
+pub(crate) struct ReceiptOptions {
+    /// Which message, `snd_…`; timelines show it.
+    send: String,
+    /// How far it got: `sent`, `delivered`, `read` or `failed`.
+    status: String,
+    /// Why it failed: the provider's code, or of a mail that came back its status, such as `5.1.1`.
+    #[arg(long, default_value = "")]
+    code: String,
+    /// The mailbox or number it went to, where the contact may have another by now.
+    #[arg(long, default_value = "")]
+    address: String,
 }
 
 /// One event.
@@ -60,7 +77,10 @@ pub(super) fn target(text: &str) -> Result<v1::Target, String> {
 
 /// Sends it.
 pub(crate) async fn run(shared: &Shared, command: EventCommand) -> Result<(), Failure> {
-    let EventCommand::Send(options) = command;
+    let options = match command {
+        EventCommand::Send(options) => options,
+        EventCommand::Receipt(options) => return receipt(shared, options).await,
+    };
     let event = v1::Event {
         source: options.source,
         id: options.id,
@@ -77,6 +97,27 @@ pub(crate) async fn run(shared: &Shared, command: EventCommand) -> Result<(), Fa
     let request = v1::SendRequest { tenant: shared.tenant()?, event: event.into(), ..Default::default() };
     let sent = answer(&server, server.events().send(request)).await?;
     shared.answer(&sent, || text(&sent.result))
+}
+
+/// Takes in one receipt.
+async fn receipt(shared: &Shared, options: ReceiptOptions) -> Result<(), Failure> {
+    let ReceiptOptions { send: send_id, status, code, address } = options;
+    let receipts = vec![v1::Receipt { send_id, status, code, address, ..Default::default() }];
+    let server = shared.server()?;
+    let request = v1::SendReceiptsRequest { tenant: shared.tenant()?, receipts, ..Default::default() };
+    let sent = answer(&server, server.events().send_receipts(request)).await?;
+    let Some(result) = sent.results.first() else {
+        return Err(Failure::other("the daemon answered nothing to a receipt"));
+    };
+    match result.outcome.as_known() {
+        Some(v1::ReceiptOutcome::Refused) => Err(Failure::new(Code::Refused, result.problem.clone())),
+        Some(v1::ReceiptOutcome::Unchanged) => {
+            shared.answer(&sent, || "nothing new: nothing changed\n".to_owned())
+        }
+        Some(v1::ReceiptOutcome::TakenIn | v1::ReceiptOutcome::Unspecified) | None => {
+            shared.answer(&sent, || "taken in\n".to_owned())
+        }
+    }
 }
 
 fn text(result: &v1::EventResult) -> String {

@@ -56,6 +56,7 @@ const NEEDS: &[(Role, &[&str])] = &[
             "EnrollmentService/Exit",
             "EventService/Send",
             "EventService/SendBatch",
+            "EventService/SendReceipts",
             "EventService/SendStream",
         ],
     ),

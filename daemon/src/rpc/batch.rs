@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use followupd_domain::sequence::FieldError;
-use followupd_runtime::{EnrollAnswer, Error, EventAnswer};
+use followupd_runtime::{EnrollAnswer, Error, EventAnswer, ReceiptAnswer};
 
 use crate::rpc::show;
 use followupd_proto::v1;
@@ -11,7 +11,8 @@ use followupd_proto::v1;
 /// What became of one item: the engine's answer, or what is wrong with it.
 pub(super) type Answered<A> = Result<A, Vec<FieldError>>;
 
-/// Asks for the items that are right, and puts the answers back in the places of their items.
+/// Asks for the items that are right, and puts the answers back in the places of their items. It asks for none as well:
+/// whether the caller may ask at all is found there.
 ///
 /// # Errors
 /// Those of the call; nothing is known of any item then.
@@ -26,7 +27,7 @@ where
     let places: Vec<Result<(), Vec<FieldError>>> =
         items.into_iter().map(|item| item.map(|item| right.push(item))).collect();
     let asked = right.len();
-    let answers = if right.is_empty() { Vec::new() } else { call(right).await? };
+    let answers = call(right).await?;
     if answers.len() != asked {
         return Err(Error::Unavailable(format!("{} answers to {asked} items", answers.len())));
     }
@@ -90,6 +91,25 @@ fn event_refused(reason: &str, problem: String) -> v1::EventResult {
     v1::EventResult { outcome, reason: reason.to_owned(), problem, ..Default::default() }
 }
 
+/// The result of one receipt.
+pub(super) fn receipt_result(answered: Answered<ReceiptAnswer>) -> v1::ReceiptResult {
+    let of =
+        |outcome: v1::ReceiptOutcome| v1::ReceiptResult { outcome: outcome.into(), ..Default::default() };
+    let refused = |reason: &str, problem| v1::ReceiptResult {
+        reason: reason.to_owned(),
+        problem,
+        ..of(v1::ReceiptOutcome::Refused)
+    };
+    match answered {
+        Ok(ReceiptAnswer::Taken { changed: true }) => of(v1::ReceiptOutcome::TakenIn),
+        Ok(ReceiptAnswer::Taken { changed: false }) => of(v1::ReceiptOutcome::Unchanged),
+        Ok(ReceiptAnswer::Unknown) => {
+            refused("not_found", "send_id: the tenant has no such send, or no longer".to_owned())
+        }
+        Err(faults) => refused("invalid", list(&faults)),
+    }
+}
+
 fn list(faults: &[FieldError]) -> String {
     let lines = faults.iter().map(|fault| format!("{}: {}", fault.field, fault.problem));
     lines.collect::<Vec<_>>().join("; ")
@@ -112,11 +132,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_right_asks_nothing() {
-        let items: Vec<Result<u8, _>> = vec![Err(wrong("a"))];
-        let answers: Vec<Answered<u8>> =
-            ask(items, |_| async { Err(Error::Unavailable("asked".into())) }).await.unwrap();
-        assert_eq!(answers, [Err(wrong("a"))]);
+    async fn who_may_not_ask_is_told_so_whatever_is_wrong_with_the_items() {
+        let items = || -> Vec<Result<u8, _>> { vec![Err(wrong("a"))] };
+        let not_found = || Error::NotFound { what: "tenant", name: "acme".into() };
+        let answers: Result<Vec<Answered<u8>>, Error> = ask(items(), |_| async { Err(not_found()) }).await;
+        assert!(matches!(answers, Err(Error::NotFound { .. })), "{answers:?}");
+        let answers = ask(items(), |right| async { Ok(right) }).await;
+        assert_eq!(answers.unwrap(), [Err(wrong("a"))]);
     }
 
     #[tokio::test]

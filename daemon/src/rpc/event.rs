@@ -51,6 +51,17 @@ impl v1::EventService for Events {
         Response::ok(v1::SendBatchResponse { results, ..Default::default() })
     }
 
+    async fn send_receipts(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::SendReceiptsRequest>,
+    ) -> ServiceResult<v1::SendReceiptsResponse> {
+        let Asked { caller, span } = Asked::of(&ctx)?;
+        let results = self.0.receipts(&caller, request.to_owned_message()).instrument(span).await;
+        let results = results.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        Response::ok(v1::SendReceiptsResponse { results, ..Default::default() })
+    }
+
     async fn send_stream(
         &self,
         ctx: RequestContext,
@@ -83,6 +94,19 @@ impl v1::EventService for Events {
 }
 
 impl Service {
+    async fn receipts(
+        &self,
+        caller: &Caller,
+        request: v1::SendReceiptsRequest,
+    ) -> Result<Vec<v1::ReceiptResult>, Error> {
+        take::batch_size("receipts", request.receipts.len())?;
+        let receipts =
+            request.receipts.into_iter().map(|one| take::receipt(one, |id| self.engine.send_of(id)));
+        let receipts = receipts.collect();
+        let ask = |receipts| self.engine.receipts(caller, &request.tenant, receipts);
+        Ok(batch::ask(receipts, ask).await?.into_iter().map(batch::receipt_result).collect())
+    }
+
     async fn events(
         &self,
         caller: &Caller,

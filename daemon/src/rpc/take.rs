@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use followupd_domain::calendar::Zone;
 use followupd_domain::channel::Kind;
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::decision::Source;
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::limits::{ATTRIBUTE_BYTES, BATCH_ITEMS};
 use followupd_domain::name::{check_id, nearest};
 use followupd_domain::sequence::FieldError;
 use followupd_domain::target::{TargetKind, TargetRef};
-use followupd_domain::{EnrollmentId, Moment};
-use followupd_runtime::{Error, EventCall};
+use followupd_domain::{EnrollmentId, Moment, SendId};
+use followupd_runtime::{Error, EventCall, ReceiptCall};
 
+use crate::limits::CODE_BYTES;
 use crate::rpc::show;
 use followupd_proto::v1;
 
@@ -124,6 +126,45 @@ pub(super) fn event(given: v1::Event, now: Moment) -> Result<EventCall, Vec<Fiel
     }
     faults.or(EventCall { event, profile })
 }
+
+/// A receipt; `send_of` reads the text of a send's id.
+pub(super) fn receipt(
+    given: v1::Receipt,
+    send_of: impl Fn(&str) -> Option<SendId>,
+) -> Result<ReceiptCall, Vec<FieldError>> {
+    let mut faults = Faults::default();
+    let send = send_of(&given.send_id);
+    if send.is_none() {
+        faults.add("send_id", format!("{:?} is no id of a send of ours: give snd_…", given.send_id));
+    }
+    let receipt = RECEIPTS.iter().find(|(word, _)| *word == given.status).map(|(_, receipt)| *receipt);
+    if receipt.is_none() {
+        let words = RECEIPTS.map(|(word, _)| word).join(", ");
+        faults.add("status", format!("{:?} is none: give one of {words}", given.status));
+    }
+    if given.code.len() > CODE_BYTES {
+        faults.add("code", format!("has {} bytes: at most {CODE_BYTES} are allowed", given.code.len()));
+    }
+    if !given.code.is_empty() && receipt.is_some_and(|receipt| receipt != Receipt::Failed(None)) {
+        faults.add("code", "goes with the status failed: leave it out");
+    }
+    let address = Some(given.address).filter(|address| !address.is_empty());
+    if let Some(address) = &address {
+        faults.id("address", address);
+    }
+    match (send, receipt) {
+        (Some(send), Some(receipt)) => faults.or(ReceiptCall { send, receipt, code: given.code, address }),
+        _ => Err(faults.0),
+    }
+}
+
+/// What a receipt can say.
+const RECEIPTS: [(&str, Receipt); 4] = [
+    ("sent", Receipt::Sent),
+    ("delivered", Receipt::Delivered),
+    ("read", Receipt::Read),
+    ("failed", Receipt::Failed(None)),
+];
 
 fn channel(given: &str, faults: &mut Faults) -> Option<Kind> {
     let kind = Kind::parse(given);

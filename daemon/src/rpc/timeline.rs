@@ -44,7 +44,8 @@ fn is_of_send(decision: &Decision) -> bool {
         | Decision::Exited(_)
         | Decision::Failed(_)
         | Decision::Quarantined { .. }
-        | Decision::Released { .. } => false,
+        | Decision::Released { .. }
+        | Decision::Reopened { .. } => false,
     }
 }
 
@@ -71,11 +72,13 @@ fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
             .to_owned(),
             ..line
         },
-        Decision::Planned { step, due_at, wake } => v1::TimelineEntry {
-            step: Some(u32::from(step.0)),
-            due_at: show::moment(*due_at),
-            ..standing(show, wake, line)
-        },
+        Decision::Planned { step, due_at, wake } | Decision::Reopened { step, due_at, wake } => {
+            v1::TimelineEntry {
+                step: Some(u32::from(step.0)),
+                due_at: show::moment(*due_at),
+                ..standing(show, wake, line)
+            }
+        }
         Decision::Moved { wake, gate } => {
             v1::TimelineEntry { gate: gate_word(*gate).to_owned(), ..standing(show, wake, line) }
         }

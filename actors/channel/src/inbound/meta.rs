@@ -54,7 +54,7 @@ pub fn check(signature: Option<&str>, body: &[u8], secrets: &[Secret]) -> Result
 /// # Errors
 /// It is no webhook of WhatsApp's. A part that cannot be read is an [`Inbound::Unread`] among the others.
 pub fn read(body: &[u8]) -> Result<Vec<Inbound>, Error> {
-    sized(body)?;
+    sized(body, (limits::INBOUND_BYTES, "at most 3 MiB"))?;
     read::body(body).map_err(Error::Body)
 }
 

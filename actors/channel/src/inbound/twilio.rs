@@ -15,6 +15,7 @@ use url::form_urlencoded;
 
 use super::sign::signed;
 use super::{Choice, Error, Inbound, Receipt, Said, Status, Wants, Wrong, sized};
+use crate::limits;
 use crate::secret::Secret;
 
 /// The header a signature comes in.
@@ -25,6 +26,9 @@ pub const KEY: &str = "send";
 
 /// The parameter of a URL that has the hash of a body which is no form, in hexadecimal digits.
 const BODY_HASH: &str = "bodySHA256";
+
+/// Bytes of a body, at most.
+const MOST: (usize, &str) = (limits::INBOUND_FORM_BYTES, "at most 64 KiB");
 
 /// A request as it came.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +50,7 @@ impl Request<'_> {
         let right = "a signature in base64";
         let bytes = signature.and_then(|text| STANDARD.decode(text).ok());
         let bytes = bytes.ok_or_else(|| Error::Unsigned(Wrong { at: SIGNATURE.to_owned(), right }))?;
-        sized(self.body)?;
+        sized(self.body, MOST)?;
         let pairs = if self.is_form() { self.pairs() } else { self.hashed().map(|()| BTreeSet::new())? };
         let after: String = pairs.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
         // Whether the port is part of what was signed differs from one of its servers to the next.
@@ -63,7 +67,7 @@ impl Request<'_> {
     /// # Errors
     /// It is neither a status callback nor a message.
     pub fn read(&self, now: Moment) -> Result<Vec<Inbound>, Error> {
-        sized(self.body)?;
+        sized(self.body, MOST)?;
         if !self.is_form() {
             return Err(wrong("body", "a form"));
         }

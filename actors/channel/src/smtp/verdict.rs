@@ -140,6 +140,19 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
     }
 }
 
+/// What follows from the status of a mail that came back (RFC 3464, 2.3.4), such as `5.1.1`; nothing for one that is no
+/// failure. A server that gives up after days does so with 4.x.x: it is not tried again.
+#[must_use]
+pub fn bounced(status: &str) -> Option<Reaction> {
+    let status = Enhanced::of(status)?;
+    match status.0 {
+        5 if status.is_mailbox_full() => Some(Reaction::again(Again::NextDay)),
+        5 => Some(rejected(Phase::Body, 550, Some(status))),
+        4 => Some(Reaction::never(Blames::Message)),
+        _ => None,
+    }
+}
+
 /// A full mailbox may have room tomorrow. A bare 552 is taken for one.
 fn is_full(code: u16, enhanced: Option<Enhanced>) -> bool {
     enhanced.map_or(code == 552, Enhanced::is_mailbox_full)
@@ -203,6 +216,22 @@ mod tests {
         }
         for phase in [Rcpt, Data, Body] {
             assert_eq!(of(phase, "530 5.7.0"), backed_off("530 5.7.0"));
+        }
+    }
+
+    #[test]
+    fn a_mail_that_comes_back_says_whose_fault_it_is() {
+        for (status, reaction) in [
+            ("5.1.1", Some(Reaction::never(Blames::Address))),
+            ("5.2.2", Some(Reaction::again(Again::NextDay))),
+            ("5.7.1", Some(Reaction::SOON)),
+            ("5.6.0", Some(Reaction::never(Blames::Message))),
+            ("4.4.7", Some(Reaction::never(Blames::Message))),
+            ("2.0.0", None),
+            ("550", None),
+            ("", None),
+        ] {
+            assert_eq!(bounced(status), reaction, "{status}");
         }
     }
 

@@ -37,6 +37,8 @@ pub fn reaction(code: u64) -> Option<Reaction> {
         30_004 | 63_014 => Reaction::OptOut(Unwanted::Blocked),
         30_005 | 30_006 | 21_211 | 21_614 | 63_024 => bad_address,
         30_007 => Reaction::BAD_STEP,
+        // A country the account may not write to; numbers that cannot reach each other: the next contact's may.
+        21_408 | 21_612 => Reaction::never(Blames::Message),
         30_008 => once(Span::minutes(5)),
         30_022 | 63_018 => Reaction::Slow { after: Span::seconds(1) },
         30_023 | 63_038 => Reaction::Hold { scope: Scope::Sender, until: Until::NextDay },
@@ -57,7 +59,7 @@ mod tests {
     fn each_row_of_the_codes_has_its_reaction() {
         let hold = |until| Reaction::Hold { scope: Scope::Sender, until };
         let later = |after| Reaction::Later { after, times: 1, then: Then::Fail };
-        let rows: [(&str, &[u64], Reaction); 16] = [
+        let rows: [(&str, &[u64], Reaction); 17] = [
             ("wrong login", &[20_003], Reaction::stop(Scope::Sender)),
             ("opted out", &[21_610], Reaction::OptOut(Unwanted::Sender)),
             ("queue over 10 h", &[21_611, 30_001], hold(Until::After(Span::minutes(30)))),
@@ -72,6 +74,7 @@ mod tests {
                 Reaction::Never { blames: Blames::Address, alike: None },
             ),
             ("carrier filter", &[30_007], Reaction::BAD_STEP),
+            ("not there, not that way", &[21_408, 21_612], Reaction::never(Blames::Message)),
             ("unknown", &[30_008], later(Span::minutes(5))),
             ("too fast", &[30_022], Reaction::Slow { after: Span::seconds(1) }),
             ("daily cap", &[30_023, 63_038], hold(Until::NextDay)),

@@ -202,6 +202,9 @@ impl Transport {
         }
     }
 
+    /// The words of those whose provider may tell us something.
+    pub const TOLD: [&str; 2] = ["meta", "twilio"];
+
     /// Whether its provider tells us what contacts write, and what became of messages.
     #[must_use]
     pub fn is_told(&self) -> bool {

@@ -134,7 +134,7 @@ fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
 
 /// Nobody knows of this call. Where the provider recognises the send's id, the same send is called again after a
 /// pause, as another attempt with an intent of its own.
-fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
+pub(super) fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
     let channel = view.scope.channels.get(&open.channel);
     let by_key = channel.is_some_and(|channel| channel.transport.idempotency() == Idempotency::ByKey);
     let pause = Again::SOON.pause(tries(view));

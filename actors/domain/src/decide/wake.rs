@@ -1,7 +1,7 @@
 //! A wake fired: the last look before a send.
 
 use crate::channel::{Channel, Idempotency};
-use crate::decide::{move_wake, settle, wake_at};
+use crate::decide::{move_wake, outcome, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{OpenSend, SendFailure, State};
 use crate::gate::{self, Binding, Verdict, View};
@@ -129,7 +129,7 @@ pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge, not_after: Mom
 pub enum Doubt {
     /// The provider recognises its id: the same send is called again.
     CallAgain,
-    /// It is left uncertain, and the enrollment goes on.
+    /// It is not called now: it waits in line as one that nobody knows of, or is left uncertain.
     Leave(Vec<Decision>),
 }
 
@@ -144,7 +144,11 @@ pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Doubt {
     let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
     let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
     let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());
-    if by_key && free { Doubt::CallAgain } else { Doubt::Leave(leave(view)) }
+    if by_key && free {
+        return Doubt::CallAgain;
+    }
+    // What recognises it waits in line while a gate is closed.
+    Doubt::Leave(outcome::doubted(view, open, 0))
 }
 
 /// The open send is left uncertain, and the enrollment goes on.

@@ -3,18 +3,17 @@
 
 use followupd_channel::inbound::{Choice, Inbound, Receipt as Told, Said, Status, Wants};
 use followupd_channel::transports::Told as Keys;
-use followupd_channel::{twilio, whatsapp};
 use followupd_domain::channel::{Channel, Transport};
 use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{Event, EventKey, EventKind};
-use followupd_domain::reaction::Reaction;
+use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
-use followupd_domain::{Moment, SendId, Span};
+use followupd_domain::{Moment, Span};
 
 use super::{Engine, named};
 use crate::addresses;
-use crate::api::{Caller, Error, EventAnswer, EventCall};
+use crate::api::{Caller, Error, EventAnswer, EventCall, ReceiptAnswer, ReceiptCall};
 use crate::contact;
 use crate::limits;
 
@@ -64,13 +63,21 @@ impl Engine {
         let loaded = self.tenant(&Caller::default(), tenant)?.loaded();
         let channel = loaded.channel(&named("channel", channel)?)?;
         let by = format!("{} webhook", channel.transport.word());
-        let teller = Teller { tenant, channel, caller: Caller { by, ..Caller::default() } };
+        let caller = Caller { by, ..Caller::default() };
+        let teller = |channel| Teller { tenant, channel, caller: caller.clone() };
         let (mut done, mut failed) = (TakenIn::default(), None);
         for fact in told {
             let taken = match fact {
-                Inbound::Receipt(receipt) => self.receipt_told(&teller, &receipt).await,
-                Inbound::Said(said) => self.said(&teller, &said).await,
-                Inbound::Choice(choice) => self.chosen(&teller, &choice).await,
+                // Its key proves whose it is.
+                Inbound::Receipt(receipt) => self.receipt_told(&teller(channel), &receipt).await,
+                Inbound::Said(said) => match told_about(&loaded.scope, channel, &said.sender) {
+                    Some(channel) => self.said(&teller(channel), &said).await,
+                    None => Ok(false),
+                },
+                Inbound::Choice(choice) => match told_about(&loaded.scope, channel, &choice.sender) {
+                    Some(channel) => self.chosen(&teller(channel), &choice).await,
+                    None => Ok(false),
+                },
                 Inbound::Unread(wrong) => {
                     tracing::warn!(tenant, channel = %channel.name, %wrong, "a part of a webhook is not read");
                     done.unread += 1;
@@ -89,22 +96,17 @@ impl Engine {
 
     /// A receipt; whether it is about a send of this tenant.
     async fn receipt_told(&self, teller: &Teller<'_>, told: &Told) -> Result<bool, Error> {
-        let key = told.key.as_deref().and_then(|key| SendId::parse(key, self.node.key).ok());
-        let Some(send) = key else { return Ok(false) };
+        let Some(send) = told.key.as_deref().and_then(|key| self.send_of(key)) else { return Ok(false) };
         let receipt = match told.status {
             Status::Sent => Receipt::Sent,
             Status::Delivered => Receipt::Delivered,
             Status::Read => Receipt::Read,
-            Status::Failed => Receipt::Failed(reaction(teller.channel, told.code.as_deref())),
+            Status::Failed => Receipt::Failed(None),
         };
-        match self
-            .receipt(&teller.caller, teller.tenant, send, (receipt, told.code.as_deref().unwrap_or_default()))
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let (code, address) = (told.code.clone().unwrap_or_default(), told.contact.clone());
+        let call = ReceiptCall { send, receipt, code, address };
+        let answers = self.receipts(&teller.caller, teller.tenant, vec![call]).await?;
+        Ok(answers.iter().all(|answer| *answer != ReceiptAnswer::Unknown))
     }
 
     /// A message of a contact's; whether anybody here has that address. A word that opts out counts for the address
@@ -118,6 +120,10 @@ impl Engine {
         };
         if opts_out {
             self.suppress_address(teller, &said.contact).await?;
+        }
+        if event.opts_in() {
+            let (contact, sender) = (said.contact.clone(), said.sender.clone());
+            self.chosen(teller, &Choice { contact, sender, wants: Wants::In, at: said.at }).await?;
         }
         self.tell_contacts(teller, &said.contact, event).await
     }
@@ -206,16 +212,28 @@ impl Engine {
     }
 }
 
-fn address(number: &str) -> Address {
-    Address::Phone(number.to_owned())
+/// The channel whose sender a contact wrote to. A provider may tell of all senders of an account at the webhook of one,
+/// and of such that are nobody's here.
+fn told_about<'a>(scope: &'a Scope, at: &'a Channel, sender: &str) -> Option<&'a Channel> {
+    let is_sender = |channel: &&Channel| match (&at.transport, &channel.transport) {
+        (Transport::Meta(_), Transport::Meta(meta)) => meta.phone_number_id == sender,
+        (Transport::Twilio(one), Transport::Twilio(other)) => {
+            one.account == other.account && other.number == sender
+        }
+        _ => false,
+    };
+    // Which numbers a messaging service sends from only Twilio knows.
+    let by_service = match &at.transport {
+        Transport::Twilio(twilio) => !twilio.service.is_empty(),
+        Transport::Outbox
+        | Transport::Smtp(_)
+        | Transport::Http(_)
+        | Transport::Meta(_)
+        | Transport::Chatwoot(_) => false,
+    };
+    scope.channels.values().find(is_sender).or_else(|| by_service.then_some(at))
 }
 
-/// What follows from the code of a message that was refused after all.
-fn reaction(channel: &Channel, code: Option<&str>) -> Option<Reaction> {
-    let code: u64 = code?.parse().ok()?;
-    match channel.transport {
-        Transport::Meta(_) => whatsapp::reaction(code),
-        Transport::Twilio(_) => twilio::reaction(code),
-        Transport::Outbox | Transport::Smtp(_) | Transport::Http(_) | Transport::Chatwoot(_) => None,
-    }
+fn address(number: &str) -> Address {
+    Address::Phone(number.to_owned())
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use followupd_domain::SendId;
 use followupd_domain::decide::outcome::{self, Receipt};
 use followupd_domain::decide::{hold, leave};
 use followupd_domain::decision::{Decision, TraceId};
@@ -14,11 +13,11 @@ use followupd_domain::lane::Lane;
 use followupd_domain::reaction::{Reaction, Then};
 
 use super::{Live, No, changed, class_of};
-use crate::api::{Changed, Command, Error};
-use crate::limits;
+use crate::api::{Changed, Command, Error, ReceiptCall};
 use crate::plant::Bug;
 use crate::record::{Facts, Transition};
 use crate::shard::ShardMsg;
+use crate::{limits, receipt};
 
 /// What can be asked of an enrollment, and by which trace.
 #[derive(Clone)]
@@ -27,8 +26,8 @@ pub(crate) enum Ask {
     Command(Command, TraceId),
     /// An accepted event; whether the contact opted out by it.
     Event(Arc<Event>, bool, TraceId),
-    /// A receipt for one of its sends, with the provider's code.
-    Receipt(SendId, Receipt, String, TraceId),
+    /// A receipt for one of its sends.
+    Receipt(Arc<ReceiptCall>, TraceId),
     /// It may have lived too long, or its sequence is archived: it ends if that is so.
     Expire,
     /// Its contact is erased.
@@ -47,12 +46,15 @@ impl Live {
             let facts = facts.ok_or_else(not_found)?;
             let now = self.activation.node.now();
             let view = facts.view(now);
-            let (decisions, trace) = self.decide(ask, &view);
+            let (decisions, trace) = self.decide(ask, &facts, &view);
             if decisions.is_empty() {
                 return Ok(changed(facts.enrollment().clone(), false));
             }
             let settles = settled_open(&facts, &decisions);
-            let no = refused_after_all(ask, &facts);
+            let no = match ask {
+                Ask::Receipt(told, _) => No::of_receipt(&facts, told),
+                Ask::Command(..) | Ask::Event(..) | Ask::Expire | Ask::Erase(_) | Ask::Quarantine(_) => None,
+            };
             let written = match settles {
                 Some(open) => {
                     let settled = self.settle(&facts, &decisions, &open, (None, no), now, trace).await?;
@@ -78,19 +80,24 @@ impl Live {
 
     /// What a receipt says of others goes to the lane the message left by.
     fn pass_on(&self, ask: &Ask, facts: &Facts) {
-        let Ask::Receipt(send, Receipt::Failed(Some(reaction)), code, _) = ask else { return };
+        let Ask::Receipt(told, _) = ask else { return };
+        let (ReceiptCall { send, code, .. }, Receipt::Failed(Some(reaction))) =
+            (&**told, receipt::read(told, facts))
+        else {
+            return;
+        };
         let enrollment = facts.enrollment();
-        let Some(sent) = enrollment.sends.iter().rfind(|sent| sent.step == send.step) else { return };
+        let Some(sent) = enrollment.sent(*send) else { return };
         let lane = Lane { tenant: enrollment.tenant, channel: sent.channel };
         let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
         // What would hold its step after several tries is one of several alike: the provider has made its own.
         let its_own_tries = matches!(reaction, Reaction::Later { then: Then::HoldStep, .. });
-        let reaction = if its_own_tries { Reaction::BAD_STEP } else { *reaction };
+        let reaction = if its_own_tries { Reaction::BAD_STEP } else { reaction };
         let said = Said::Refused { code: code.clone(), reaction, tries: 1 };
         self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, step, said));
     }
 
-    fn decide(&self, ask: &Ask, view: &View<'_>) -> (Vec<Decision>, TraceId) {
+    fn decide(&self, ask: &Ask, facts: &Facts, view: &View<'_>) -> (Vec<Decision>, TraceId) {
         match ask {
             Ask::Command(Command::Exit, trace) => (leave::exit(view, ExitReason::Manual), *trace),
             Ask::Command(Command::Pause, trace) => (hold::pause(view), *trace),
@@ -100,8 +107,10 @@ impl Live {
             Ask::Expire => (leave::outlived(view), TraceId::default()),
             Ask::Erase(trace) => (leave::exit(view, ExitReason::Erased), *trace),
             Ask::Quarantine(reason) => (hold::quarantine(view, reason), TraceId::default()),
-            Ask::Receipt(send, receipt, _, trace) => {
-                let decisions = outcome::receipt(view, send.step, *receipt);
+            Ask::Receipt(told, trace) => {
+                let (send, receipt) = (told.send, receipt::read(told, facts));
+                let jitter = (self.activation.node.env.random() % 1_001) as u16;
+                let decisions = outcome::receipt(view, send, receipt, jitter);
                 let moved_back = self.activation.node.planted.is(Bug::ReceiptMovesBack)
                     && decisions.is_empty()
                     && view
@@ -113,21 +122,6 @@ impl Live {
                 (if moved_back { vec![back] } else { decisions }, *trace)
             }
         }
-    }
-}
-
-/// The no of a receipt that says of a send that it was refused after all.
-fn refused_after_all(ask: &Ask, facts: &Facts) -> Option<No> {
-    match ask {
-        Ask::Receipt(send, Receipt::Failed(Some(reaction)), code, _) => {
-            No::of_receipt(facts, send.step, code, *reaction)
-        }
-        Ask::Receipt(..)
-        | Ask::Command(..)
-        | Ask::Event(..)
-        | Ask::Expire
-        | Ask::Erase(_)
-        | Ask::Quarantine(_) => None,
     }
 }
 

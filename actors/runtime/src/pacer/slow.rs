@@ -27,7 +27,11 @@ impl Slow {
         if now.since(began) < Span::seconds(1) {
             self.second = (began, count + 1);
         } else {
-            (self.before, self.second) = (count, (now, 1));
+            // Its pace is what it does when nothing slows it.
+            if self.throttle.share(now) == Throttle::WHOLE {
+                self.before = count;
+            }
+            self.second = (now, 1);
         }
         let interval = match rate {
             Some(rate) => Span(rate.per.0 / i64::from(rate.count.max(1))),

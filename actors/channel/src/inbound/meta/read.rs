@@ -105,11 +105,14 @@ impl Item<'_> {
         })))
     }
 
-    /// What a contact said; nothing for what WhatsApp itself says, like a number that has changed.
+    /// What a contact said; nothing for what WhatsApp itself says, like a number that has changed, and for what is no
+    /// message: a chat that was opened, a reaction that was taken back.
     fn message(&self) -> Result<Option<Inbound>, Wrong> {
         let kind = self.text("type", "the kind of message")?;
         let text = match kind.as_str() {
             "system" => return self.system(),
+            "request_welcome" => return Ok(None),
+            "reaction" if self.any(["/reaction/emoji"]).is_none() => return Ok(None),
             "text" => self.any(["/text/body"]),
             "button" => self.any(["/button/text"]),
             "interactive" => self.any([
