@@ -243,9 +243,9 @@ mod tests {
         let now = Moment(1_000_000_000_000);
         let check = |at: Moment| reply(at.0).check(now);
         assert_eq!(check(now + limits::EVENT_AHEAD), Ok(()));
-        assert_eq!(check(now + limits::EVENT_AHEAD + crate::Span(1)), Err(Refusal::Ahead));
+        assert_eq!(check(now + limits::EVENT_AHEAD + Span(1)), Err(Refusal::Ahead));
         assert_eq!(check(now - limits::EVENT_MEMORY), Ok(()));
-        assert_eq!(check(now - limits::EVENT_MEMORY - crate::Span(1)), Err(Refusal::TooOld));
+        assert_eq!(check(now - limits::EVENT_MEMORY - Span(1)), Err(Refusal::TooOld));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod reaction;
 pub mod render;
 pub mod scope;
 pub mod sequence;
+pub mod signal;
 pub mod suppression;
 pub mod target;
 pub mod tenant;

@@ -131,6 +131,18 @@ pub const BREAKER_DOUBLES: u32 = 5;
 /// Failures so soon after the breaker has opened were under way then; the hold that follows is written by now.
 pub const BREAKER_SETTLES: Span = Span::seconds(10);
 
+/// Sends whose signals a kill switch looks at: those of a week.
+pub const SIGNALS_OF: Span = Span::days(7);
+
+/// How long most messages take that arrive at all: those sent later are left out of the share that was delivered.
+pub const DELIVERED_WITHIN: Span = Span::hours(1);
+
+/// How long most people take who answer at all.
+pub const REPLIED_WITHIN: Span = Span::hours(24);
+
+/// Kill switches of a channel.
+pub const KILL_SWITCHES: usize = 8;
+
 /// The least share of its pace a lane is cut to, in thousandths: it must still find out that it may go faster.
 pub const SHARE_LEAST: i64 = 50;
 
@@ -168,6 +180,7 @@ const _: () = assert!(EVENT_MEMORY_OF_PROVIDERS.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
 const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
 const _: () = assert!(BREAKER_OPENS <= BREAKER_SEES);
+const _: () = assert!(DELIVERED_WITHIN.0 < REPLIED_WITHIN.0 && REPLIED_WITHIN.0 < SIGNALS_OF.0);
 const _: () = assert!(SHARE_LEAST <= SHARE_AFTER_HOLD);
 const _: () = assert!(SLOWED_TOGETHER.0 <= RECOVER_EVERY.0);
 const _: () = assert!(HISTORY_INLINE >= 4);

@@ -1,0 +1,239 @@
+//! Signals of how a sender fares with the people it writes to, and the kill switches that hold it on them.
+//!
+//! Each send counts in the hour it was sent, and what becomes of it later counts in that hour too: so a share is always
+//! of the same messages, and those too young to have been answered are left out of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::enrollment::{Enrollment, ExitReason, Send, SendFailure, SendStatus, State};
+use crate::ids::ChannelNo;
+use crate::limits;
+use crate::time::{Moment, Span};
+
+/// What is counted of a channel's sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Signal {
+    /// Sends that a provider took, or refused.
+    Sent,
+    /// Those it refused.
+    Failed,
+    /// Those that arrived.
+    Delivered,
+    /// Those that were answered.
+    Replied,
+    /// Those after which the contact opted out.
+    OptedOut,
+}
+
+impl Signal {
+    /// All of them; the place is the byte in a counter's key.
+    pub const ALL: [Signal; 5] =
+        [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied, Signal::OptedOut];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Signal::Sent => "sent",
+            Signal::Failed => "failed",
+            Signal::Delivered => "delivered",
+            Signal::Replied => "replied",
+            Signal::OptedOut => "opted_out",
+        }
+    }
+
+    /// How long it takes until most of it is known: younger sends are left out of its share.
+    fn settles(self) -> Span {
+        match self {
+            Signal::Sent | Signal::Failed | Signal::OptedOut => Span::ZERO,
+            Signal::Delivered => limits::DELIVERED_WITHIN,
+            Signal::Replied => limits::REPLIED_WITHIN,
+        }
+    }
+}
+
+/// An hour of UTC, counted from 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hour(pub u32);
+
+impl Hour {
+    /// The one a moment lies in.
+    #[must_use]
+    pub fn of(at: Moment) -> Hour {
+        Hour(u32::try_from(at.0.div_euclid(Span::hours(1).0)).unwrap_or_default())
+    }
+
+    /// When it is over.
+    #[must_use]
+    pub fn end(self) -> Moment {
+        Moment((i64::from(self.0) + 1) * Span::hours(1).0)
+    }
+}
+
+/// A count that a transition moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counted {
+    /// Of which channel.
+    pub channel: ChannelNo,
+    /// In which hour.
+    pub hour: Hour,
+    /// What.
+    pub signal: Signal,
+}
+
+/// What a transition from `before` to `after`, decided at `now`, counts as.
+#[must_use]
+pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
+    let mut counted = Vec::new();
+    let mut count = |send: &Send, signal| {
+        let hour = Hour::of(send.sent_at.unwrap_or(now));
+        counted.push(Counted { channel: send.channel, hour, signal });
+    };
+    for (place, is) in after.sends.iter().enumerate() {
+        let was = before.sends.get(place).filter(|was| was.step == is.step);
+        let was = |signal| was.is_some_and(|was| shows(was.status, signal));
+        for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
+            if shows(is.status, signal) && !was(signal) {
+                count(is, signal);
+            }
+        }
+    }
+    let leaves = after.state == State::Exited(ExitReason::OptedOut) && !before.state.is_over();
+    if let Some(last) = after.sends.iter().rfind(|send| send.sent_at.is_some()).filter(|_| leaves) {
+        count(last, Signal::OptedOut);
+    }
+    counted
+}
+
+/// Whether a send of this status counts as that.
+fn shows(status: SendStatus, signal: Signal) -> bool {
+    let refused = match status {
+        SendStatus::Failed(failure) => is_providers(failure),
+        SendStatus::Pending
+        | SendStatus::Uncertain
+        | SendStatus::Sent
+        | SendStatus::Delivered
+        | SendStatus::Read
+        | SendStatus::Replied
+        | SendStatus::Skipped(_) => false,
+    };
+    let arrived = matches!(status, SendStatus::Delivered | SendStatus::Read | SendStatus::Replied);
+    match signal {
+        Signal::Sent => refused || arrived || status == SendStatus::Sent,
+        Signal::Failed => refused,
+        Signal::Delivered => arrived,
+        Signal::Replied => status == SendStatus::Replied,
+        Signal::OptedOut => false,
+    }
+}
+
+/// Whether a send failed at its provider, and not before.
+fn is_providers(failure: SendFailure) -> bool {
+    match failure {
+        SendFailure::Refused
+        | SendFailure::Attempts
+        | SendFailure::BadAddress
+        | SendFailure::NeedsTemplate
+        | SendFailure::Unusable => true,
+        SendFailure::NoAddress
+        | SendFailure::Suppressed
+        | SendFailure::MissingVariable
+        | SendFailure::Render => false,
+    }
+}
+
+/// Holds a channel when a share of its latest sends is too high, or too low.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillSwitch {
+    /// The share of what: of failed and opted out at most, of delivered and replied at least.
+    pub signal: Signal,
+    /// How much of the sends, in percent.
+    pub percent: u8,
+    /// From so many sends on: of fewer a share says nothing.
+    pub after: u32,
+    /// Whether it only says so, and holds nothing.
+    pub report_only: bool,
+}
+
+impl KillSwitch {
+    /// What can be a switch, with its word.
+    pub const SIGNALS: [Signal; 4] = [Signal::Failed, Signal::OptedOut, Signal::Delivered, Signal::Replied];
+
+    /// Whether it holds when there is less of its signal, and not more.
+    #[must_use]
+    pub fn is_floor(&self) -> bool {
+        matches!(self.signal, Signal::Delivered | Signal::Replied)
+    }
+
+    /// Why it holds at `now`, in words; nothing while all is well, or too little is known.
+    #[must_use]
+    pub fn trips(&self, counts: &Counts, now: Moment) -> Option<String> {
+        let (sent, of_them) = counts.share(self.signal, now);
+        let limit = sent * u64::from(self.percent);
+        let over = if self.is_floor() { of_them * 100 < limit } else { of_them * 100 > limit };
+        if sent < u64::from(self.after.max(1)) || !over {
+            return None;
+        }
+        let (word, than) = (self.signal.word(), if self.is_floor() { "at least" } else { "at most" });
+        Some(format!("{of_them} of {sent} sends {word}: it should be {than} {} %", self.percent))
+    }
+}
+
+/// What a channel's counters say: hours, in any order, each with how many of what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts(pub Vec<(Hour, Signal, i64)>);
+
+impl Counts {
+    /// How many were sent, and how many of these show a signal, of sends old enough to be known of and not older than
+    /// [`limits::SIGNALS_OF`].
+    #[must_use]
+    pub fn share(&self, signal: Signal, now: Moment) -> (u64, u64) {
+        let known = |hour: Hour| hour.end() + limits::SIGNALS_OF >= now;
+        let settled = |hour: Hour| signal.settles() == Span::ZERO || hour.end() + signal.settles() <= now;
+        let of = |wanted| {
+            let counted =
+                self.0.iter().filter(|(hour, signal, _)| *signal == wanted && known(*hour) && settled(*hour));
+            u64::try_from(counted.map(|(_, _, count)| count).sum::<i64>()).unwrap_or_default()
+        };
+        (of(Signal::Sent), of(signal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment(1_795_435_200_000);
+
+    fn counts(hours_ago: u32, of: &[(Signal, i64)]) -> Counts {
+        let hour = Hour(Hour::of(NOW).0 - hours_ago);
+        Counts(of.iter().map(|(signal, count)| (hour, *signal, *count)).collect())
+    }
+
+    fn switch(signal: Signal, percent: u8) -> KillSwitch {
+        KillSwitch { signal, percent, after: 50, report_only: false }
+    }
+
+    #[test]
+    fn a_switch_trips_on_a_share_of_enough_sends() {
+        let failed = switch(Signal::Failed, 20);
+        let of = |sent, bad| counts(0, &[(Signal::Sent, sent), (Signal::Failed, bad)]);
+        for (sent, bad, trips) in [(49, 49, false), (50, 10, false), (50, 11, true), (1_000, 201, true)] {
+            assert_eq!(failed.trips(&of(sent, bad), NOW).is_some(), trips, "{bad} of {sent}");
+        }
+        let says = failed.trips(&of(50, 11), NOW).unwrap();
+        assert_eq!(says, "11 of 50 sends failed: it should be at most 20 %");
+    }
+
+    #[test]
+    fn what_nobody_could_have_answered_yet_and_what_is_long_ago_counts_for_nothing() {
+        let replied = switch(Signal::Replied, 10);
+        let silent = |hours_ago| counts(hours_ago, &[(Signal::Sent, 50), (Signal::Replied, 4)]);
+        let settles = u32::try_from(limits::REPLIED_WITHIN.0 / Span::hours(1).0).unwrap();
+        assert_eq!(replied.trips(&silent(settles - 1), NOW), None, "too young");
+        let says = replied.trips(&silent(settles + 1), NOW).unwrap();
+        assert_eq!(says, "4 of 50 sends replied: it should be at least 10 %");
+        let window = u32::try_from(limits::SIGNALS_OF.0 / Span::hours(1).0).unwrap();
+        assert_eq!(replied.trips(&silent(window + 2), NOW), None, "long ago");
+    }
+}
