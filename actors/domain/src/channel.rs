@@ -6,6 +6,8 @@ use crate::holds::{Holds, Reacted};
 use crate::ids::ChannelNo;
 use crate::ledger::Limits;
 use crate::name::Name;
+use crate::signal::KillSwitch;
+use crate::time::Moment;
 
 mod preset;
 mod transport;
@@ -72,4 +74,50 @@ pub struct Channel {
     pub holds: Holds,
     /// What its provider's words keep it from sending for.
     pub reacted: Option<Reacted>,
+    /// What becomes of its sends that nobody knows the end of; `None`: what its transport can do.
+    pub in_doubt: Option<InDoubt>,
+    /// What holds it when it fares badly.
+    pub kill_switches: Vec<KillSwitch>,
+    /// Since when they look: what came before, a person has seen.
+    pub watched_from: Moment,
+}
+
+impl Channel {
+    /// Whether kill switches look at it.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        !self.kill_switches.is_empty()
+    }
+
+    /// Whether a send that nobody knows the end of is called again, with the same key.
+    #[must_use]
+    pub fn calls_again(&self) -> bool {
+        match self.in_doubt {
+            Some(policy) => policy == InDoubt::Resend,
+            None => self.transport.idempotency() == Idempotency::ByKey,
+        }
+    }
+}
+
+/// What becomes of sends that nobody knows the end of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InDoubt {
+    /// They stay uncertain until a receipt says more: at most once.
+    Leave,
+    /// They are called again with the same key: at least once, and once where the receiver knows keys.
+    Resend,
+}
+
+impl InDoubt {
+    /// All of them.
+    pub const ALL: [InDoubt; 2] = [InDoubt::Leave, InDoubt::Resend];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            InDoubt::Leave => "leave",
+            InDoubt::Resend => "resend",
+        }
+    }
 }

@@ -63,6 +63,12 @@ impl Hour {
         Hour(u32::try_from(at.0.div_euclid(Span::hours(1).0)).unwrap_or_default())
     }
 
+    /// When it begins.
+    #[must_use]
+    pub fn begin(self) -> Moment {
+        Moment(i64::from(self.0) * Span::hours(1).0)
+    }
+
     /// When it is over.
     #[must_use]
     pub fn end(self) -> Moment {
@@ -184,17 +190,23 @@ impl KillSwitch {
 pub struct Counts(pub Vec<(Hour, Signal, i64)>);
 
 impl Counts {
+    /// How many of the week show a signal.
+    #[must_use]
+    pub fn of(&self, signal: Signal, now: Moment) -> u64 {
+        self.sum(signal, |hour| hour.end() + limits::SIGNALS_OF >= now)
+    }
+
+    fn sum(&self, wanted: Signal, counts: impl Fn(Hour) -> bool) -> u64 {
+        let counted = self.0.iter().filter(|(hour, signal, _)| *signal == wanted && counts(*hour));
+        u64::try_from(counted.map(|(_, _, count)| count).sum::<i64>()).unwrap_or_default()
+    }
+
     /// How many were sent, and how many of these show a signal, of sends old enough to be known of and not older than
     /// [`limits::SIGNALS_OF`].
     #[must_use]
     pub fn share(&self, signal: Signal, now: Moment) -> (u64, u64) {
-        let known = |hour: Hour| hour.end() + limits::SIGNALS_OF >= now;
-        let settled = |hour: Hour| signal.settles() == Span::ZERO || hour.end() + signal.settles() <= now;
-        let of = |wanted| {
-            let counted =
-                self.0.iter().filter(|(hour, signal, _)| *signal == wanted && known(*hour) && settled(*hour));
-            u64::try_from(counted.map(|(_, _, count)| count).sum::<i64>()).unwrap_or_default()
-        };
+        let old_enough = |hour: Hour| signal.settles() == Span::ZERO || hour.end() + signal.settles() <= now;
+        let of = |wanted| self.sum(wanted, |hour| hour.end() + limits::SIGNALS_OF >= now && old_enough(hour));
         (of(Signal::Sent), of(signal))
     }
 }

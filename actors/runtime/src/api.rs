@@ -150,6 +150,23 @@ pub struct ChannelSettings {
     pub new_recipients: u32,
     /// Whether quiet hours do not apply; `None`: only for webhooks they do not.
     pub ignores_quiet_hours: Option<bool>,
+    /// `leave` or `resend`; empty: what the transport can do.
+    pub in_doubt: String,
+    /// What holds the channel when it fares badly; none: those of the preset.
+    pub kill_switches: Vec<KillSwitchSettings>,
+}
+
+/// A kill switch, as put.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KillSwitchSettings {
+    /// `failed`, `opted_out`, `delivered` or `replied`.
+    pub signal: String,
+    /// The share of the sends.
+    pub percent: u32,
+    /// From so many sends on.
+    pub after: u32,
+    /// Whether it holds nothing and only says so.
+    pub report_only: bool,
 }
 
 /// A pause after every so many starts, as put.

@@ -11,7 +11,7 @@ use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
 };
 use followupd_domain::channel::{
-    Channel, Chatwoot, Http, Kind, Meta, SecretAt, Security, Smtp, Transport, Twilio,
+    Channel, Chatwoot, Http, InDoubt, Kind, Meta, SecretAt, Security, Smtp, Transport, Twilio,
 };
 use followupd_domain::contact::{Contact, Ended, Membership, Rest, Sent};
 use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
@@ -28,6 +28,7 @@ use followupd_domain::sequence::{
     ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Status, Step,
     UniquePer, Version,
 };
+use followupd_domain::signal::{KillSwitch, Signal};
 use followupd_domain::suppression::{Suppressed, Suppression, Why};
 use followupd_domain::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
 use followupd_domain::tenant::Tenant;
@@ -41,7 +42,7 @@ use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
-use crate::old::{Channel1, Contact1, Sequence1, Sequence2, Tenant1};
+use crate::old::{Channel1, Channel2, Contact1, Sequence1, Sequence2, Tenant1};
 use crate::once::Done;
 use crate::record::Record;
 use crate::settings::PutAnswer;
@@ -217,8 +218,17 @@ fn channels() {
         ignores_quiet_hours: true,
         holds: holds(),
         reacted: Some(reacted()),
+        in_doubt: Some(InDoubt::Resend),
+        kill_switches: vec![KillSwitch {
+            signal: Signal::Replied,
+            percent: 10,
+            after: 50,
+            report_only: true,
+        }],
+        watched_from: AT,
     };
-    check("channel_2", Format::Channel2, &channel);
+    check("channel_3", Format::Channel3, &channel);
+    check("channel_2", Format::Channel2, &Channel2::from(channel.clone()));
     check("channel_1", Format::Channel, &Channel1::from(channel.clone()));
     let smtp = Transport::Smtp(Box::new(Smtp {
         host: "mail.example".into(),
@@ -238,7 +248,7 @@ fn channels() {
     let http = Transport::Http(Box::new(http));
     check("channel_http_1", Format::Channel, &Channel1::from(Channel { transport: http, ..channel.clone() }));
     for (name, transport) in providers() {
-        check(name, Format::Channel2, &Channel { transport, ..channel.clone() });
+        check(name, Format::Channel2, &Channel2::from(Channel { transport, ..channel.clone() }));
     }
 }
 

@@ -50,9 +50,9 @@ mod waves;
 pub use access::KeyWish;
 pub use api::{
     Caller, Changed, ChannelSettings, ChatwootSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error,
-    EventAnswer, EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, Known, MetaSettings, Names,
-    Person, ReceiptAnswer, ReceiptCall, RestSettings, ScopeName, SecretGiven, SmtpSettings, Stopped,
-    TenantSettings, Timeline, TwilioSettings, Whom,
+    EventAnswer, EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, KillSwitchSettings, Known,
+    MetaSettings, Names, Person, ReceiptAnswer, ReceiptCall, RestSettings, ScopeName, SecretGiven,
+    SmtpSettings, Stopped, TenantSettings, Timeline, TwilioSettings, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::backup::{Backup, held_rows};
@@ -61,7 +61,7 @@ pub use engine::{Config, Engine, TakenIn};
 pub use env::{EngineClock, Env, WallEnv};
 pub use once::Once;
 pub use scopes::{
-    At, Change, ChannelPut, ChannelShown, Compared, Expected, Held, HeldScope, Published, SequencePut,
+    At, Change, ChannelPut, ChannelShown, Compared, Expected, Fares, Held, HeldScope, Published, SequencePut,
     SequenceShown, Settings, TenantPut, TenantShown, Trial, TrialOf, Wanted,
 };
 pub use stop::Stop;

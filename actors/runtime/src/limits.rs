@@ -117,6 +117,12 @@ pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 /// Enrollments that a sweep ends at once: enough to fill a group of the committer, few beside those of callers.
 pub(crate) const EXPIRE_TOGETHER: usize = 64;
 
+/// Rows of a channel's signals that are read: one for each signal of each hour that any is kept of.
+pub(crate) const SIGNAL_ROWS: usize = 5 * (8 * 24 + 2);
+
+/// How often a channel's kill switches look at it, at most: what is in between is few sends for whom it matters.
+pub(crate) const WATCH_EVERY: Span = Span::seconds(1);
+
 /// Receipts of a batch that are taken in at once: as many.
 pub(crate) const RECEIPTS_TOGETHER: usize = 64;
 

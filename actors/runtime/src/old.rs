@@ -3,7 +3,7 @@
 use followupd_domain::calendar::{Calendar, Zone};
 use followupd_domain::channel::{Channel, Kind, Transport};
 use followupd_domain::contact::{Contact, Membership, Rest};
-use followupd_domain::holds::Holds;
+use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, Sequence};
@@ -93,7 +93,48 @@ impl From<Channel1> for Channel {
         let Channel1 { no, name, kind, transport, limits, ignores_quiet_hours, holds } = old;
         let Limits1 { rate, gap, per_minute, per_hour, per_day } = limits;
         let limits = Limits { rate, gap, per_minute, per_hour, per_day, ..Limits::default() };
-        Channel { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted: None }
+        Channel2 { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted: None }.into()
+    }
+}
+
+/// A channel of format 2, which nothing watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Channel2 {
+    no: ChannelNo,
+    name: Name,
+    kind: Kind,
+    transport: Transport,
+    limits: Limits,
+    ignores_quiet_hours: bool,
+    holds: Holds,
+    reacted: Option<Reacted>,
+}
+
+impl From<Channel2> for Channel {
+    fn from(old: Channel2) -> Channel {
+        let Channel2 { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted } = old;
+        let (in_doubt, kill_switches, watched_from) = (None, Vec::new(), Moment(0));
+        Channel {
+            no,
+            name,
+            kind,
+            transport,
+            limits,
+            ignores_quiet_hours,
+            holds,
+            reacted,
+            in_doubt,
+            kill_switches,
+            watched_from,
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<Channel> for Channel2 {
+    fn from(new: Channel) -> Channel2 {
+        let Channel { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted, .. } = new;
+        Channel2 { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted }
     }
 }
 
@@ -109,8 +150,13 @@ impl From<Channel> for Channel1 {
 
 /// The channel of a row, in whichever format it was written.
 pub(crate) fn channel(body: &[u8]) -> Result<Channel, Error> {
-    match codec::decode(Format::Channel2, body) {
-        Ok(channel) => Ok(channel),
+    match codec::decode(Format::Channel3, body) {
+        Ok(channel) => return Ok(channel),
+        Err(codec::Error::Kind { .. }) => {}
+        Err(error) => return Err(Error::Unavailable(error.to_string())),
+    }
+    match codec::decode::<Channel2>(Format::Channel2, body) {
+        Ok(channel) => Ok(channel.into()),
         Err(codec::Error::Kind { .. }) => decode::<Channel1>(Format::Channel, body).map(Channel::from),
         Err(error) => Err(Error::Unavailable(error.to_string())),
     }
@@ -267,7 +313,9 @@ mod tests {
         let read = channel(&codec::encode(Format::Channel, &old).unwrap()).unwrap();
         let limits = Limits { gap: Some(Span::seconds(3)), per_hour: Some(40), ..Limits::default() };
         assert_eq!(read.limits, limits);
-        assert_eq!(channel(&codec::encode(Format::Channel2, &read).unwrap()).unwrap(), read);
+        assert_eq!(channel(&codec::encode(Format::Channel3, &read).unwrap()).unwrap(), read);
+        let two = Channel2::from(read.clone());
+        assert_eq!(channel(&codec::encode(Format::Channel2, &two).unwrap()).unwrap(), read);
         assert!(channel(&codec::encode(Format::Name, &7_u32).unwrap()).is_err());
     }
 }

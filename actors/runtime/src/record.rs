@@ -12,7 +12,9 @@ use followupd_domain::enrollment::{Enrollment, State};
 use followupd_domain::funnel;
 use followupd_domain::gate::View;
 use followupd_domain::invariant;
+use followupd_domain::lane::Lane;
 use followupd_domain::sequence::Version;
+use followupd_domain::signal::{self, Counted};
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_store::codec::{self, Format};
@@ -184,6 +186,10 @@ pub(crate) fn transition(
         leave_indexes(facts, &record.enrollment, now, &mut commit, planted)?;
     }
     count(facts.loaded.shard, Some(before), &record.enrollment, &mut commit);
+    for Counted { channel, hour, signal } in signal::counted(before, &record.enrollment, now) {
+        let lane = Lane { tenant: before.tenant, channel };
+        commit.counts.push(Count { key: Key::signal(facts.loaded.shard, lane, hour, signal), by: 1 });
+    }
     put(&mut commit, facts.record.key.clone(), Format::Enrollment, &record)?;
     Ok(Transition { commit, after: record })
 }

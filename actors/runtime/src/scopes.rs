@@ -2,15 +2,17 @@
 //! what holds them.
 
 use followupd_domain::calendar::{Wait, Zone};
+use followupd_domain::channel::InDoubt;
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::decide::enroll::Request;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Status};
+use followupd_domain::signal::Signal;
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{Moment, Span, StepNo, VersionNo};
 
 use crate::api::{ChannelSettings, RestSettings, ScopeName, TenantSettings};
-use crate::settings::transport;
+use crate::settings::{transport, watch};
 
 /// What a put expects of what it replaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,6 +148,17 @@ pub struct ChannelShown {
     pub is_default: bool,
     /// What holds it.
     pub held: Option<Held>,
+    /// How its sends fare; of one channel that was asked for, and not of a list.
+    pub fares: Option<Fares>,
+}
+
+/// How a channel's sends of a week fare, or those since a person released it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fares {
+    /// How many show which signal.
+    pub counts: Vec<(Signal, u64)>,
+    /// Why each kill switch that trips does so, and whether it only says so.
+    pub tripped: Vec<(String, bool)>,
 }
 
 /// A sequence as it is.
@@ -315,5 +328,7 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         recipient_gap: limits.recipient_gap.map(text).unwrap_or_default(),
         new_recipients: limits.new_recipients.unwrap_or_default(),
         ignores_quiet_hours: Some(channel.ignores_quiet_hours),
+        in_doubt: channel.in_doubt.map(InDoubt::word).unwrap_or_default().to_owned(),
+        kill_switches: watch::shown(channel),
     }
 }

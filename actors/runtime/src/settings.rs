@@ -27,6 +27,7 @@ pub(crate) mod compare;
 mod pacing;
 pub(crate) mod react;
 pub(crate) mod transport;
+pub(crate) mod watch;
 
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
@@ -267,7 +268,7 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
     let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, channel.no);
     let answer = PutAnswer::Channel { kind: channel.kind };
-    change.write(key, Format::Channel2, &channel, Class::Event, answer).await
+    change.write(key, Format::Channel3, &channel, Class::Event, answer).await
 }
 
 /// The channel that `settings` make of the one of this name, or of a new one.
@@ -285,6 +286,8 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         faults.take("transport", if kind == serves { Ok(()) } else { Err(problem) });
     }
     let limits = pacing::limits(settings, kind, &mut faults);
+    let in_doubt = faults.take("in_doubt", watch::in_doubt(&settings.in_doubt));
+    let kill_switches = watch::kill_switches(settings, kind, &mut faults);
     faults.none()?;
     let kind = kind.unwrap_or(Kind::Email);
     Ok(Channel {
@@ -296,6 +299,9 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         ignores_quiet_hours: settings.ignores_quiet_hours.unwrap_or(kind == Kind::Webhook),
         holds: known.map(|channel| channel.holds.clone()).unwrap_or_default(),
         reacted: known.and_then(|channel| channel.reacted.clone()),
+        in_doubt,
+        kill_switches,
+        watched_from: known.map(|channel| channel.watched_from).unwrap_or_default(),
     })
 }
 
@@ -401,9 +407,10 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
             turn(&mut channel.holds);
             if reason.is_none() {
                 channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
+                channel.watched_from = now;
             }
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Channel3, &channel, Class::Exit, PutAnswer::Done).await
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();

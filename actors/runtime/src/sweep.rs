@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use followupd_domain::event;
 use followupd_domain::scope::Scope;
+use followupd_domain::signal::Hour;
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, SequenceNo, Shard, Span, limits as domain_limits};
 use followupd_store::codec::Format;
@@ -27,6 +28,7 @@ use crate::settings::refused;
 enum Stage {
     Onces,
     Events,
+    Signals,
     Targets,
     Contacts,
 }
@@ -69,6 +71,7 @@ impl Sweep {
         let prefix = match self.stage {
             Stage::Onces => Key::onces(shard, tenant),
             Stage::Events => Key::events(shard, tenant),
+            Stage::Signals => Key::all_signals(shard, tenant),
             Stage::Targets => Key::targets(shard, tenant),
             Stage::Contacts => Key::contacts(shard, tenant),
         };
@@ -82,6 +85,7 @@ impl Sweep {
             let over = match self.stage {
                 Stage::Onces => once::is_over(&row, now)?,
                 Stage::Events => is_old_event(&key, &row, now)?,
+                Stage::Signals => key.to_signal().is_some_and(|(hour, _)| is_old_signal(hour, now)),
                 Stage::Targets => is_unused_target(&row, now)?,
                 Stage::Contacts => {
                     old.extend(old_enrollments(&row, scope, now)?);
@@ -106,7 +110,8 @@ impl Sweep {
         let done = self.stage == Stage::Contacts;
         self.stage = match self.stage {
             Stage::Onces => Stage::Events,
-            Stage::Events => Stage::Targets,
+            Stage::Events => Stage::Signals,
+            Stage::Signals => Stage::Targets,
             Stage::Targets => Stage::Contacts,
             Stage::Contacts => Stage::Onces,
         };
@@ -119,6 +124,11 @@ fn is_old_event(key: &Key, row: &Row, now: Moment) -> Result<bool, Error> {
     let memory = event::memory(key.to_event_source().unwrap_or_default());
     // It may have been accepted as far ahead of its own time as clocks may differ.
     Ok(accepted_at + memory + domain_limits::EVENT_AHEAD < now)
+}
+
+/// No kill switch looks at it any more, nor would late news of its sends bring it back whole.
+fn is_old_signal(hour: Hour, now: Moment) -> bool {
+    hour.end() + domain_limits::SIGNALS_OF + Span::days(1) < now
 }
 
 fn is_unused_target(row: &Row, now: Moment) -> Result<bool, Error> {
@@ -178,7 +188,7 @@ mod tests {
         while !sweep.go_on(&store, shard, &scope, now).await.unwrap().done {
             steps += 1;
         }
-        assert_eq!(steps, 5, "no calls, two chunks of events, one of no targets, one of no contacts");
+        assert_eq!(steps, 6, "no calls, two chunks of events, no signals, targets, contacts");
         let all = limits::SWEEP + 10;
         assert_eq!(store.dump().len(), all - (0..all).filter(|n| n % 4 == 2).count());
     }

@@ -1,10 +1,12 @@
 //! The actor of a tenant: it alone writes the tenant's settings, channels, sequences and holds, one at a time, and
 //! keeps the scope that everything else reads.
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use followupd_domain::{EnrollmentId, Shard, Span, TenantNo};
+use followupd_domain::signal::{Hour, Signal};
+use followupd_domain::{ChannelNo, EnrollmentId, Shard, Span, TenantNo};
 use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::JoinHandle;
@@ -33,6 +35,8 @@ pub(crate) enum TenantMsg {
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
     /// Hold this, because of what a provider said.
     React(Reacting),
+    /// Look whether a channel's kill switches trip.
+    Watch(ChannelNo),
     /// Sweep on.
     Sweep,
 }
@@ -58,7 +62,8 @@ impl Actor for TenantActor {
         myself: ActorRef<Self::Msg>,
         arguments: TenantArguments,
     ) -> Result<TenantState, ActorProcessingErr> {
-        let mut state = TenantState { arguments, sweep: Sweep::new(), next_sweep: None };
+        let mut state =
+            TenantState { arguments, sweep: Sweep::new(), next_sweep: None, reported: BTreeMap::new() };
         let unfinished = state.arguments.has_archived_under_way().await?;
         if unfinished {
             state.sweep = Sweep::of_contacts();
@@ -106,15 +111,10 @@ impl Actor for TenantActor {
                 }
                 let _ = reply.send(());
             }
-            TenantMsg::React(reacting) => {
-                let reacted = settings::react::react(&tenant.node, &tenant.current(), reacting).await;
-                let written = reacted.unwrap_or_else(|error| {
-                    // Written or not: the next answer says it again.
-                    tracing::warn!(tenant = tenant.no.0, %error, "what a provider said could not be written down");
-                    true
-                });
-                if written {
-                    tenant.read_again().await;
+            TenantMsg::React(reacting) => tenant.react(reacting).await,
+            TenantMsg::Watch(channel) => {
+                if let Some(reacting) = state.watch(channel).await {
+                    state.arguments.react(reacting).await;
                 }
             }
             TenantMsg::Sweep => {
@@ -139,11 +139,32 @@ pub(crate) struct TenantState {
     sweep: Sweep,
     /// What ends with the next step of the sweep: there is one at a time.
     next_sweep: Option<JoinHandle<()>>,
+    /// The hour each kill switch that only reports has last done so in.
+    reported: BTreeMap<(ChannelNo, Signal), Hour>,
 }
 
 impl TenantState {
     fn sweep_after(&mut self, myself: &ActorRef<TenantMsg>, pause: Span) {
         self.sweep_when(myself, std::future::ready(()), pause);
+    }
+
+    /// Looks at a channel's kill switches: what is to be held, where one trips that does not only report it.
+    async fn watch(&mut self, channel: ChannelNo) -> Option<Reacting> {
+        let TenantArguments { node, no, .. } = &self.arguments;
+        let loaded = self.arguments.current();
+        let known = loaded.scope.channels.get(&channel)?;
+        let tripped = settings::watch::tripped(node, &loaded, known).await.unwrap_or_else(|error| {
+            tracing::warn!(tenant = no.0, channel = %known.name, %error, "its signals cannot be read");
+            Vec::new()
+        });
+        let now = Hour::of(node.now());
+        for (switch, why) in &tripped {
+            if switch.report_only && self.reported.insert((channel, switch.signal), now) != Some(now) {
+                tracing::warn!(tenant = no.0, channel = %known.name, why, "a kill switch would hold the channel");
+            }
+        }
+        let (_, why) = tripped.into_iter().find(|(switch, _)| !switch.report_only)?;
+        Some(Reacting::Sender { channel, until: None, because: format!("kill switch: {why}") })
     }
 
     /// Sweeps on a while after `done`.
@@ -197,6 +218,18 @@ impl TenantArguments {
             }
         }
         Ok(false)
+    }
+
+    /// Holds something, and says so in its log; written or not, the next answer says it again.
+    async fn react(&self, reacting: Reacting) {
+        let reacted = settings::react::react(&self.node, &self.current(), reacting).await;
+        let written = reacted.unwrap_or_else(|error| {
+            tracing::warn!(tenant = self.no.0, %error, "what is to be held could not be written down");
+            true
+        });
+        if written {
+            self.read_again().await;
+        }
     }
 
     fn current(&self) -> Arc<Loaded> {

@@ -204,6 +204,7 @@ impl Verifier {
             Table::Enrollment => self.enrollment(key, decode(Format::Enrollment, body)?),
             Table::History => self.history(key, decode(Format::History, body)?),
             Table::Count => self.count(key, body),
+            Table::Signal => number(body).map(drop),
             Table::Target => self.target(key, &decode(Format::Target, body)?),
             Table::Wake => self.wake(key, body),
         }
@@ -319,7 +320,7 @@ impl Verifier {
     }
 
     fn count(&mut self, key: &Key, body: &[u8]) -> Result<(), Error> {
-        let found = i64::from_le_bytes(body.try_into().map_err(|_| damaged(&"it is no number"))?);
+        let found = number(body)?;
         let wanted = self.counts.remove(key).unwrap_or_default();
         if found != wanted {
             self.fault("E9", key, format!("it says {found}: the enrollments come to {wanted}"));
@@ -354,6 +355,10 @@ fn address(key: &Key, body: &[u8]) -> Result<(), Error> {
         Some(_) => Err(damaged(&"it has a body")),
         None => Err(damaged(&"its key names no contact")),
     }
+}
+
+fn number(body: &[u8]) -> Result<i64, Error> {
+    body.try_into().map(i64::from_le_bytes).map_err(|_| damaged(&"it is no number"))
 }
 
 fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {

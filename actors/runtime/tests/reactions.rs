@@ -11,11 +11,13 @@ use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::State;
 use followupd_domain::name::Name;
-use followupd_domain::reaction::{Reaction, Scope};
+use followupd_domain::reaction::{Blames, Reaction, Scope};
 use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_domain::signal::Signal;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_runtime::{
-    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, HeldScope, ScopeName, TenantSettings,
+    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, HeldScope, KillSwitchSettings,
+    ScopeName, TenantSettings,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -289,4 +291,98 @@ async fn a_lane_that_is_told_to_slow_down_halves_its_pace_and_gets_it_back() {
     let later = within(104_000, 114_000);
     assert!((95..=101).contains(&later), "10 a second again: {later}");
     assert!(calls.len() >= 900, "nothing is lost");
+}
+
+fn switch(signal: &str, percent: u32, report_only: bool) -> ChannelSettings {
+    let switch = KillSwitchSettings { signal: signal.into(), percent, after: 10, report_only };
+    let kill_switches = vec![switch];
+    ChannelSettings { kill_switches, rate_count: 1, rate_per: "1 minute".into(), ..channel() }
+}
+
+/// Every other contact's message fails, which says nothing of the sender.
+fn half_fail(call: &Call) -> Option<Answer> {
+    let odd = call.contact.ends_with(['1', '3', '5', '7', '9']);
+    odd.then(|| Answer::refused("131026", Reaction::never(Blames::Message)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_switch_holds_a_channel_that_fares_badly_until_a_person_has_looked() {
+    let world = world(switch("failed", 20, false), half_fail).await;
+    world.enroll("welcome", 0..40).await;
+    pass(3_600).await;
+    assert_eq!(world.calls(), 10, "of fewer it says nothing");
+    let [HeldScope { scope, held, .. }] = &world.held().await[..] else { panic!("it is not held") };
+    let why = "5 of 10 sends failed: it should be at most 20 %";
+    assert_eq!((scope, held.reason.as_str(), held.until), (&mail(), &*format!("kill switch: {why}"), None));
+    let fares = || async {
+        let shown = world.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+        shown.fares.unwrap()
+    };
+    let shown = fares().await;
+    assert_eq!(
+        (&shown.counts[..2], &shown.tripped[..]),
+        (&[(Signal::Sent, 10), (Signal::Failed, 5)][..], &[(why.to_owned(), false)][..])
+    );
+    // Released, it looks at what comes from then on.
+    world.says(|_| None);
+    world.release(mail()).await;
+    assert_eq!(fares().await.tripped, []);
+    pass(3_600 * 2).await;
+    assert_eq!((world.calls(), world.held().await), (40, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_switch_that_only_reports_holds_nothing() {
+    let world = world(switch("failed", 20, true), half_fail).await;
+    world.enroll("welcome", 0..40).await;
+    pass(3_600).await;
+    assert_eq!((world.calls(), world.held().await), (40, vec![]));
+    let shown = world.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+    assert_eq!(
+        shown.fares.unwrap().tripped,
+        [("20 of 40 sends failed: it should be at most 20 %".into(), true)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_answering_holds_a_channel_once_they_have_had_a_day_to() {
+    let world = world(switch("replied", 10, false), |_| None).await;
+    world.enroll("welcome", 0..20).await;
+    pass(3_600 * 20).await;
+    assert_eq!((world.calls(), world.held().await), (20, vec![]), "too young to have been answered");
+    pass(3_600 * 6).await;
+    world.enroll("bad", 0..5).await;
+    pass(3_600).await;
+    let held = world.held().await;
+    assert!(held[0].held.reason.contains("0 of 20 sends replied: it should be at least 10 %"), "{held:?}");
+    assert!(world.calls() < 25, "{}", world.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_knows_the_end_of_is_called_again_or_left_as_the_channel_says() {
+    for (policy, calls) in [("", 5), ("resend", 5), ("leave", 1)] {
+        let channel = ChannelSettings { in_doubt: policy.into(), ..channel() };
+        let world = world(channel, |_| Some(Answer::Uncertain)).await;
+        world.enroll("welcome", 0..1).await;
+        pass(100_000).await;
+        assert_eq!(world.calls(), calls, "{policy:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_that_watch_nothing_are_refused_by_their_field() {
+    let world = world(channel(), |_| None).await;
+    let put =
+        |settings| async { world.engine.put_channel(&Caller::default(), "acme", "mail", settings).await };
+    let refused = |field: &str, right: &str, result: Result<_, _>| match result {
+        Err(Error::Invalid(faults)) => {
+            let [fault] = &faults[..] else { panic!("{faults:?}") };
+            assert!(fault.field == field && fault.problem.contains(right), "{fault:?}");
+        }
+        other => panic!("{other:?}"),
+    };
+    refused("kill_switches[0].signal", "did you mean \"replied\"?", put(switch("replid", 10, false)).await);
+    refused("kill_switches[0].percent", "1 to 99", put(switch("failed", 100, false)).await);
+    let wrong = ChannelSettings { in_doubt: "retry".into(), ..channel() };
+    refused("in_doubt", "leave, resend", put(wrong).await);
 }

@@ -69,6 +69,8 @@ pub enum Format {
     Tenant2 = 23,
     /// A sequence, format 3: its steps can be held by themselves.
     Sequence3 = 24,
+    /// A channel with what watches it.
+    Channel3 = 29,
 }
 
 /// Why a record could not be written or read.

@@ -6,6 +6,7 @@
 use followupd_domain::event::EventKey;
 use followupd_domain::funnel::Metric;
 use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue, WakeRow};
+use followupd_domain::signal::{Hour, Signal};
 use followupd_domain::suppression::AddressHash;
 use followupd_domain::target::TargetRef;
 use followupd_domain::time::Moment;
@@ -360,6 +361,34 @@ impl Key {
     #[must_use]
     pub fn counts(shard: Shard, tenant: TenantNo, sequence: SequenceNo) -> Key {
         Key::start(Table::Count, shard).u32(tenant.0).u32(sequence.0)
+    }
+
+    /// How many sends of an hour of a channel show a signal.
+    #[must_use]
+    pub fn signal(shard: Shard, lane: Lane, hour: Hour, signal: Signal) -> Key {
+        Key::signals(shard, lane).u32(hour.0).bytes(&[signal as u8])
+    }
+
+    /// Begins the signals of a channel.
+    #[must_use]
+    pub fn signals(shard: Shard, lane: Lane) -> Key {
+        Key::all_signals(shard, lane.tenant).u32(lane.channel.0)
+    }
+
+    /// Begins the signals of a tenant's channels.
+    #[must_use]
+    pub fn all_signals(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Signal, shard).u32(tenant.0)
+    }
+
+    /// The hour and the signal in a key of [`Key::signal`]; `None` for any other key.
+    #[must_use]
+    pub fn to_signal(&self) -> Option<(Hour, Signal)> {
+        let rest = self.0.strip_prefix(&[Table::Signal as u8])?.get(2 + 4 + 4..)?;
+        let (hour, signal) = rest.split_first_chunk::<4>()?;
+        let [signal] = signal else { return None };
+        let signal = Signal::ALL.get(usize::from(*signal))?;
+        Some((Hour(u32::from_be_bytes(*hour)), *signal))
     }
 
     /// Begins the wakes of a tenant's lanes.

@@ -107,6 +107,10 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
+    in_doubt: String,
+    #[serde(skip_serializing_if = "is_default")]
+    kill_switches: Vec<KillSwitch>,
+    #[serde(skip_serializing_if = "is_default")]
     smtp: Option<Smtp>,
     #[serde(skip_serializing_if = "is_default")]
     http: Option<Http>,
@@ -116,6 +120,19 @@ pub(crate) struct Channel {
     twilio: Option<Twilio>,
     #[serde(skip_serializing_if = "is_default")]
     chatwoot: Option<Chatwoot>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KillSwitch {
+    #[serde(skip_serializing_if = "is_default")]
+    signal: String,
+    #[serde(skip_serializing_if = "is_default")]
+    percent: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    after: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    report_only: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -245,6 +262,13 @@ impl From<Tenant> for v1::TenantSettings {
     }
 }
 
+impl From<KillSwitch> for v1::KillSwitch {
+    fn from(given: KillSwitch) -> v1::KillSwitch {
+        let KillSwitch { signal, percent, after, report_only } = given;
+        v1::KillSwitch { signal, percent, after, report_only, ..Default::default() }
+    }
+}
+
 impl From<Channel> for v1::ChannelSettings {
     fn from(given: Channel) -> v1::ChannelSettings {
         let rate = |rate: Rate| v1::Rate {
@@ -270,6 +294,8 @@ impl From<Channel> for v1::ChannelSettings {
             recipient_gap: given.recipient_gap,
             new_recipients: given.new_recipients,
             ignores_quiet_hours: given.ignores_quiet_hours,
+            in_doubt: given.in_doubt,
+            kill_switches: given.kill_switches.into_iter().map(v1::KillSwitch::from).collect(),
             smtp: given.smtp.map(v1::Smtp::from).into(),
             http: given.http.map(v1::Http::from).into(),
             meta: given.meta.map(v1::Meta::from).into(),

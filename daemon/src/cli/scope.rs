@@ -65,9 +65,30 @@ pub(crate) async fn channel(shared: &Shared, channel: String) -> Result<(), Fail
     let settings = yaml(&files::Channel::from(one.settings.into_option().unwrap_or_default()))?;
     let held = held(one.held.as_option());
     let default = if one.is_default { " · default of its kind" } else { "" };
+    let fares = one.fares.as_option().map(fares).unwrap_or_default();
     shared.answer(&found, || {
-        format!("# channel {} · revision {}{default}\n{held}{settings}", one.name, one.revision)
+        format!("# channel {} · revision {}{default}\n{held}{fares}{settings}", one.name, one.revision)
     })
+}
+
+/// How a channel's sends fare, as lines above its settings; nothing of one that has sent nothing.
+fn fares(fares: &v1::Fares) -> String {
+    if fares.sent == 0 {
+        return String::new();
+    }
+    let of = [
+        ("failed", fares.failed),
+        ("delivered", fares.delivered),
+        ("replied", fares.replied),
+        ("opted out", fares.opted_out),
+    ];
+    let of = of.map(|(word, count)| format!("{count} {word} ({} %)", count * 100 / fares.sent));
+    let mut text = format!("# of the last 7 days: {} sent, {}\n", fares.sent, of.join(", "));
+    for tripped in &fares.tripped {
+        let does = if tripped.report_only { "would trip" } else { "trips" };
+        text.push_str(&format!("# a kill switch {does}: {}\n", tripped.why));
+    }
+    text
 }
 
 /// All channels of a tenant.

@@ -4,9 +4,10 @@ use buffa::MessageField;
 use followupd_domain::ledger::WarmUp;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_domain::signal::Signal;
 use followupd_runtime::{
-    ChannelSettings, ChannelShown, Error, Expected, Held, HeldScope, LaneForecast, RestSettings, ScopeName,
-    SequenceShown, Stop, TenantSettings, TenantShown,
+    ChannelSettings, ChannelShown, Error, Expected, Fares, Held, HeldScope, KillSwitchSettings, LaneForecast,
+    RestSettings, ScopeName, SequenceShown, Stop, TenantSettings, TenantShown,
 };
 
 use crate::limits;
@@ -45,6 +46,7 @@ pub(super) fn channel(channel: ChannelShown) -> v1::Channel {
         revision: channel.revision,
         is_default: channel.is_default,
         held: channel.held.map_or_else(MessageField::none, |found| held(found).into()),
+        fares: channel.fares.map_or_else(MessageField::none, |found| fares(found).into()),
         ..Default::default()
     }
 }
@@ -175,7 +177,46 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         recipient_gap: given.recipient_gap,
         new_recipients: given.new_recipients,
         ignores_quiet_hours: given.ignores_quiet_hours,
+        in_doubt: given.in_doubt,
+        kill_switches: given.kill_switches.into_iter().map(kill_switch).collect(),
     })
+}
+
+fn kill_switch(given: v1::KillSwitch) -> KillSwitchSettings {
+    KillSwitchSettings {
+        signal: given.signal,
+        percent: given.percent,
+        after: given.after,
+        report_only: given.report_only,
+    }
+}
+
+fn shown_kill_switch(settings: KillSwitchSettings) -> v1::KillSwitch {
+    v1::KillSwitch {
+        signal: settings.signal,
+        percent: settings.percent,
+        after: settings.after,
+        report_only: settings.report_only,
+        ..Default::default()
+    }
+}
+
+/// How a channel's sends fare.
+fn fares(fares: Fares) -> v1::Fares {
+    let mut shown = v1::Fares::default();
+    for (signal, count) in fares.counts {
+        let of = match signal {
+            Signal::Sent => &mut shown.sent,
+            Signal::Failed => &mut shown.failed,
+            Signal::Delivered => &mut shown.delivered,
+            Signal::Replied => &mut shown.replied,
+            Signal::OptedOut => &mut shown.opted_out,
+        };
+        *of = count;
+    }
+    let tripped = |(why, report_only)| v1::Tripped { why, report_only, ..Default::default() };
+    shown.tripped = fares.tripped.into_iter().map(tripped).collect();
+    shown
 }
 
 /// Settings of a channel, as they can be put again.
@@ -206,6 +247,8 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         recipient_gap: settings.recipient_gap,
         new_recipients: settings.new_recipients,
         ignores_quiet_hours: settings.ignores_quiet_hours,
+        in_doubt: settings.in_doubt,
+        kill_switches: settings.kill_switches.into_iter().map(shown_kill_switch).collect(),
         ..Default::default()
     }
 }
@@ -346,6 +389,8 @@ mod tests {
             new_recipients: 250,
             rest: Some(RestSettings { after: 30, span: "20 minutes".into() }),
             warm_up: Some(WarmUp { days: 14, from: 20 }),
+            in_doubt: "leave".into(),
+            kill_switches: vec![KillSwitchSettings { percent: 10, after: 50, ..Default::default() }],
             ..paced.clone()
         };
         for settings in [ChannelSettings::default(), paced, gentle] {

@@ -31,6 +31,9 @@ fn channel(no: u32, transport: channel::Transport) -> Channel {
         ignores_quiet_hours: true,
         holds: Holds::default(),
         reacted: None,
+        in_doubt: None,
+        kill_switches: Vec::new(),
+        watched_from: Moment(0),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use crate::ledger::{Limits, Rate, Rest, WarmUp};
+use crate::signal::{KillSwitch, Signal};
 use crate::time::Span;
 
 /// A set of limits by its word. It is not kept: a channel has the limits that it stood for when it was put.
@@ -125,6 +126,26 @@ impl Preset {
                 warm_up: Some(WarmUp { days: 14, from: 50 }),
                 ..Limits::default()
             },
+        }
+    }
+}
+
+impl Preset {
+    /// The kill switches it stands for. Operators of numbers paired by QR code stop where fewer than a tenth answer after
+    /// 50 messages, or fewer than 60 % arrive after 20; the latter only says so here, since not every platform tells
+    /// what arrives.
+    #[must_use]
+    pub fn kill_switches(self) -> Vec<KillSwitch> {
+        let switch = |signal, percent, after| KillSwitch { signal, percent, after, report_only: false };
+        match self {
+            Preset::WhatsappWeb => vec![
+                switch(Signal::Failed, 20, 20),
+                switch(Signal::Replied, 10, 50),
+                KillSwitch { report_only: true, ..switch(Signal::Delivered, 60, 20) },
+            ],
+            Preset::WhatsappCloud(_) | Preset::SmsLongCode | Preset::SmsShortCode | Preset::Mailbox => {
+                Vec::new()
+            }
         }
     }
 }

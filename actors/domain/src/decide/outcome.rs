@@ -1,6 +1,6 @@
 //! What came of a call, and what the world says later.
 
-use crate::channel::Idempotency;
+use crate::channel::Channel;
 use crate::decide::{apply, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason, State};
@@ -136,7 +136,7 @@ fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
 /// pause, as another attempt with an intent of its own.
 pub(super) fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
     let channel = view.scope.channels.get(&open.channel);
-    let by_key = channel.is_some_and(|channel| channel.transport.idempotency() == Idempotency::ByKey);
+    let by_key = channel.is_some_and(Channel::calls_again);
     let pause = Again::SOON.pause(tries(view));
     let again = pause.and_then(|pause| wake_at(view, view.now + spread(pause, jitter)));
     match again.filter(|wake| by_key && wake.channel == open.channel && !view.enrollment.state.is_over()) {

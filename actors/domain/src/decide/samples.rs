@@ -93,6 +93,9 @@ pub(crate) fn channel(no: u32, called: &str, kind: Kind) -> Channel {
         ignores_quiet_hours: false,
         holds: Holds::default(),
         reacted: None,
+        in_doubt: None,
+        kill_switches: Vec::new(),
+        watched_from: Moment(0),
     }
 }
 

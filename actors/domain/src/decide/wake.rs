@@ -1,6 +1,6 @@
 //! A wake fired: the last look before a send.
 
-use crate::channel::{Channel, Idempotency};
+use crate::channel::Channel;
 use crate::decide::{move_wake, outcome, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{OpenSend, SendFailure, State};
@@ -140,7 +140,7 @@ pub enum Doubt {
 #[must_use]
 pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Doubt {
     let channel = view.scope.channels.get(&open.channel);
-    let by_key = channel.is_some_and(|channel| channel.transport.idempotency() == Idempotency::ByKey);
+    let by_key = channel.is_some_and(Channel::calls_again);
     let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
     let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
     let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use followupd_domain::channel::Channel;
 use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::sequence::{Draft, Sequence, Status};
+use followupd_domain::signal::Signal;
 use followupd_domain::{TenantNo, VersionNo};
 use followupd_store::Key;
 
@@ -13,10 +14,10 @@ use crate::api::{Caller, Error, ScopeName};
 use crate::audit;
 use crate::loaded::Loaded;
 use crate::scopes::{
-    At, ChannelShown, Held, HeldScope, HeldStep, SequenceShown, TenantShown, channel_settings,
+    At, ChannelShown, Fares, Held, HeldScope, HeldStep, SequenceShown, TenantShown, channel_settings,
     tenant_settings,
 };
-use crate::settings::Put;
+use crate::settings::{Put, watch};
 use crate::stop::{self, Stop};
 
 /// What is no tenant's is there for those only who have all of them.
@@ -63,7 +64,18 @@ impl Engine {
         name: &str,
     ) -> Result<ChannelShown, Error> {
         let loaded = self.tenant(caller, tenant)?.loaded();
-        self.channel_shown(&loaded, loaded.channel(&named("name", name)?)?).await
+        let channel = loaded.channel(&named("name", name)?)?;
+        let shown = self.channel_shown(&loaded, channel).await?;
+        Ok(ChannelShown { fares: Some(self.fares(&loaded, channel).await?), ..shown })
+    }
+
+    async fn fares(&self, loaded: &Loaded, channel: &Channel) -> Result<Fares, Error> {
+        let counts = watch::counts(&self.node, loaded, channel).await?;
+        let tripped = watch::tripped(&self.node, loaded, channel).await?;
+        Ok(Fares {
+            counts: Signal::ALL.map(|signal| (signal, counts.of(signal, self.node.now()))).to_vec(),
+            tripped: tripped.into_iter().map(|(switch, why)| (why, switch.report_only)).collect(),
+        })
     }
 
     /// The channels of a tenant after `after`, by name.
@@ -100,6 +112,7 @@ impl Engine {
                 Some(held) => Some(held),
                 None => self.reacted(channel.reacted.as_ref()),
             },
+            fares: None,
         })
     }
 

@@ -3,13 +3,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use followupd_domain::Moment;
+use followupd_domain::channel::Channel;
 use followupd_domain::health::{Act, Health, Said, StepOf};
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Rate;
+use followupd_domain::{Moment, Span};
 
 use super::day;
 use super::slow::Slow;
+use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
 use crate::settings::react::Reacting;
@@ -25,6 +27,8 @@ struct State {
     slow: Slow,
     /// The end of the hold by its provider that it was eased in after.
     eased_in_after: Option<Moment>,
+    /// When its kill switches looked last.
+    watched_at: Moment,
 }
 
 impl Vitals {
@@ -38,6 +42,12 @@ impl Vitals {
     ) {
         let (now, loaded) = (node.now(), tenant.loaded());
         let mut state = self.lock();
+        let is_watched = loaded.scope.channels.get(&lane.channel).is_some_and(Channel::is_watched);
+        if is_watched && !(Span::ZERO..limits::WATCH_EVERY).contains(&now.since(state.watched_at)) {
+            state.watched_at = now;
+            // The next outcome asks again.
+            let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel));
+        }
         let reacting = match state.health.hear(step, said, now, day(&loaded, now).next_day_at) {
             None => return,
             Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),

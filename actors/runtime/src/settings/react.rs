@@ -40,7 +40,7 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             channel.reacted = Some(Reacted { since, until, to: because });
             let key = Key::channel(shard, tenant, channel.no);
             let put = change(what);
-            put.write(key, Format::Channel2, &channel, Class::Exit, PutAnswer::Done).await.map(|_| true)
+            put.write(key, Format::Channel3, &channel, Class::Exit, PutAnswer::Done).await.map(|_| true)
         }
         Reacting::Step { step: StepOf { sequence, version, step }, until, because } => {
             let Some(known) = loaded.scope.sequences.get(&sequence) else { return Ok(false) };

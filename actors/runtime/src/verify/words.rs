@@ -64,6 +64,7 @@ impl Words {
             | Table::Ledger
             | Table::Recipients
             | Table::Count
+            | Table::Signal
             | Table::Suppression
             | Table::Address
             | Table::Scope
@@ -89,6 +90,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Ledger => "ledger",
         Table::Recipients => "count of recipients",
         Table::Count => "counter",
+        Table::Signal => "signal of a channel",
         Table::Clock => "clock",
         Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",

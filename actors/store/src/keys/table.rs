@@ -21,6 +21,8 @@ pub enum Table {
     Enrollment = b'e',
     /// Events that several enrollments still have to consume.
     FanOut = b'f',
+    /// How channels fare: signals by the hour.
+    Signal = b'g',
     /// Older history of enrollments.
     History = b'h',
     /// What came of calls that are made once, however often they are sent.
@@ -53,7 +55,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 23] = [
         Table::Deleted,
         Table::Name,
         Table::Audit,
@@ -61,6 +63,7 @@ impl Table {
         Table::Event,
         Table::Enrollment,
         Table::FanOut,
+        Table::Signal,
         Table::History,
         Table::Once,
         Table::Stop,
@@ -79,7 +82,7 @@ impl Table {
     ];
 
     /// Those whose keys begin with their tenant's number behind the shard.
-    pub const OF_TENANTS: [Table; 14] = [
+    pub const OF_TENANTS: [Table; 15] = [
         // First, since what is read to act on expects them.
         Table::Scope,
         Table::Wake,
@@ -87,6 +90,7 @@ impl Table {
         Table::Contact,
         Table::Event,
         Table::FanOut,
+        Table::Signal,
         Table::Once,
         Table::Ledger,
         Table::Count,

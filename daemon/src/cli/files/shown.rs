@@ -1,7 +1,7 @@
 //! The way back: what a daemon answers, as the files that would put it.
 
 use super::outside::{Chatwoot, Http, Meta, Smtp, Twilio};
-use super::{Channel, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp};
+use super::{Channel, KillSwitch, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp};
 use followupd_proto::v1;
 
 impl From<v1::TenantSettings> for Tenant {
@@ -17,6 +17,17 @@ impl From<v1::TenantSettings> for Tenant {
             stop_words: shown.stop_words,
             contact_per_day: shown.contact_per_day,
             contact_per_week: shown.contact_per_week,
+        }
+    }
+}
+
+impl From<v1::KillSwitch> for KillSwitch {
+    fn from(shown: v1::KillSwitch) -> KillSwitch {
+        KillSwitch {
+            signal: shown.signal,
+            percent: shown.percent,
+            after: shown.after,
+            report_only: shown.report_only,
         }
     }
 }
@@ -39,6 +50,8 @@ impl From<v1::ChannelSettings> for Channel {
             recipient_gap: shown.recipient_gap,
             new_recipients: shown.new_recipients,
             ignores_quiet_hours: shown.ignores_quiet_hours,
+            in_doubt: shown.in_doubt,
+            kill_switches: shown.kill_switches.into_iter().map(KillSwitch::from).collect(),
             smtp: shown.smtp.into_option().map(Smtp::from),
             http: shown.http.into_option().map(Http::from),
             meta: shown.meta.into_option().map(Meta::from),
@@ -95,7 +108,7 @@ mod tests {
         let shown = Channel::from(v1::ChannelSettings::from(channel));
         let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
         assert_eq!(again, shown);
-        let gentle = "gap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\n";
+        let gentle = "gap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\nin_doubt: leave\nkill_switches:\n  - { signal: replied, percent: 10, after: 50, report_only: true }\n";
         let gentle: Channel = parse(gentle, "c").unwrap();
         let text = serde_norway::to_string(&gentle).unwrap();
         assert_eq!(Channel::from(v1::ChannelSettings::from(gentle)), parse(&text, "c").unwrap());

@@ -1,0 +1,106 @@
+//! What a channel's settings say of its sends in doubt, and of what holds it when it fares badly; and looking after that.
+
+use followupd_domain::channel::{Channel, InDoubt, Kind, Preset};
+use followupd_domain::lane::Lane;
+use followupd_domain::limits::KILL_SWITCHES;
+use followupd_domain::signal::{Counts, KillSwitch, Signal};
+use followupd_store::{Key, Scan};
+
+use super::{Faults, one_of};
+use crate::api::{ChannelSettings, Error, KillSwitchSettings};
+use crate::limits;
+use crate::loaded::Loaded;
+use crate::node::Node;
+
+pub(super) fn in_doubt(word: &str) -> Result<Option<InDoubt>, String> {
+    let known = InDoubt::ALL.into_iter().find(|policy| policy.word() == word);
+    match known {
+        None if !word.is_empty() => Err(one_of(word, &InDoubt::ALL.map(InDoubt::word))),
+        known => Ok(known),
+    }
+}
+
+/// The kill switches that are given, else those of the preset.
+pub(super) fn kill_switches(
+    settings: &ChannelSettings,
+    kind: Option<Kind>,
+    faults: &mut Faults,
+) -> Vec<KillSwitch> {
+    let given = &settings.kill_switches;
+    if given.is_empty() {
+        let preset = Preset::parse(&settings.preset).filter(|preset| Some(preset.serves()) == kind);
+        return preset.map(Preset::kill_switches).unwrap_or_default();
+    }
+    if given.len() > KILL_SWITCHES {
+        let problem = format!("has {}: at most {KILL_SWITCHES} are allowed", given.len());
+        faults.take("kill_switches", Err::<(), _>(problem));
+    }
+    let read = given.iter().enumerate().map(|(i, given)| {
+        let field = |name: &str| format!("kill_switches[{i}].{name}");
+        KillSwitch {
+            signal: faults.take(&field("signal"), signal(&given.signal).map(Some)).unwrap_or(Signal::Failed),
+            percent: faults.take(&field("percent"), percent(given.percent)),
+            after: faults.take(&field("after"), after(given.after)),
+            report_only: given.report_only,
+        }
+    });
+    read.collect()
+}
+
+fn signal(word: &str) -> Result<Signal, String> {
+    let known = KillSwitch::SIGNALS.into_iter().find(|signal| signal.word() == word);
+    known.ok_or_else(|| one_of(word, &KillSwitch::SIGNALS.map(Signal::word)))
+}
+
+fn percent(given: u32) -> Result<u8, String> {
+    let read = u8::try_from(given).ok().filter(|percent| (1..=99).contains(percent));
+    read.ok_or_else(|| format!("is {given}: give 1 to 99"))
+}
+
+fn after(given: u32) -> Result<u32, String> {
+    if given > 0 {
+        Ok(given)
+    } else {
+        Err("is 0: give the sends it needs to say something, such as 50".to_owned())
+    }
+}
+
+/// A channel's kill switches, as they can be put again.
+pub(crate) fn shown(channel: &Channel) -> Vec<KillSwitchSettings> {
+    let shown = channel.kill_switches.iter().map(|switch| KillSwitchSettings {
+        signal: switch.signal.word().to_owned(),
+        percent: u32::from(switch.percent),
+        after: switch.after,
+        report_only: switch.report_only,
+    });
+    shown.collect()
+}
+
+/// What a channel's counters say of its sends since a person looked at it last.
+pub(crate) async fn counts(node: &Node, loaded: &Loaded, channel: &Channel) -> Result<Counts, Error> {
+    let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
+    let from = Key::signals(loaded.shard, lane);
+    let to = from.after_prefix();
+    let rows = node.store.scan(Scan { from, to, limit: limits::SIGNAL_ROWS }).await?;
+    let counts = rows.into_iter().filter_map(|(key, row)| {
+        let (hour, signal) = key.to_signal()?;
+        let count = i64::from_le_bytes(row.body.as_ref().try_into().ok()?);
+        (hour.begin() >= channel.watched_from).then_some((hour, signal, count))
+    });
+    Ok(Counts(counts.collect()))
+}
+
+/// The switches of a channel that trip now, each with why.
+pub(crate) async fn tripped(
+    node: &Node,
+    loaded: &Loaded,
+    channel: &Channel,
+) -> Result<Vec<(KillSwitch, String)>, Error> {
+    if channel.kill_switches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (counts, now) = (counts(node, loaded, channel).await?, node.now());
+    let trips =
+        channel.kill_switches.iter().filter_map(|switch| Some((*switch, switch.trips(&counts, now)?)));
+    Ok(trips.collect())
+}
