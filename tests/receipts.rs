@@ -1,8 +1,6 @@
 //! Receipts over the RPC and from the command line: what became of messages, as a platform tells it that hears of it
 //! itself.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use blackbox::daemon::{Daemon, Files};

@@ -33,6 +33,7 @@ mod pace;
 mod page;
 mod preview;
 mod refusal;
+mod rich;
 mod scopes;
 mod sequence;
 mod settings;

@@ -155,7 +155,7 @@ pub(crate) fn call(body: &str, at: Moment) -> Call {
         kind: Kind::Webhook,
         address: "ana".into(),
         contact: "ct-1".into(),
-        message: Message { subject: String::new(), body: body.into() },
+        message: Message::of("", body),
         trace: TraceId(7),
         at,
         again: false,

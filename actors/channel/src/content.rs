@@ -1,7 +1,9 @@
-//! What a message may be besides text, in no provider's words.
-//!
-//! The core renders text today; the rest is what it may say once it knows of templates and media.
+//! A message as one thing, for providers that take it as one.
 
+use followupd_domain::content::Rich;
+pub use followupd_domain::content::{
+    Button, ButtonFill, ButtonParameter, Media, MediaKind, Parameter, Template,
+};
 use followupd_domain::render::Message;
 
 /// What is sent.
@@ -22,100 +24,16 @@ pub enum Content {
     },
 }
 
-/// An approved template and its parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    /// Its name at the provider.
-    pub name: String,
-    /// Its language there, like `pt_BR`.
-    pub language: String,
-    /// What fills its header.
-    pub header: Vec<Parameter>,
-    /// What fills its text, in order.
-    pub body: Vec<Parameter>,
-    /// What fills its buttons.
-    pub buttons: Vec<ButtonParameter>,
-}
-
-/// What fills one place of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parameter {
-    /// A text.
-    Text(String),
-    /// A file, in a header.
-    Media(Media),
-}
-
-/// What fills one button of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ButtonParameter {
-    /// Which button, from 0.
-    pub index: u8,
-    /// What of it.
-    pub fills: ButtonFill,
-}
-
-/// What of a template's button is filled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ButtonFill {
-    /// What a quick reply sends back.
-    Payload(String),
-    /// The end of a link.
-    UrlEnd(String),
-}
-
-/// A file by its link, which the provider fetches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Media {
-    /// What it is.
-    pub kind: MediaKind,
-    /// Where it lies.
-    pub link: String,
-    /// The text under it; audio has none.
-    pub caption: Option<String>,
-    /// What a document is called.
-    pub file_name: Option<String>,
-}
-
-/// Kinds of files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaKind {
-    /// A picture.
-    Image,
-    /// Any file.
-    Document,
-    /// A film.
-    Video,
-    /// Sound.
-    Audio,
-}
-
-impl MediaKind {
-    /// Its word.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            MediaKind::Image => "image",
-            MediaKind::Document => "document",
-            MediaKind::Video => "video",
-            MediaKind::Audio => "audio",
-        }
-    }
-}
-
-/// A button that answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Button {
-    /// What comes back when it is pressed.
-    pub id: String,
-    /// What stands on it.
-    pub title: String,
-}
-
 impl From<Message> for Content {
     /// A subject, where there is one, stands above the text.
-    fn from(Message { subject, body }: Message) -> Content {
-        Content::Text(if subject.is_empty() { body } else { format!("{subject}\n\n{body}") })
+    fn from(Message { subject, body, rich }: Message) -> Content {
+        let text = if subject.is_empty() { body } else { format!("{subject}\n\n{body}") };
+        match rich {
+            None => Content::Text(text),
+            Some(Rich::Template(template)) => Content::Template(template),
+            Some(Rich::Media(media)) => Content::Media(media),
+            Some(Rich::Buttons(buttons)) => Content::Buttons { body: text, buttons },
+        }
     }
 }
 
@@ -125,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_subject_is_not_lost() {
-        let of = |subject: &str| Content::from(Message { subject: subject.into(), body: "Oi".into() });
+        let of = |subject: &str| Content::from(Message::of(subject, "Oi"));
         assert_eq!(of(""), Content::Text("Oi".into()));
         assert_eq!(of("Aula"), Content::Text("Aula\n\nOi".into()));
     }

@@ -140,7 +140,7 @@ fn message(call: &Call) -> String {
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(&call.message.body);
+    text.push_str(&call.message.text());
     text.push('\n');
     text
 }
@@ -173,7 +173,7 @@ mod tests {
             kind: Kind::Email,
             address: "zoë@mail.example".into(),
             contact: "ct-1\nBcc: all@mail.example".into(),
-            message: Message { subject: "Olá".into(), body: "Tudo bem?".into() },
+            message: Message::of("Olá", "Tudo bem?"),
             trace: TraceId(7),
             at: Moment(1_800_000_000_000),
             again: false,

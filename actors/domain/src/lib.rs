@@ -9,6 +9,7 @@ pub mod access;
 pub mod calendar;
 pub mod channel;
 pub mod contact;
+pub mod content;
 pub mod decide;
 pub mod decision;
 pub mod enrollment;

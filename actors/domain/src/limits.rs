@@ -143,6 +143,13 @@ pub const REPLIED_WITHIN: Span = Span::hours(24);
 /// Kill switches of a channel.
 pub const KILL_SWITCHES: usize = 8;
 
+/// Buttons that answer a text: WhatsApp takes three.
+pub const REPLY_BUTTONS: std::ops::RangeInclusive<usize> = 1..=3;
+
+/// How long a message of a contact's opens the service window of WhatsApp, in which anything may be sent (Meta,
+/// "Customer service windows").
+pub const SERVICE_WINDOW: Span = Span::hours(24);
+
 /// The least share of its pace a lane is cut to, in thousandths: it must still find out that it may go faster.
 pub const SHARE_LEAST: i64 = 50;
 

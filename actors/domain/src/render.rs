@@ -5,8 +5,10 @@
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use crate::contact::Contact;
+use crate::content::Rich;
 use crate::enrollment::SendFailure;
 use crate::gate::View;
 use crate::limits;
@@ -18,8 +20,44 @@ use crate::sequence::Step;
 pub struct Message {
     /// Subject line; empty for channels without one.
     pub subject: String,
-    /// The text.
+    /// The text; empty where something else is sent.
     pub body: String,
+    /// What is sent instead of the text, or with it.
+    pub rich: Option<Rich>,
+}
+
+impl Message {
+    /// What it says, where only text can be shown: what an approved template says only its provider knows.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut parts: Vec<String> =
+            [&self.body].into_iter().filter(|body| !body.is_empty()).cloned().collect();
+        match &self.rich {
+            None => {}
+            Some(Rich::Template(template)) => {
+                parts.push(format!("[template {} {}]", template.name, template.language));
+                let mut part = |_: &str, text: &str| {
+                    parts.push(text.to_owned());
+                    Ok::<String, Infallible>(String::new())
+                };
+                let Ok(_) = template.with(&mut part);
+            }
+            Some(Rich::Media(media)) => {
+                parts.push(format!("[{} {}]", media.kind.word(), media.link));
+                parts.extend(media.caption.clone());
+            }
+            Some(Rich::Buttons(buttons)) => {
+                parts.extend(buttons.iter().map(|button| format!("[{}]", button.title)));
+            }
+        }
+        parts.join("\n")
+    }
+
+    /// One of a text alone.
+    #[must_use]
+    pub fn of(subject: impl Into<String>, body: impl Into<String>) -> Message {
+        Message { subject: subject.into(), body: body.into(), rich: None }
+    }
 }
 
 /// The roots a template may use, and the fields of those that are closed.
@@ -107,9 +145,11 @@ fn describe(error: &minijinja::Error) -> String {
     format!("{}{line}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
 }
 
-/// Renders a step for the enrollment in `view`.
+/// Renders a step for the enrollment in `view`; while the contact's service window is closed, with the template that
+/// goes instead.
 ///
 /// # Errors
+/// [`SendFailure::NeedsTemplate`] when the window is closed and the step has no approved template,
 /// [`SendFailure::MissingVariable`] when a value without a default is missing, [`SendFailure::Render`] when the
 /// template fails for another reason, runs out of fuel or grows beyond [`limits::RENDERED_BYTES`].
 pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
@@ -122,7 +162,24 @@ pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
         })?;
         if rendered.len() > limits::RENDERED_BYTES { Err(SendFailure::Render) } else { Ok(rendered) }
     };
-    Ok(Message { subject: one(&step.subject)?, body: one(&step.body)? })
+    let rich = match (&step.rich, &step.fallback) {
+        (rich @ Some(Rich::Template(_)), _) => rich.clone(),
+        (rich, _) if is_open(view, step) => rich.clone(),
+        (_, Some(fallback)) => Some(Rich::Template(fallback.clone())),
+        (_, None) => return Err(SendFailure::NeedsTemplate),
+    };
+    let rich = rich.map(|rich| rich.with(&mut |_, text| one(text))).transpose()?;
+    // A template says it all.
+    let has_text = !matches!(rich, Some(Rich::Template(_)));
+    let text = |template: &str| if has_text { one(template) } else { Ok(String::new()) };
+    Ok(Message { subject: text(&step.subject)?, body: text(&step.body)?, rich })
+}
+
+/// Whether anything may be sent: outside the 24 h after a contact's last message WhatsApp takes only approved templates.
+fn is_open(view: &View<'_>, step: &Step) -> bool {
+    let has_window = view.channel(step).is_some_and(|channel| channel.transport.has_service_window());
+    let closes_at = view.contact.last_inbound_at.map(|last| last + limits::SERVICE_WINDOW);
+    !has_window || closes_at.is_some_and(|closes_at| view.now < closes_at)
 }
 
 fn values(view: &View<'_>) -> Value {
@@ -160,7 +217,11 @@ fn contact_values<'a>(contact: &'a Contact, id: &'a str) -> BTreeMap<&'a str, &'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::{Kind, Meta, Transport};
+    use crate::content::{Button, Parameter, Template};
     use crate::decide::samples;
+    use crate::sequence::ChannelRef;
+    use crate::time::Span;
 
     fn rendered(body: &str) -> Result<String, SendFailure> {
         let mut sample = samples::Sample::enrolled();
@@ -204,6 +265,58 @@ mod tests {
                     {% if attributes.vip is defined %}!{% endif %} {{ target.amount }}";
         assert_eq!(needed(text), ["contact.name", "target.amount"]);
         assert!(needed("{{ contact.name").is_empty());
+    }
+
+    /// What `step` is sent as by a number of WhatsApp, the contact having written so long ago.
+    fn by_whatsapp(step: &Step, wrote: Option<Span>) -> Result<Message, SendFailure> {
+        let mut sample = samples::Sample::enrolled();
+        let step = Step { channel: ChannelRef::OfKind(Kind::Whatsapp), ..step.clone() };
+        sample.contact.name = Some("Zoë".into());
+        sample.contact.last_inbound_at = wrote.map(|ago| sample.now - ago);
+        let channel = sample.scope.channel(&step.channel).unwrap().no;
+        let channel = sample.scope.channels.get_mut(&channel).unwrap();
+        channel.transport = Transport::Meta(Box::new(Meta {
+            phone_number_id: "1".into(),
+            token: None,
+            version: String::new(),
+            base: String::new(),
+            app_secrets: Vec::new(),
+            verify_token: None,
+            connections: 1,
+        }));
+        render(&sample.view(), &step)
+    }
+
+    #[test]
+    fn outside_the_service_window_only_an_approved_template_goes() {
+        let template = |text: &str| Template {
+            name: "aula".into(),
+            language: "pt_BR".into(),
+            body: vec![Parameter::Text(text.into())],
+            ..Template::default()
+        };
+        let text = Step {
+            body: "Oi {{ contact.name }}".into(),
+            ..samples::Sample::enrolled().version().steps[0].clone()
+        };
+        let (inside, outside) = (Some(Span(limits::SERVICE_WINDOW.0 - 1)), Some(limits::SERVICE_WINDOW));
+        assert_eq!(by_whatsapp(&text, inside).unwrap().body, "Oi Zoë");
+        for wrote in [None, outside] {
+            assert_eq!(by_whatsapp(&text, wrote), Err(SendFailure::NeedsTemplate));
+        }
+        let caught = Step { fallback: Some(template("{{ contact.name }}")), ..text.clone() };
+        assert_eq!(by_whatsapp(&caught, inside).unwrap().rich, None);
+        let sent = by_whatsapp(&caught, outside).unwrap();
+        assert_eq!((sent.body.as_str(), &sent.rich), ("", &Some(Rich::Template(template("Zoë")))));
+        assert_eq!(sent.text(), "[template aula pt_BR]\nZoë");
+        let own = Step { rich: Some(Rich::Template(template("x"))), body: String::new(), ..text.clone() };
+        assert!(by_whatsapp(&own, None).is_ok());
+        let missing = Step { rich: Some(Rich::Template(template("{{ attributes.none }}"))), ..own };
+        assert_eq!(by_whatsapp(&missing, None), Err(SendFailure::MissingVariable));
+        let buttons = vec![Button { id: "yes".into(), title: "Sim, {{ contact.name }}".into() }];
+        let asked = Step { rich: Some(Rich::Buttons(buttons)), ..text };
+        assert_eq!(by_whatsapp(&asked, inside).unwrap().text(), "Oi Zoë\n[Sim, Zoë]");
+        assert_eq!(by_whatsapp(&asked, outside), Err(SendFailure::NeedsTemplate));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::calendar::{Hours, Wait};
 use crate::channel::Kind;
+use crate::content::{Rich, Template};
 use crate::holds::{Holds, Reacted};
 use crate::ids::{SequenceNo, StepNo, VersionNo};
 use crate::lane::PriorityClass;
@@ -175,8 +176,12 @@ pub struct Step {
     pub channel: ChannelRef,
     /// Subject line, for channels that have one.
     pub subject: String,
-    /// The text, a template.
+    /// The text, a template; empty where something else is sent.
     pub body: String,
+    /// What is sent instead of the text, or with it.
+    pub rich: Option<Rich>,
+    /// The approved template that goes instead while the service window is closed.
+    pub fallback: Option<Template>,
     /// Its own open hours, within the tenant's.
     pub hours: Hours,
     /// From its due time, before all gates, when it is too late to send it.

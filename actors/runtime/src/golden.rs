@@ -14,6 +14,9 @@ use followupd_domain::channel::{
     Channel, Chatwoot, Http, InDoubt, Kind, Meta, SecretAt, Security, Smtp, Transport, Twilio,
 };
 use followupd_domain::contact::{Contact, Ended, Membership, Rest, Sent};
+use followupd_domain::content::{
+    Button, ButtonFill, ButtonParameter, Media, MediaKind, Parameter, Rich, Template,
+};
 use followupd_domain::decision::{Beginning, Decision, Entry, Source, TraceId};
 use followupd_domain::enrollment::{
     Enrollment, ExitReason, FailReason, OpenSend, Send, SendFailure, SendStatus, SkipReason, State, Wake,
@@ -42,7 +45,7 @@ use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
-use crate::old::{Channel1, Channel2, Contact1, Sequence1, Sequence2, Tenant1};
+use crate::old::{Channel1, Channel2, Contact1, Sequence1, Sequence2, Sequence3, Tenant1, Version1};
 use crate::once::Done;
 use crate::record::Record;
 use crate::settings::PutAnswer;
@@ -325,18 +328,38 @@ fn the_scopes_have_the_recorded_bytes() {
 fn a_sequence_has_the_recorded_bytes() {
     let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
     let draft = Draft { target: "charge".into(), steps: vec![step], ..Draft::default() };
+    let template = Template {
+        name: "aula".into(),
+        language: "pt_BR".into(),
+        header: vec![Parameter::Media(media())],
+        body: vec![Parameter::Text("{{ contact.name }}".into())],
+        buttons: vec![
+            ButtonParameter { index: 0, fills: ButtonFill::Payload("yes".into()) },
+            ButtonParameter { index: 1, fills: ButtonFill::UrlEnd("7".into()) },
+        ],
+    };
+    let buttons = vec![Button { id: "yes".into(), title: "Sim".into() }];
+    let rich =
+        DraftStep { rich: Some(Rich::Buttons(buttons)), fallback: Some(template), ..draft.steps[0].clone() };
     let sequence = Sequence {
         no: SequenceNo(3),
         name: name("reminder"),
-        draft: Some(draft),
+        draft: Some(draft.clone()),
         latest: Some(VersionNo(2)),
         holds: holds(),
         archived_at: Some(AT),
         held_steps: [((VersionNo(2), StepNo(1)), reacted())].into(),
     };
     check("sequence_2", Format::Sequence2, &Sequence2::from(sequence.clone()));
-    check("sequence_3", Format::Sequence3, &sequence);
-    check("sequence_1", Format::Sequence, &Sequence1::from(sequence));
+    check("sequence_3", Format::Sequence3, &Sequence3::from(sequence.clone()));
+    check("sequence_1", Format::Sequence, &Sequence1::from(sequence.clone()));
+    let draft = Draft { steps: vec![rich], ..draft };
+    check("sequence_4", Format::Sequence4, &Sequence { draft: Some(draft), ..sequence });
+}
+
+fn media() -> Media {
+    let (caption, file_name) = (Some("caption".into()), Some("plan.pdf".into()));
+    Media { kind: MediaKind::Document, link: "https://cdn.example/plan.pdf".into(), caption, file_name }
 }
 
 #[test]
@@ -353,6 +376,8 @@ fn a_version_has_the_recorded_bytes() {
         channel,
         subject: "hello".into(),
         body: "dear {{ contact.name }}".into(),
+        rich: Some(Rich::Media(media())),
+        fallback: None,
         hours: Hours { business_days_only: true, ..Hours::default() },
         useless_after: Some(Span::days(1)),
         late: Late::Exit,
@@ -368,7 +393,8 @@ fn a_version_has_the_recorded_bytes() {
         max_lifetime: Span::days(90),
         steps: waits.into_iter().zip(channels.into_iter().cycle()).map(step).collect(),
     };
-    check("version_1", Format::Version, &version);
+    check("version_2", Format::Version2, &version);
+    check("version_1", Format::Version, &Version1::from(version));
 }
 
 #[test]

@@ -144,7 +144,7 @@ async fn load_versions(
     let prefix = Key::versions(shard, tenant);
     let mut versions = BTreeMap::new();
     for (key, row) in scan_all(store, prefix.clone(), prefix.after_prefix()).await? {
-        let version: Version = decode(Format::Version, &row.body)?;
+        let version: Version = old::version(&row.body)?;
         if let Some(sequence) = key.to_version_sequence() {
             versions.insert((sequence, version.no), Arc::new(version));
         }

@@ -6,66 +6,20 @@ use followupd_domain::contact::{Contact, Membership, Rest};
 use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
-use followupd_domain::sequence::{Draft, Sequence};
 use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, Moment, SequenceNo, Span, TenantNo, VersionNo};
+use followupd_domain::{ChannelNo, Moment, Span, TenantNo};
 use followupd_store::codec::{self, Format};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod sequences;
+
+#[cfg(test)]
+pub(crate) use sequences::{Sequence1, Sequence2, Sequence3, Version1};
+pub(crate) use sequences::{sequence, version};
+
 use crate::api::Error;
 use crate::loaded::decode;
-
-/// A sequence of format 1, which could not be archived.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sequence1 {
-    no: SequenceNo,
-    name: Name,
-    draft: Option<Draft>,
-    latest: Option<VersionNo>,
-    holds: Holds,
-}
-
-/// A sequence of format 2, whose steps could not be held by themselves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sequence2 {
-    no: SequenceNo,
-    name: Name,
-    draft: Option<Draft>,
-    latest: Option<VersionNo>,
-    holds: Holds,
-    archived_at: Option<Moment>,
-}
-
-impl From<Sequence1> for Sequence {
-    fn from(old: Sequence1) -> Sequence {
-        let Sequence1 { no, name, draft, latest, holds } = old;
-        Sequence::from(Sequence2 { no, name, draft, latest, holds, archived_at: None })
-    }
-}
-
-impl From<Sequence2> for Sequence {
-    fn from(old: Sequence2) -> Sequence {
-        let Sequence2 { no, name, draft, latest, holds, archived_at } = old;
-        Sequence { no, name, draft, latest, holds, archived_at, held_steps: BTreeMap::new() }
-    }
-}
-
-#[cfg(test)]
-impl From<Sequence> for Sequence1 {
-    fn from(new: Sequence) -> Sequence1 {
-        let Sequence { no, name, draft, latest, holds, .. } = new;
-        Sequence1 { no, name, draft, latest, holds }
-    }
-}
-
-#[cfg(test)]
-impl From<Sequence> for Sequence2 {
-    fn from(new: Sequence) -> Sequence2 {
-        let Sequence { no, name, draft, latest, holds, archived_at, .. } = new;
-        Sequence2 { no, name, draft, latest, holds, archived_at }
-    }
-}
 
 /// A channel of format 1, which had fewer limits and was held by nobody but people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,42 +210,9 @@ pub(crate) fn tenant(body: &[u8]) -> Result<Tenant, Error> {
     }
 }
 
-/// The sequence of a row, in whichever format it was written.
-pub(crate) fn sequence(body: &[u8]) -> Result<Sequence, Error> {
-    match codec::decode(Format::Sequence3, body) {
-        Ok(sequence) => return Ok(sequence),
-        Err(codec::Error::Kind { .. }) => {}
-        Err(error) => return Err(Error::Unavailable(error.to_string())),
-    }
-    match codec::decode::<Sequence2>(Format::Sequence2, body) {
-        Ok(sequence) => Ok(sequence.into()),
-        Err(codec::Error::Kind { .. }) => decode::<Sequence1>(Format::Sequence, body).map(Sequence::from),
-        Err(error) => Err(Error::Unavailable(error.to_string())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sequence_of_an_earlier_format_is_read_as_one_that_is_not_archived_and_not_held() {
-        let old = Sequence1 {
-            no: SequenceNo(3),
-            name: Name::parse("reminder").unwrap(),
-            draft: None,
-            latest: Some(VersionNo(2)),
-            holds: Holds::default(),
-        };
-        let bytes = codec::encode(Format::Sequence, &old).unwrap();
-        assert_eq!(sequence(&bytes).unwrap(), Sequence::from(old.clone()));
-        let second = Sequence2::from(Sequence::from(old.clone()));
-        let bytes = codec::encode(Format::Sequence2, &second).unwrap();
-        assert_eq!(sequence(&bytes).unwrap(), Sequence::from(old.clone()));
-        let new = codec::encode(Format::Sequence3, &Sequence::from(old.clone())).unwrap();
-        assert_eq!(sequence(&new).unwrap(), Sequence::from(old));
-        assert!(sequence(&codec::encode(Format::Name, &7_u32).unwrap()).is_err());
-    }
 
     #[test]
     fn a_channel_of_the_first_format_keeps_its_limits_and_has_no_others() {

@@ -331,7 +331,7 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
     let answer = PutAnswer::Sequence { status: sequence.status(), latest: sequence.latest };
-    change.write(key, Format::Sequence3, &sequence, Class::Event, answer).await
+    change.write(key, Format::Sequence4, &sequence, Class::Event, answer).await
 }
 
 fn not_archived(sequence: &Sequence) -> Result<&Sequence, Error> {
@@ -348,7 +348,7 @@ async fn archive(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut sequence = loaded.sequence(name.as_str())?.clone();
     sequence.archived_at.get_or_insert(change.node.now());
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    change.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await
+    change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
 }
 
 pub(crate) fn compile(
@@ -383,8 +383,13 @@ async fn publish(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
     commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, Format::Sequence3, &sequence)?;
-    record::put(&mut commit, Key::version(loaded.shard, tenant, sequence.no, no), Format::Version, &version)?;
+    record::put(&mut commit, key, Format::Sequence4, &sequence)?;
+    record::put(
+        &mut commit,
+        Key::version(loaded.shard, tenant, sequence.no, no),
+        Format::Version2,
+        &version,
+    )?;
     change.submit(commit, PutAnswer::Version(no)).await
 }
 
@@ -417,7 +422,7 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
             turn(&mut sequence.holds);
             sequence.held_steps.retain(|_, _| reason.is_some());
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
         }
     }
 }

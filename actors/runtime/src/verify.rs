@@ -13,7 +13,7 @@ use followupd_domain::enrollment::Enrollment;
 use followupd_domain::ledger::{Ledger, Recipients};
 use followupd_domain::suppression::Suppressed;
 use followupd_domain::target::Target;
-use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant, sequence};
+use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant};
 use followupd_store::codec::Format;
 use followupd_store::keys::Table;
 use followupd_store::{Key, Row, Version};
@@ -187,7 +187,7 @@ impl Verifier {
             Table::Clock => read::<Moment>(Format::Clock, body),
             Table::Suppression => read::<Suppressed>(Format::Suppressed, body),
             Table::Address => address(key, body),
-            Table::Version => read::<sequence::Version>(Format::Version, body),
+            Table::Version => old::version(body).map(drop),
             Table::Store => read::<StoreRow>(Format::Store, body),
             Table::Scope => scope(key, body),
             Table::Ledger => Ledger::decode(body).map(drop).map_err(|error| damaged(&error)),

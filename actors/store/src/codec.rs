@@ -69,6 +69,10 @@ pub enum Format {
     Tenant2 = 23,
     /// A sequence, format 3: its steps can be held by themselves.
     Sequence3 = 24,
+    /// A version whose steps may be more than text.
+    Version2 = 26,
+    /// A sequence whose draft's steps may be more than text.
+    Sequence4 = 27,
     /// A channel with what watches it.
     Channel3 = 29,
 }

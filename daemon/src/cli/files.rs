@@ -12,6 +12,7 @@ use crate::{config, limits, strict};
 use followupd_proto::v1;
 
 mod outside;
+mod rich;
 mod shown;
 
 use outside::{Chatwoot, Http, Meta, Smtp, Twilio};
@@ -198,6 +199,14 @@ struct Step {
     #[serde(skip_serializing_if = "is_default")]
     body: String,
     #[serde(skip_serializing_if = "is_default")]
+    template: Option<rich::Template>,
+    #[serde(skip_serializing_if = "is_default")]
+    media: Option<rich::Media>,
+    #[serde(skip_serializing_if = "is_default")]
+    buttons: Vec<rich::Button>,
+    #[serde(skip_serializing_if = "is_default")]
+    fallback: Option<rich::Template>,
+    #[serde(skip_serializing_if = "is_default")]
     useless_after: String,
     #[serde(skip_serializing_if = "is_default")]
     late: String,
@@ -331,6 +340,10 @@ impl From<Step> for v1::Step {
             channel: given.channel,
             subject: given.subject,
             body: given.body,
+            template: given.template.map(v1::Template::from).into(),
+            media: given.media.map(v1::Media::from).into(),
+            buttons: given.buttons.into_iter().map(v1::Button::from).collect(),
+            fallback: given.fallback.map(v1::Template::from).into(),
             useless_after: given.useless_after,
             late: given.late,
             on_failure: given.on_failure,

@@ -23,7 +23,7 @@ pub(super) fn trial(request: v1::PreviewSequenceRequest, by: &str) -> Result<Tri
     let of = match (request.draft.into_option(), request.version) {
         (None, 0) => TrialOf::Newest,
         (None, version) => TrialOf::Version(VersionNo(version)),
-        (Some(draft), 0) => TrialOf::Draft(scopes::draft(draft)),
+        (Some(draft), 0) => TrialOf::Draft(scopes::draft(draft)?),
         (Some(_), _) => {
             return Err(take::invalid("version", "goes without a draft: leave one of them out"));
         }
@@ -46,7 +46,8 @@ pub(super) fn step(foreseen: Foreseen, names: &Names) -> v1::PreviewedStep {
         Becomes::Exits(reason) => ("exits", reason.word(), None),
         Becomes::Broken(reason) => ("failed", reason.word(), None),
     };
-    let (subject, body) = message.map(|message| (message.subject, message.body)).unwrap_or_default();
+    let text = message.map(|message| (message.text(), message.subject));
+    let (body, subject) = text.unwrap_or_default();
     v1::PreviewedStep {
         step: u32::from(foreseen.step.0),
         due_at: show::moment(foreseen.due_at),

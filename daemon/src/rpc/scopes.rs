@@ -11,7 +11,7 @@ use followupd_runtime::{
 };
 
 use crate::limits;
-use crate::rpc::{outside, show, take};
+use crate::rpc::{outside, rich, show, take};
 use followupd_proto::v1;
 
 /// What a put expects of what is there.
@@ -262,8 +262,9 @@ fn shown_warm_up(WarmUp { days, from }: WarmUp) -> v1::WarmUp {
 }
 
 /// A draft, as the engine takes it.
-pub(super) fn draft(given: v1::Draft) -> Draft {
-    Draft {
+pub(super) fn draft(given: v1::Draft) -> Result<Draft, Error> {
+    let steps = given.steps.into_iter().enumerate().map(|(i, given)| step(i, given));
+    Ok(Draft {
         target: given.target,
         class: given.class,
         unique_per: given.unique_per,
@@ -272,12 +273,15 @@ pub(super) fn draft(given: v1::Draft) -> Draft {
         stay_on_resolved: given.stay_on_resolved,
         stay_on_goal: given.stay_on_goal,
         max_lifetime: given.max_lifetime,
-        steps: given.steps.into_iter().map(step).collect(),
-    }
+        steps: steps.collect::<Result<_, Error>>()?,
+    })
 }
 
-fn step(given: v1::Step) -> DraftStep {
-    DraftStep {
+fn step(i: usize, mut given: v1::Step) -> Result<DraftStep, Error> {
+    let (rich, fallback) = rich::of(i, &mut given)?;
+    Ok(DraftStep {
+        rich,
+        fallback,
         wait: given.wait,
         at: given.at,
         channel: given.channel,
@@ -287,7 +291,7 @@ fn step(given: v1::Step) -> DraftStep {
         late: given.late,
         on_failure: given.on_failure,
         business_days_only: given.business_days_only,
-    }
+    })
 }
 
 /// A draft or a version, as it can be put again.
@@ -307,7 +311,7 @@ pub(super) fn shown_draft(draft: Draft) -> v1::Draft {
 }
 
 fn shown_step(step: DraftStep) -> v1::Step {
-    v1::Step {
+    let shown = v1::Step {
         wait: step.wait,
         at: step.at,
         channel: step.channel,
@@ -318,7 +322,8 @@ fn shown_step(step: DraftStep) -> v1::Step {
         on_failure: step.on_failure,
         business_days_only: step.business_days_only,
         ..Default::default()
-    }
+    };
+    rich::show(step.rich, step.fallback, shown)
 }
 
 /// What a hold covers.
@@ -402,7 +407,7 @@ mod tests {
         };
         assert_eq!(tenant_settings(shown_tenant_settings(settings.clone())), settings);
         let written = Draft { steps: vec![DraftStep::default()], ..Draft::default() };
-        assert_eq!(draft(shown_draft(written.clone())), written);
+        assert_eq!(draft(shown_draft(written.clone())).unwrap(), written);
     }
 
     #[test]

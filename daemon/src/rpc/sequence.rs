@@ -25,7 +25,7 @@ impl v1::SequenceService for Sequences {
         let request = request.to_owned_message();
         let put = async {
             let expected = scopes::expected(request.expected_revision, request.only_new)?;
-            let value = scopes::draft(request.sequence.into_option().unwrap_or_default());
+            let value = scopes::draft(request.sequence.into_option().unwrap_or_default())?;
             let put = At { value, expected };
             self.0.engine.put_sequence(&caller, &request.tenant, &request.name, put).await
         };
@@ -110,7 +110,8 @@ impl v1::SequenceService for Sequences {
     ) -> ServiceResult<v1::ValidateSequenceResponse> {
         let Asked { caller, .. } = Asked::of(&ctx)?;
         let request = request.to_owned_message();
-        let draft = request.draft.into_option().map(scopes::draft);
+        let draft = request.draft.into_option().map(scopes::draft).transpose();
+        let draft = draft.map_err(|error| refusal::of(&error, "draft", caller.trace))?;
         let found = self.0.engine.validate(&caller, &request.tenant, &request.sequence, draft.as_ref());
         let (faults, warnings) = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         let shown = |found: Vec<FieldError>| found.into_iter().map(preview::finding).collect();

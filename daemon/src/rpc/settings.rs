@@ -46,7 +46,10 @@ fn wanted(at: usize, given: v1::Wanted) -> Result<Wanted, Error> {
             let read = scopes::channel_settings(*settings);
             Settings::Channel(Box::new(read.map_err(|error| under(&format!("wanted[{at}].channel"), error))?))
         }
-        Some(Given::Sequence(draft)) => Settings::Sequence(scopes::draft(*draft)),
+        Some(Given::Sequence(draft)) => {
+            let read = scopes::draft(*draft);
+            Settings::Sequence(read.map_err(|error| under(&format!("wanted[{at}].sequence"), error))?)
+        }
         None => {
             let field = format!("wanted[{at}]");
             return Err(take::invalid(&field, "says nothing: give tenant, channel or sequence"));

@@ -30,7 +30,7 @@ pub(crate) fn call(kind: Kind, address: &str) -> Call {
         kind,
         address: address.into(),
         contact: "ct-1".into(),
-        message: Message { subject: String::new(), body: "Tudo \"bem\"?".into() },
+        message: Message::of("", "Tudo \"bem\"?"),
         trace: TraceId(7),
         at: Moment(1_800_000_000_123),
         again: false,

@@ -30,7 +30,7 @@ pub(super) fn call() -> Call {
         kind: Kind::Email,
         address: "ana@mail.example".into(),
         contact: "ct-1".into(),
-        message: Message { subject: "Olá".into(), body: "Tudo bem?".into() },
+        message: Message::of("Olá", "Tudo bem?"),
         trace: TraceId(7),
         at: Moment(1_800_000_000_000),
         again: false,
@@ -350,7 +350,7 @@ async fn nothing_in_a_call_is_a_command() {
     let (port, served) = serve(&[KIND]).await;
     let smtp = smtp(port);
     let mut call = call();
-    call.message = Message { subject: evil.into(), body: evil.into() };
+    call.message = Message::of(evil, evil);
     call.key = evil.into();
     assert_eq!(called(&smtp, call.clone()).await, Answer::Accepted);
     call.address = format!("ana@mail.example>{evil}");

@@ -33,7 +33,7 @@ fn call() -> Call {
         kind: Kind::Webhook,
         address: "ct-1".into(),
         contact: "ct-1".into(),
-        message: Message { subject: "Olá".into(), body: "Tudo \"bem\"?\n".into() },
+        message: Message::of("Olá", "Tudo \"bem\"?\n"),
         trace: TraceId(7),
         at: Moment(1_800_000_000_123),
         again: false,

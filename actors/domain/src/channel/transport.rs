@@ -202,6 +202,19 @@ impl Transport {
         }
     }
 
+    /// Whether it takes anything but approved templates only for a while after a contact has written.
+    #[must_use]
+    pub fn has_service_window(&self) -> bool {
+        match self {
+            Transport::Meta(_) => true,
+            Transport::Outbox
+            | Transport::Smtp(_)
+            | Transport::Http(_)
+            | Transport::Twilio(_)
+            | Transport::Chatwoot(_) => false,
+        }
+    }
+
     /// The words of those whose provider may tell us something.
     pub const TOLD: [&str; 2] = ["meta", "twilio"];
 

@@ -3,9 +3,11 @@
 //! The compiler reports every fault at once, each with the path of its field and what would be right.
 
 use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
 
 use crate::calendar::{Hours, MinuteOfDay, Wait};
 use crate::channel::Kind;
+use crate::content::{self, Rich, Template};
 use crate::ids::VersionNo;
 use crate::lane::PriorityClass;
 use crate::limits;
@@ -52,6 +54,10 @@ pub struct DraftStep {
     pub subject: String,
     /// The text.
     pub body: String,
+    /// What is sent instead of the text, or with it.
+    pub rich: Option<Rich>,
+    /// The approved template that goes instead while the service window is closed.
+    pub fallback: Option<Template>,
     /// A span from the due time.
     pub useless_after: String,
     /// `skip` (default) or `exit`.
@@ -142,12 +148,55 @@ fn on_reply(text: &str, target: Option<TargetKind>) -> Result<OnReply, String> {
 }
 
 fn check_size(draft: &Draft) -> Result<(), String> {
-    let bytes: usize = draft.steps.iter().map(|step| step.subject.len() + step.body.len()).sum();
+    let bytes: usize = draft.steps.iter().map(step_bytes).sum();
     let most = limits::SEQUENCE_BYTES;
     if bytes > most {
         Err(format!("have texts of {bytes} bytes together: at most {most} are allowed"))
     } else {
         Ok(())
+    }
+}
+
+fn step_bytes(step: &DraftStep) -> usize {
+    let mut bytes = step.subject.len() + step.body.len();
+    let mut count = |_: &str, text: &str| {
+        bytes += text.len();
+        Ok::<String, Infallible>(String::new())
+    };
+    let (Ok(_), Ok(_)) = (
+        step.rich.as_ref().map(|rich| rich.with(&mut count)).transpose(),
+        step.fallback.as_ref().map(|fallback| fallback.with(&mut count)).transpose(),
+    );
+    bytes
+}
+
+/// What a step sends besides a text, and the channel it goes by, which must be one of WhatsApp.
+fn check_rich(i: usize, step: &DraftStep, channel: &ChannelRef, scope: &Scope, faults: &mut Faults) {
+    let fallback = step.fallback.clone().map(Rich::Template);
+    let given =
+        [step.rich.as_ref().map(|rich| (rich.field(), rich)), fallback.as_ref().map(|it| ("fallback", it))];
+    for (field, rich) in given.into_iter().flatten() {
+        let field = format!("steps[{i}].{field}");
+        let kind = match channel {
+            ChannelRef::OfKind(kind) => Some(*kind),
+            ChannelRef::Named(_) => scope.channel(channel).map(|channel| channel.kind),
+        };
+        if let Some(kind) = kind.filter(|kind| *kind != Kind::Whatsapp) {
+            let problem =
+                format!("goes with channels of kind whatsapp, and this one is of kind {}", kind.word());
+            faults.take(&field, Err::<(), _>(problem));
+        }
+        for (place, problem) in content::faults(rich) {
+            faults.take(format!("{field}{place}"), Err::<(), _>(problem));
+        }
+    }
+    let has_text = matches!(step.rich, None | Some(Rich::Buttons(_)));
+    if has_text && step.body.trim().is_empty() {
+        faults.take(format!("steps[{i}].body"), Err::<(), _>("a step needs a text: give a body"));
+    }
+    if !has_text && !step.body.trim().is_empty() {
+        let problem = "is not sent with a template or a file: leave it out, or give the file a caption";
+        faults.take(format!("steps[{i}].body"), Err::<(), _>(problem));
     }
 }
 
@@ -158,16 +207,18 @@ fn compile_step(i: usize, step: &DraftStep, scope: &Scope, faults: &mut Faults) 
     let wait =
         if step.wait.is_empty() && at.is_none() { Ok(Wait::None) } else { Wait::parse(&step.wait, at) };
     faults.take(field("subject"), render::check(&step.subject));
-    let empty = step.body.trim().is_empty().then_some("a step needs a text: give a body");
-    faults.take(field("body"), empty.map_or(Ok(()), Err));
     faults.take(field("body"), render::check(&step.body));
+    let channel = faults
+        .take(field("channel"), channel(&step.channel, scope).map(Some))
+        .unwrap_or(ChannelRef::OfKind(Kind::Whatsapp));
+    check_rich(i, step, &channel, scope, faults);
     Step {
         wait: faults.take(field("wait"), wait),
-        channel: faults
-            .take(field("channel"), channel(&step.channel, scope).map(Some))
-            .unwrap_or(ChannelRef::OfKind(Kind::Email)),
+        channel,
         subject: step.subject.clone(),
         body: step.body.clone(),
+        rich: step.rich.clone(),
+        fallback: step.fallback.clone(),
         hours: Hours { business_days_only: step.business_days_only, ..Hours::default() },
         useless_after: faults.take(field("useless_after"), span(&step.useless_after)),
         late: faults.take(field("late"), word(&step.late, &[("skip", Late::Skip), ("exit", Late::Exit)])),

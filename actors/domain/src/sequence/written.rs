@@ -48,6 +48,8 @@ fn step(step: &Step) -> DraftStep {
         },
         subject: step.subject.clone(),
         body: step.body.clone(),
+        rich: step.rich.clone(),
+        fallback: step.fallback.clone(),
         useless_after: step.useless_after.map(exact).unwrap_or_default(),
         late: match step.late {
             Late::Skip => "skip".to_owned(),

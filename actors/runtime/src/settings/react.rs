@@ -54,7 +54,7 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             sequence.held_steps.insert((version, step), Reacted { since, until, to: because });
             let key = Key::sequence(shard, tenant, sequence.no);
             let put = change(what);
-            put.write(key, Format::Sequence3, &sequence, Class::Exit, PutAnswer::Done).await.map(|_| true)
+            put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await.map(|_| true)
         }
     }
 }

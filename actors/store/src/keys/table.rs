@@ -21,8 +21,6 @@ pub enum Table {
     Enrollment = b'e',
     /// Events that several enrollments still have to consume.
     FanOut = b'f',
-    /// How channels fare: signals by the hour.
-    Signal = b'g',
     /// Older history of enrollments.
     History = b'h',
     /// What came of calls that are made once, however often they are sent.
@@ -31,6 +29,8 @@ pub enum Table {
     Stop = b'j',
     /// Limits of lanes.
     Ledger = b'l',
+    /// How channels fare: signals by the hour.
+    Signal = b'm',
     /// Funnel counters.
     Count = b'n',
     /// What the clock said last.
@@ -63,12 +63,12 @@ impl Table {
         Table::Event,
         Table::Enrollment,
         Table::FanOut,
-        Table::Signal,
         Table::History,
         Table::Once,
         Table::Stop,
         Table::Access,
         Table::Ledger,
+        Table::Signal,
         Table::Count,
         Table::Clock,
         Table::Suppression,

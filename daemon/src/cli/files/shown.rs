@@ -1,7 +1,7 @@
 //! The way back: what a daemon answers, as the files that would put it.
 
 use super::outside::{Chatwoot, Http, Meta, Smtp, Twilio};
-use super::{Channel, KillSwitch, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp};
+use super::{Channel, KillSwitch, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp, rich};
 use followupd_proto::v1;
 
 impl From<v1::TenantSettings> for Tenant {
@@ -85,6 +85,10 @@ impl From<v1::Step> for Step {
             channel: shown.channel,
             subject: shown.subject,
             body: shown.body,
+            template: shown.template.into_option().map(rich::Template::from),
+            media: shown.media.into_option().map(rich::Media::from),
+            buttons: shown.buttons.into_iter().map(rich::Button::from).collect(),
+            fallback: shown.fallback.into_option().map(rich::Template::from),
             useless_after: shown.useless_after,
             late: shown.late,
             on_failure: shown.on_failure,
@@ -112,6 +116,10 @@ mod tests {
         let gentle: Channel = parse(gentle, "c").unwrap();
         let text = serde_norway::to_string(&gentle).unwrap();
         assert_eq!(Channel::from(v1::ChannelSettings::from(gentle)), parse(&text, "c").unwrap());
+        let rich = "steps:\n  - channel: whatsapp\n    body: Vem?\n    buttons: [{ id: yes, title: Sim }]\n    fallback:\n      name: aula\n      language: pt_BR\n      header_media: { kind: image, link: 'https://cdn.example/a.png' }\n      body: ['{{ contact.name }}']\n      buttons: [{ index: 0, payload: yes }]\n";
+        let rich: Sequence = parse(rich, "s").unwrap();
+        let text = serde_norway::to_string(&rich).unwrap();
+        assert_eq!(Sequence::from(v1::Draft::from(rich)), parse(&text, "s").unwrap());
         let sequence: Sequence = parse(Example::Sequence.text(), "s").unwrap();
         let shown = Sequence::from(v1::Draft::from(sequence));
         let text = serde_norway::to_string(&shown).unwrap();

@@ -60,6 +60,8 @@ fn step() -> impl Strategy<Value = DraftStep> {
             channel: channel.into(),
             subject: String::new(),
             body: "hello".into(),
+            rich: None,
+            fallback: None,
             useless_after: useless_after.into(),
             late: late.into(),
             on_failure: on_failure.into(),

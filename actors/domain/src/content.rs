@@ -1,0 +1,372 @@
+//! What a message may be besides its text: a template that a provider has approved, a file, buttons that answer.
+//!
+//! The same types stand in a step, where their texts are templates of ours, and in a message, where they are rendered.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::render;
+
+/// What a step sends instead of a text, or with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rich {
+    /// A template the provider has approved, with what fills it.
+    Template(Template),
+    /// A file.
+    Media(Media),
+    /// Buttons under the text, which answer it.
+    Buttons(Vec<Button>),
+}
+
+/// An approved template and its parameters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its name at the provider.
+    pub name: String,
+    /// Its language there, like `pt_BR`.
+    pub language: String,
+    /// What fills its header.
+    pub header: Vec<Parameter>,
+    /// What fills its text, in order.
+    pub body: Vec<Parameter>,
+    /// What fills its buttons.
+    pub buttons: Vec<ButtonParameter>,
+}
+
+/// What fills one place of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Parameter {
+    /// A text.
+    Text(String),
+    /// A file, in a header.
+    Media(Media),
+}
+
+/// What fills one button of a template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ButtonParameter {
+    /// Which button, from 0.
+    pub index: u8,
+    /// What of it.
+    pub fills: ButtonFill,
+}
+
+/// What of a template's button is filled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ButtonFill {
+    /// What a quick reply sends back.
+    Payload(String),
+    /// The end of a link.
+    UrlEnd(String),
+}
+
+/// A file by its link, which the provider fetches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// What it is.
+    pub kind: MediaKind,
+    /// Where it lies.
+    pub link: String,
+    /// The text under it; audio has none.
+    pub caption: Option<String>,
+    /// What a document is called.
+    pub file_name: Option<String>,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// Any file.
+    Document,
+    /// A film.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+impl MediaKind {
+    /// All of them.
+    pub const ALL: [MediaKind; 4] =
+        [MediaKind::Image, MediaKind::Document, MediaKind::Video, MediaKind::Audio];
+
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            MediaKind::Image => "image",
+            MediaKind::Document => "document",
+            MediaKind::Video => "video",
+            MediaKind::Audio => "audio",
+        }
+    }
+
+    /// The kind of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<MediaKind> {
+        MediaKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// A button that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Button {
+    /// What comes back when it is pressed.
+    pub id: String,
+    /// What stands on it.
+    pub title: String,
+}
+
+impl Rich {
+    /// The field of a step that it stands in.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        match self {
+            Rich::Template(_) => "template",
+            Rich::Media(_) => "media",
+            Rich::Buttons(_) => "buttons",
+        }
+    }
+
+    /// The same with other texts: `text` gets the place of each and what stands there.
+    ///
+    /// # Errors
+    /// The first of `text`.
+    pub fn with<E>(&self, text: &mut impl FnMut(&str, &str) -> Result<String, E>) -> Result<Rich, E> {
+        Ok(match self {
+            Rich::Template(template) => Rich::Template(template.with(text)?),
+            Rich::Media(media) => Rich::Media(media.with("", text)?),
+            Rich::Buttons(buttons) => {
+                let one = |(i, button): (usize, &Button)| {
+                    let id = text(&format!("[{i}].id"), &button.id)?;
+                    Ok(Button { id, title: text(&format!("[{i}].title"), &button.title)? })
+                };
+                Rich::Buttons(buttons.iter().enumerate().map(one).collect::<Result<_, E>>()?)
+            }
+        })
+    }
+}
+
+impl Template {
+    /// The same with other texts, see [`Rich::with`].
+    ///
+    /// # Errors
+    /// The first of `text`.
+    pub fn with<E>(&self, text: &mut impl FnMut(&str, &str) -> Result<String, E>) -> Result<Template, E> {
+        let mut parameters = |of: &str, all: &[Parameter]| {
+            let one = |(i, parameter): (usize, &Parameter)| {
+                let place = format!(".{of}[{i}]");
+                Ok(match parameter {
+                    Parameter::Text(given) => Parameter::Text(text(&place, given)?),
+                    Parameter::Media(media) => Parameter::Media(media.with(&place, text)?),
+                })
+            };
+            all.iter().enumerate().map(one).collect::<Result<Vec<_>, E>>()
+        };
+        let (header, body) = (parameters("header", &self.header)?, parameters("body", &self.body)?);
+        let mut button = |(i, button): (usize, &ButtonParameter)| {
+            let fills = match &button.fills {
+                ButtonFill::Payload(given) => {
+                    ButtonFill::Payload(text(&format!(".buttons[{i}].payload"), given)?)
+                }
+                ButtonFill::UrlEnd(given) => {
+                    ButtonFill::UrlEnd(text(&format!(".buttons[{i}].url_end"), given)?)
+                }
+            };
+            Ok(ButtonParameter { index: button.index, fills })
+        };
+        let buttons = self.buttons.iter().enumerate().map(&mut button).collect::<Result<_, E>>()?;
+        Ok(Template { name: self.name.clone(), language: self.language.clone(), header, body, buttons })
+    }
+}
+
+impl Media {
+    fn with<E>(
+        &self,
+        place: &str,
+        text: &mut impl FnMut(&str, &str) -> Result<String, E>,
+    ) -> Result<Media, E> {
+        let mut perhaps = |name: &str, given: &Option<String>| {
+            given.as_ref().map(|given| text(&format!("{place}.{name}"), given)).transpose()
+        };
+        let (caption, file_name) =
+            (perhaps("caption", &self.caption)?, perhaps("file_name", &self.file_name)?);
+        Ok(Media { kind: self.kind, link: text(&format!("{place}.link"), &self.link)?, caption, file_name })
+    }
+}
+
+/// What is wrong with a step's content, each with its place in it and what would be right.
+#[must_use]
+pub fn faults(rich: &Rich) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    let mut check = |place: &str, text: &str| {
+        faults.extend(render::check(text).err().map(|fault| (place.to_owned(), fault)));
+        if text.trim().is_empty() {
+            faults.push((place.to_owned(), "is empty: give a text".to_owned()));
+        }
+        let is_link = text.starts_with("https://") || text.starts_with("{{");
+        if place.ends_with(".link") && !is_link {
+            faults.push((
+                place.to_owned(),
+                "is none that a provider fetches: begin it with https://".to_owned(),
+            ));
+        }
+        Ok::<String, std::convert::Infallible>(String::new())
+    };
+    let Ok(_) = rich.with(&mut check);
+    match rich {
+        Rich::Template(template) => template.faults(&mut faults),
+        Rich::Media(media) => media.faults("", &mut faults),
+        Rich::Buttons(buttons) => {
+            if !limits::REPLY_BUTTONS.contains(&buttons.len()) {
+                let (least, most) = (limits::REPLY_BUTTONS.start(), limits::REPLY_BUTTONS.end());
+                faults.push((String::new(), format!("has {}: give {least} to {most}", buttons.len())));
+            }
+        }
+    }
+    faults
+}
+
+impl Template {
+    fn faults(&self, faults: &mut Vec<(String, String)>) {
+        for (name, text) in [("name", &self.name), ("language", &self.language)] {
+            if text.trim().is_empty() {
+                let right = "is missing: a provider knows an approved template by its name and language";
+                faults.push((format!(".{name}"), right.to_owned()));
+            }
+        }
+        let is_media = |parameter: &Parameter| matches!(parameter, Parameter::Media(_));
+        if let Some(i) = self.body.iter().position(is_media) {
+            faults.push((format!(".body[{i}]"), "is a file: only a header takes one".to_owned()));
+        }
+        for (i, parameter) in self.header.iter().enumerate() {
+            let Parameter::Media(media) = parameter else { continue };
+            if media.kind == MediaKind::Audio {
+                let right = "is audio: a header takes an image, a document or a video".to_owned();
+                faults.push((format!(".header[{i}].kind"), right));
+            }
+        }
+        if self.header.len() > 1 {
+            faults
+                .push((".header".to_owned(), "has several: a header takes one text or one file".to_owned()));
+        }
+    }
+}
+
+impl Media {
+    fn faults(&self, place: &str, faults: &mut Vec<(String, String)>) {
+        if self.caption.is_some() && self.kind == MediaKind::Audio {
+            faults.push((format!("{place}.caption"), "goes with no audio: leave it out".to_owned()));
+        }
+        if self.file_name.is_some() && self.kind != MediaKind::Document {
+            faults.push((format!("{place}.file_name"), "goes with a document: leave it out".to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(kind: MediaKind) -> Media {
+        Media { kind, link: "https://cdn.example/a".into(), caption: None, file_name: None }
+    }
+
+    fn template() -> Template {
+        Template {
+            name: "aula".into(),
+            language: "pt_BR".into(),
+            header: vec![Parameter::Media(Media { caption: Some("c".into()), ..media(MediaKind::Image) })],
+            body: vec![Parameter::Text("{{ contact.name }}".into()), Parameter::Text("two".into())],
+            buttons: vec![
+                ButtonParameter { index: 0, fills: ButtonFill::Payload("yes".into()) },
+                ButtonParameter { index: 1, fills: ButtonFill::UrlEnd("{{ contact.id }}".into()) },
+            ],
+        }
+    }
+
+    #[test]
+    fn every_text_has_its_place_and_can_be_another() {
+        let mut places = Vec::new();
+        let mut note = |place: &str, text: &str| {
+            places.push(place.to_owned());
+            Ok::<String, String>(format!("<{text}>"))
+        };
+        let Ok(Rich::Template(other)) = Rich::Template(template()).with(&mut note) else { panic!() };
+        assert_eq!(
+            places,
+            [
+                ".header[0].caption",
+                ".header[0].link",
+                ".body[0]",
+                ".body[1]",
+                ".buttons[0].payload",
+                ".buttons[1].url_end"
+            ]
+        );
+        assert_eq!(other.body[1], Parameter::Text("<two>".into()));
+        assert_eq!(
+            (other.name.as_str(), other.language.as_str()),
+            ("aula", "pt_BR"),
+            "they are no texts of ours"
+        );
+        let stop = Rich::Media(media(MediaKind::Video)).with(&mut |_, _| Err::<String, u8>(7));
+        assert_eq!(stop, Err(7));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let button = |id: &str| Button { id: id.into(), title: "Sim".into() };
+        let rows = [
+            (Rich::Template(template()), "", ""),
+            (Rich::Template(Template { language: String::new(), ..template() }), ".language", "by its name"),
+            (
+                Rich::Template(Template {
+                    body: vec![Parameter::Media(media(MediaKind::Image))],
+                    ..template()
+                }),
+                ".body[0]",
+                "only a header",
+            ),
+            (
+                Rich::Template(Template {
+                    header: vec![Parameter::Media(media(MediaKind::Audio))],
+                    ..template()
+                }),
+                ".header[0].kind",
+                "is audio",
+            ),
+            (
+                Rich::Template(Template {
+                    body: vec![Parameter::Text("{{ contact.nmae }}".into())],
+                    ..template()
+                }),
+                ".body[0]",
+                "did you mean \"name\"?",
+            ),
+            (Rich::Media(Media { link: "a.png".into(), ..media(MediaKind::Image) }), ".link", "https://"),
+            (
+                Rich::Media(Media { caption: Some("x".into()), ..media(MediaKind::Audio) }),
+                ".caption",
+                "no audio",
+            ),
+            (
+                Rich::Media(Media { file_name: Some("x".into()), ..media(MediaKind::Image) }),
+                ".file_name",
+                "a document",
+            ),
+            (Rich::Buttons(Vec::new()), "", "give 1 to 3"),
+            (Rich::Buttons(vec![button("")]), "[0].id", "is empty"),
+        ];
+        for (rich, place, right) in rows {
+            let found = faults(&rich);
+            if right.is_empty() {
+                assert_eq!(found, []);
+                continue;
+            }
+            let is_said = found.iter().any(|(at, what)| at == place && what.contains(right));
+            assert!(is_said, "{place} {right}: {found:?}");
+        }
+    }
+}
