@@ -10,6 +10,7 @@ mod admission;
 mod api;
 mod audit;
 mod awaited;
+mod backlog;
 mod call;
 mod clock;
 mod command;
@@ -54,6 +55,7 @@ pub use api::{
     TwilioSettings, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
+pub use engine::backlog::{Backlog, BacklogGroup, Waits, WaitsFor};
 pub use engine::backup::{Backup, held_rows};
 pub use engine::forecast::LaneForecast;
 pub use engine::{Config, Engine, TakenIn};

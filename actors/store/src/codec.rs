@@ -69,6 +69,8 @@ pub enum Format {
     Tenant2 = 23,
     /// A sequence, format 3: its steps can be held by themselves.
     Sequence3 = 24,
+    /// Since when wakes are counted by the hour, format 1.
+    BacklogsKept = 30,
 }
 
 /// Why a record could not be written or read.
