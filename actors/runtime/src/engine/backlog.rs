@@ -270,6 +270,8 @@ impl Engine {
             held(WaitsFor::Host, Some(wall(fares.rests_until)));
         }
         match ledger.earliest(&channel.limits, engine_now, pacer::day(loaded, now)) {
+            // What paces it is no hold, however slow.
+            Earliest::At(_, LimitName::Rate | LimitName::Gap) => {}
             Earliest::At(at, name) if at.since(engine_now) > limits::BACKLOG_HOLDS => {
                 held(WaitsFor::Limit(name), Some(wall(at)));
             }
