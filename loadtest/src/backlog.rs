@@ -59,6 +59,7 @@ pub(crate) fn measure(folder: &Path, contacts: usize, watched: Duration) -> io::
     let (shown_ms, left) = run.settle(&mut client)?;
     let printed = daemon.cli_must(TENANT, &["channel", "get", "hook"]);
     let arrivals = sink.arrivals();
+    let checked = run.check(&arrivals);
     daemon.stop();
     let late = |arrival: &Arrival| Duration::from_secs_f64(((arrival.at - due as f64) / 1_000.0).max(0.0));
     let first = arrivals.first().map(late).unwrap_or_default();
@@ -87,7 +88,7 @@ pub(crate) fn measure(folder: &Path, contacts: usize, watched: Duration) -> io::
     );
     figures.ms("the same, held and at rest, ms", "shown_at_rest_ms", shown_ms);
     figures.number("the end it tells, off by, %", "end_off_percent", watched.end_off, 2);
-    run.check(&arrivals).map(|()| figures)
+    checked.map(|()| figures)
 }
 
 /// What is known of a run.
