@@ -208,7 +208,7 @@ mod tests {
 
         fn day(&self, at: Moment) -> Day {
             let first = NOW + Span::hours(12);
-            let days = at.since(first).0.div_euclid(Span::days(1).0) + 1;
+            let days = (at.0 - first.0).div_euclid(Span::days(1).0) + 1;
             let left = self.a_day.map(|(today, then)| if days <= 0 { today } else { then });
             Day { left, ends_at: first + Span::days(days.max(0)) }
         }
