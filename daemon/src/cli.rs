@@ -14,6 +14,7 @@ use crate::{demo, log, serve};
 
 mod apply;
 pub(crate) mod ask;
+mod backlog;
 mod backup;
 mod check_config;
 pub(crate) mod client;

@@ -18,6 +18,7 @@ use crate::rpc::cloud::Way;
 
 pub(crate) mod access;
 mod asked;
+mod backlog;
 mod batch;
 pub(crate) mod cloud;
 mod contact;

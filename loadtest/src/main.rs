@@ -5,10 +5,12 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use blackbox::dormant;
 use clap::{Parser, Subcommand};
 
+mod backlog;
 mod calls;
 mod each;
 mod enroll;
@@ -65,6 +67,15 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         contacts: usize,
     },
+    /// A backlog: all due at the same second on one lane of 80 a second, a third of them held.
+    Backlog {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000)]
+        contacts: usize,
+        /// For how long it is watched, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// The most memory the daemon takes while sleepers are made, and after a kill while some of them reply.
     Dormant {
         /// How many sleep.
@@ -89,6 +100,9 @@ fn main() -> ExitCode {
         What::Fire { contacts } => fire::measure(folder.path(), contacts, false).map(print),
         What::Reply { contacts } => within_runtime(reply::measure(folder.path(), contacts)).map(print),
         What::Crash { contacts } => fire::measure(folder.path(), contacts, true).map(print),
+        What::Backlog { contacts, seconds } => {
+            backlog::measure(folder.path(), contacts, Duration::from_secs(seconds)).map(print)
+        }
         What::Dormant { contacts, replies } => {
             let measured = dormant::measure(folder.path(), contacts, replies.clamp(1, contacts));
             measured.print();

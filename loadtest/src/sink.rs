@@ -24,7 +24,12 @@ pub(crate) struct Arrival {
     pub(crate) at: f64,
     /// How often it came.
     pub(crate) times: u32,
+    /// Which of the sink's words stands in it.
+    pub(crate) word: Option<usize>,
 }
+
+/// Words that tell messages apart.
+type Words = &'static [&'static str];
 
 impl Sink {
     /// Starts one.
@@ -32,6 +37,14 @@ impl Sink {
     /// # Errors
     /// No port is free.
     pub(crate) fn start() -> io::Result<Sink> {
+        Sink::start_with(&[])
+    }
+
+    /// Starts one that looks for words in what comes.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub(crate) fn start_with(words: Words) -> io::Result<Sink> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let (address, seen) = (listener.local_addr()?, Arc::new(Seen::default()));
         let shared = Arc::clone(&seen);
@@ -39,7 +52,7 @@ impl Sink {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let seen = Arc::clone(&shared);
-                std::thread::spawn(move || serve(stream, &seen));
+                std::thread::spawn(move || serve(stream, &seen, words));
             }
         });
         Ok(Sink { address, seen })
@@ -65,7 +78,7 @@ pub(crate) fn now_ms() -> f64 {
 }
 
 /// One connection, until it ends or says something that is no request.
-fn serve(mut stream: TcpStream, seen: &Seen) {
+fn serve(mut stream: TcpStream, seen: &Seen, words: Words) {
     // Where that cannot be set answers are only later.
     let _ = stream.set_nodelay(true);
     let (mut buffer, mut filled) = (vec![0; 64 * 1024], 0);
@@ -76,8 +89,11 @@ fn serve(mut stream: TcpStream, seen: &Seen) {
         }
         while let Some((whole, key)) = request(&buffer[..filled]) {
             {
+                let request = &buffer[..whole];
+                let stands = |word: &&str| request.windows(word.len()).any(|part| part == word.as_bytes());
+                let word = words.iter().position(|word| stands(word));
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                let arrival = seen.entry(key).or_insert_with(|| Arrival { at: now_ms(), times: 0 });
+                let arrival = seen.entry(key).or_insert_with(|| Arrival { at: now_ms(), times: 0, word });
                 arrival.times += 1;
             }
             buffer.copy_within(whole..filled, 0);

@@ -260,10 +260,23 @@ impl Daemon {
     /// The kernel does not say.
     #[must_use]
     pub fn memory_peak_mib(&self) -> f64 {
+        self.memory("VmHWM:")
+    }
+
+    /// The memory it has, in MiB (`VmRSS`).
+    ///
+    /// # Panics
+    /// The kernel does not say.
+    #[must_use]
+    pub fn memory_mib(&self) -> f64 {
+        self.memory("VmRSS:")
+    }
+
+    fn memory(&self, which: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc can be read");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(which));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse().ok());
-        kib.map(|kib: f64| kib / 1_024.0).expect("the kernel says VmHWM")
+        kib.map(|kib: f64| kib / 1_024.0).expect("the kernel says what memory there is")
     }
 
     /// Ends the process whatever it does; nothing where it has ended.

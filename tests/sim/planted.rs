@@ -10,10 +10,11 @@ use super::life::run;
 const SEEDS: u64 = 60;
 
 /// The bugs, and the invariants that find them.
-const FOUND_BY: [(Bug, &[&str]); 8] = [
+const FOUND_BY: [(Bug, &[&str]); 9] = [
     (Bug::CallBeforeCommit, &["E7"]),
     (Bug::NoExitCheck, &["E8", "E9", "E13", "E16"]),
     (Bug::WakeForgottenOnExit, &["E9"]),
+    (Bug::WakeStillCounted, &["E9"]),
     (Bug::UniqueKeyKept, &["E9"]),
     (Bug::HoursEndInclusive, &["E5"]),
     (Bug::PermitAfterRestart, &["E6"]),

@@ -234,6 +234,17 @@ impl Ledger {
         self.today.remove(charge.day.at(charge.at));
     }
 
+    /// Sends that the cap of a day leaves on it, a warm-up included: what was sent and is open counts against today's.
+    /// A day ahead is told as if the next start were today. `None`: there is no such cap.
+    #[must_use]
+    pub fn left_on(&self, limits: &Limits, today: i32, day: i32) -> Option<u32> {
+        let since = i64::from(day) - i64::from(self.first_day.unwrap_or(today));
+        let cap = limits.per_day?;
+        let cap = limits.warm_up.map_or(cap, |warm_up| warm_up.cap(cap, since));
+        let used = if day > today { 0 } else { self.today.count_on(day).saturating_add(self.open) };
+        Some(cap.saturating_sub(used))
+    }
+
     /// Sends that are charged and neither settled nor refunded.
     #[must_use]
     pub fn open(&self) -> u32 {

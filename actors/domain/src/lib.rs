@@ -6,6 +6,7 @@
 //! I/O, and the same input gives the same output: the daemon, the simulator and the tests all run this code.
 
 pub mod access;
+pub mod backlog;
 pub mod calendar;
 pub mod channel;
 pub mod contact;

@@ -165,6 +165,13 @@ pub const RECOVER_EVERY: Span = Span::seconds(10);
 /// Complaints within this are one: the calls they answer were under way together.
 pub const SLOWED_TOGETHER: Span = Span::seconds(1);
 
+/// Events a forecast of a backlog looks at: with a year of days and a queue that opens and closes on each there are
+/// some hundreds; each costs as much as there are queues.
+pub const FORECAST_EVENTS: usize = 5_000;
+
+/// How far ahead a forecast of a backlog looks: what takes longer has no end worth telling.
+pub const FORECAST_MOST: Span = Span::days(366);
+
 /// Activations of one enrollment that may fail in a row before it is quarantined.
 pub const ACTIVATION_FAILURES: u8 = 5;
 

@@ -33,6 +33,7 @@ use crate::stop::Gate;
 use crate::tenant::TenantMsg;
 use crate::{command, enroll, event, read};
 
+pub(crate) mod backlog;
 pub(crate) mod backup;
 mod contacts;
 mod delete;

@@ -237,8 +237,7 @@ impl Round<'_> {
             commit.expects.push(read.expectation());
             record::put(&mut commit, read.key.clone(), Format::Target, target)?;
         }
-        let wake = new.enrollment.wake_row();
-        commit.puts.extend(wake.map(|row| (Key::wake(&row), bytes::Bytes::new())));
+        record::put_wake(new.enrollment.wake_row(), &mut commit);
         record::count(loaded.shard, None, &new.enrollment, &mut commit);
         Ok(commit)
     }

@@ -439,6 +439,7 @@ fn keys_and_the_audit_log_have_the_recorded_bytes() {
     let stop = Stop { since: AT, reason: "wrong list".into(), by: "zoe".into() };
     check("stop_1", Format::Stop, &stop);
     check("clock_1", Format::Clock, &AT);
+    check("backlogs_kept_1", Format::BacklogsKept, &AT);
     check("deleted_1", Format::Deleted, &Deleted { name: Name::parse("acme").unwrap(), at: AT });
     check("audit_1", Format::Audit, &Audited { at: AT, by, trace: TraceId(7), act: Act::Publish, what });
 }

@@ -10,6 +10,7 @@ mod admission;
 mod api;
 mod audit;
 mod awaited;
+mod backlog;
 mod call;
 mod clock;
 mod command;
@@ -55,6 +56,7 @@ pub use api::{
     SmtpSettings, Stopped, TenantSettings, Timeline, TwilioSettings, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
+pub use engine::backlog::{Backlog, BacklogGroup, Waits, WaitsFor};
 pub use engine::backup::{Backup, held_rows};
 pub use engine::forecast::LaneForecast;
 pub use engine::{Config, Engine, TakenIn};

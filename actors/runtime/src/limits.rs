@@ -58,6 +58,22 @@ pub(crate) const FORECAST_ROWS: usize = 100_000;
 /// Rows of a lane that a forecast looks at one by one: each costs a few reads.
 pub(crate) const FORECAST_LOOKS: usize = 500;
 
+/// Queues of a lane whose backlog is told: each costs some short reads.
+pub(crate) const BACKLOG_QUEUES: usize = 500;
+
+/// Hours of one queue that are read for it: those of 83 days, nearly all that an enrollment may live.
+pub(crate) const BACKLOG_HOURS: usize = 2_000;
+
+/// Counts of a lane that are read for it: some tens of milliseconds.
+pub(crate) const BACKLOG_COUNTS: usize = 20_000;
+
+/// Wakes of the hour that has begun that are looked at in each queue, from either end: what is due of more is an
+/// estimate.
+pub(crate) const BACKLOG_LOOKS: usize = 1_000;
+
+/// What holds a lane for less is its pace.
+pub(crate) const BACKLOG_HOLDS: Span = Span::seconds(1);
+
 /// Pause before a lane or a shard that failed starts anew.
 pub(crate) const RETRY_LANE: Span = Span::seconds(1);
 
@@ -145,6 +161,7 @@ pub(crate) const NO_WAY_OUT: Span = Span::seconds(10);
 pub(crate) const NEW_RECIPIENTS_SPREAD: Span = Span::hours(1);
 
 const _: () = assert!(WINDOW < WINDOW_MOST);
+const _: () = assert!(BACKLOG_HOURS < BACKLOG_COUNTS);
 const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);
 const _: () = assert!(CALLS_A_LANE <= WINDOW);
 const _: () = assert!(LOOK_AGAIN.0 <= NEAR.0);

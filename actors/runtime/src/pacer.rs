@@ -31,7 +31,8 @@ mod vitals;
 pub(crate) use permits::day;
 use permits::{Permit, Permits};
 use queues::Queues;
-pub(crate) use vitals::Vitals;
+pub(crate) use queues::opening;
+pub(crate) use vitals::{Fares, Vitals};
 
 /// What became of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,7 @@ impl Pacer {
             Returned::Rest(rest) => {
                 self.queues.insert(row);
                 self.rests_until = self.opening.node.engine_now() + rest;
+                self.opening.vitals.rests_until(self.rests_until);
             }
         }
     }

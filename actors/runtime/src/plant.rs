@@ -11,6 +11,8 @@ pub enum Bug {
     NoExitCheck,
     /// An exit forgets to remove the wake row (E1, E9).
     WakeForgottenOnExit,
+    /// An exit forgets that its wake counts no more (E9).
+    WakeStillCounted,
     /// An ended enrollment still counts as the contact's only one (E9).
     UniqueKeyKept,
     /// The minute in which the hours end counts as open (E5).
@@ -25,10 +27,11 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 8] = [
+    pub const ALL: [Bug; 9] = [
         Bug::CallBeforeCommit,
         Bug::NoExitCheck,
         Bug::WakeForgottenOnExit,
+        Bug::WakeStillCounted,
         Bug::UniqueKeyKept,
         Bug::HoursEndInclusive,
         Bug::PermitAfterRestart,

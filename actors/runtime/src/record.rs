@@ -12,7 +12,7 @@ use followupd_domain::enrollment::{Enrollment, State};
 use followupd_domain::funnel;
 use followupd_domain::gate::View;
 use followupd_domain::invariant;
-use followupd_domain::lane::Lane;
+use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::sequence::Version;
 use followupd_domain::signal::{self, Counted};
 use followupd_domain::target::Target;
@@ -22,6 +22,7 @@ use followupd_store::{Class, Commit, Count, Expect, Key, Row, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Error;
+use crate::backlog;
 use crate::loaded::{Loaded, decode};
 use crate::node::Node;
 use crate::old;
@@ -211,8 +212,17 @@ fn move_wake(before: &Enrollment, after: &Enrollment, commit: &mut Commit, plant
         return;
     }
     let forgotten = planted.is(Bug::WakeForgottenOnExit) && matches!(after.state, State::Exited(_));
-    commit.deletes.extend(was.filter(|_| !forgotten).map(|row| Key::wake(&row)));
-    commit.puts.extend(is.map(|row| (Key::wake(&row), bytes::Bytes::new())));
+    let was = was.filter(|_| !forgotten);
+    commit.deletes.extend(was.map(|row| Key::wake(&row)));
+    put_wake(is, commit);
+    let miscounted = planted.is(Bug::WakeStillCounted) && matches!(after.state, State::Exited(_));
+    backlog::count(was.filter(|_| !miscounted), -1, commit);
+}
+
+/// Puts a wake, and counts it.
+pub(crate) fn put_wake(wake: Option<WakeRow>, commit: &mut Commit) {
+    commit.puts.extend(wake.map(|row| (Key::wake(&row), bytes::Bytes::new())));
+    backlog::count(wake, 1, commit);
 }
 
 /// Takes an enrollment that is over out of the rows that index it.

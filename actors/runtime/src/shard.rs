@@ -23,7 +23,7 @@ use crate::enrollment::{Activation, Ask, EnrollmentActor, EnrollmentMsg};
 use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
-use crate::pacer::{Opening, PacerActor, PacerMsg, Vitals};
+use crate::pacer::{Fares, Opening, PacerActor, PacerMsg, Vitals};
 use crate::stats::Living;
 
 /// What a shard can be told.
@@ -50,6 +50,8 @@ pub(crate) enum ShardMsg {
     ScopeChanged(TenantNo),
     /// A lane has nothing due before then, says this pacer of its, having heard so many messages.
     LaneIdle { lane: Lane, pacer: ActorId, next_due: Moment, heard: u64 },
+    /// Somebody asks how a lane fares.
+    Fares(Lane, RpcReplyPort<Fares>),
     /// A tenant is no more: nobody is at work in it when this is answered.
     Deleted(TenantNo, RpcReplyPort<()>),
     /// Some lane may have work near.
@@ -175,6 +177,11 @@ impl Actor for ShardActor {
             ShardMsg::ScopeChanged(tenant) => state.scope_changed(tenant),
             ShardMsg::LaneIdle { lane, pacer, next_due, heard } => {
                 state.lane_idle(lane, pacer, next_due, heard);
+            }
+            ShardMsg::Fares(lane, reply) => {
+                let vitals = state.lanes.get(&lane).map(|entry| entry.vitals.clone()).unwrap_or_default();
+                // Who asked may have gone.
+                let _ = reply.send(vitals.fares(state.node.engine_now()));
             }
             ShardMsg::Deleted(tenant, reply) => state.let_go_of(tenant, reply),
             ShardMsg::Look => state.timer = None,

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::Error;
 use crate::audit::Audited;
+use crate::backlog;
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
@@ -101,6 +102,8 @@ pub struct Verifier {
     targets: BTreeMap<Key, BTreeSet<EnrollmentId>>,
     /// What the counters have to say.
     counts: BTreeMap<Key, i64>,
+    /// By how much the wakes of each hour of a queue are more than is said of them.
+    uncounted: BTreeMap<Key, i64>,
 }
 
 impl Verifier {
@@ -205,6 +208,7 @@ impl Verifier {
             Table::History => self.history(key, decode(Format::History, body)?),
             Table::Count => self.count(key, body),
             Table::Signal => number(body).map(drop),
+            Table::Backlog => self.backlog(key, body),
             Table::Target => self.target(key, &decode(Format::Target, body)?),
             Table::Wake => self.wake(key, body),
         }
@@ -249,6 +253,7 @@ impl Verifier {
         self.indexed(enrollment, is_open);
         if let Some(wake) = enrollment.wake_row() {
             self.wakes.insert(Key::wake(&wake), enrollment.open.is_some());
+            *self.uncounted.entry(backlog::key(&wake)).or_default() += 1;
         }
         if let Some(target) = enrollment.target.as_ref().filter(|_| is_open) {
             let key = Key::target(id.shard(), enrollment.tenant, target);
@@ -319,6 +324,20 @@ impl Verifier {
         Ok(())
     }
 
+    /// What is said of the wakes of an hour. Only behind all of it stands that it is whole: a store of an earlier
+    /// release says nothing.
+    fn backlog(&mut self, key: &Key, body: &[u8]) -> Result<(), Error> {
+        if *key != Key::backlogs_kept() {
+            *self.uncounted.entry(key.clone()).or_default() -= number(body)?;
+            return Ok(());
+        }
+        for (key, by) in std::mem::take(&mut self.uncounted).into_iter().filter(|(_, by)| *by != 0) {
+            let word = if by > 0 { "fewer" } else { "more" };
+            self.fault("E9", &key, format!("it says {} {word} than there are", by.unsigned_abs()));
+        }
+        read::<Moment>(Format::BacklogsKept, body)
+    }
+
     fn count(&mut self, key: &Key, body: &[u8]) -> Result<(), Error> {
         let found = number(body)?;
         let wanted = self.counts.remove(key).unwrap_or_default();
@@ -357,10 +376,6 @@ fn address(key: &Key, body: &[u8]) -> Result<(), Error> {
     }
 }
 
-fn number(body: &[u8]) -> Result<i64, Error> {
-    body.try_into().map(i64::from_le_bytes).map_err(|_| damaged(&"it is no number"))
-}
-
 fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
     match key.as_bytes().get(7) {
         Some(b'a') => old::tenant(body).map(drop),
@@ -368,6 +383,10 @@ fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
         Some(b's') => old::sequence(body).map(drop),
         _ => Err(damaged(&"its key is none of a tenant, channel or sequence")),
     }
+}
+
+fn number(body: &[u8]) -> Result<i64, Error> {
+    body.try_into().map(i64::from_le_bytes).map_err(|_| damaged(&"it is no number"))
 }
 
 fn read<T: DeserializeOwned>(format: Format, body: &[u8]) -> Result<(), Error> {

@@ -75,6 +75,8 @@ pub enum Format {
     Sequence4 = 27,
     /// A channel with what watches it.
     Channel3 = 29,
+    /// Since when wakes are counted by the hour, format 1.
+    BacklogsKept = 30,
 }
 
 /// Why a record could not be written or read.

@@ -43,7 +43,7 @@ pub struct Expect {
 }
 
 /// A number that a commit moves; the committer owns its value. The row's body is the value as 8 little-endian
-/// bytes; a row that was never moved counts as zero.
+/// bytes; of a number that is zero there is no row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     /// Whose value moves.

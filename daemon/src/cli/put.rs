@@ -48,7 +48,9 @@ pub(crate) enum ChannelCommand {
         #[arg(long, short, value_name = "YAML")]
         file: PathBuf,
     },
-    /// Print a channel's settings, as the file that puts them, but for what is secret of them.
+    /// Print what waits to leave by a channel, and its settings, as the file that puts them, but for what is secret of
+    /// them.
+    #[command(visible_alias = "show")]
     Get {
         /// Its name.
         name: String,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
-use crate::cli::{Shared, files, time};
+use crate::cli::{Shared, backlog, files, time};
 use crate::exit::Failure;
 use crate::table::{Align, Table};
 use followupd_proto::v1;
@@ -56,7 +56,8 @@ pub(crate) async fn tenants(shared: &Shared) -> Result<(), Failure> {
     })
 }
 
-/// Prints one channel: its settings as the file that puts them, but for what is secret of them.
+/// Prints one channel: what waits to leave by it, and its settings as the file that puts them, but for what is secret of
+/// them.
 pub(crate) async fn channel(shared: &Shared, channel: String) -> Result<(), Failure> {
     let server = shared.server()?;
     let request = v1::GetChannelRequest { tenant: shared.tenant()?, channel, ..Default::default() };
@@ -67,7 +68,11 @@ pub(crate) async fn channel(shared: &Shared, channel: String) -> Result<(), Fail
     let default = if one.is_default { " · default of its kind" } else { "" };
     let fares = one.fares.as_option().map(fares).unwrap_or_default();
     shared.answer(&found, || {
-        format!("# channel {} · revision {}{default}\n{held}{fares}{settings}", one.name, one.revision)
+        let backlog = backlog::lines(found.backlog.as_option());
+        format!(
+            "# channel {} · revision {}{default}\n{held}{backlog}{fares}{settings}",
+            one.name, one.revision
+        )
     })
 }
 

@@ -6,7 +6,7 @@ use tracing::Instrument;
 
 use crate::rpc::asked::Asked;
 use crate::rpc::page::Page;
-use crate::rpc::{Service, refusal, scopes};
+use crate::rpc::{Service, backlog, refusal, scopes};
 use followupd_proto::v1;
 
 /// Tenants, channels and holds.
@@ -117,11 +117,16 @@ impl v1::TenantService for Tenants {
         request: ServiceRequest<'_, v1::GetChannelRequest>,
     ) -> ServiceResult<v1::GetChannelResponse> {
         let Asked { caller, span } = Asked::of(&ctx)?;
-        let found =
-            self.0.engine.get_channel(&caller, request.tenant, request.channel).instrument(span).await;
-        let channel = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        let found = async {
+            let engine = &self.0.engine;
+            let channel = engine.get_channel(&caller, request.tenant, request.channel).await?;
+            Ok::<_, Error>((channel, engine.backlog(&caller, request.tenant, request.channel).await?))
+        };
+        let found = found.instrument(span).await;
+        let (channel, waiting) = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
         Response::ok(v1::GetChannelResponse {
             channel: scopes::channel(channel).into(),
+            backlog: backlog::backlog(waiting).into(),
             ..Default::default()
         })
     }

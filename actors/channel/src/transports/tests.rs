@@ -1,5 +1,6 @@
 //! Ways out, opened and refused.
 
+use followupd_domain::Moment;
 use followupd_domain::channel::{Http, Kind};
 use followupd_domain::holds::Holds;
 use followupd_domain::ledger::Limits;

@@ -296,6 +296,30 @@ impl Limits {
         Span(spans.into_iter().flatten().fold(run, i64::max))
     }
 
+    /// The limit that is slowest in the long run, that of a day aside, and how many microseconds it leaves between two
+    /// starts; `None`: there is no such limit.
+    #[must_use]
+    pub fn slowest(&self) -> Option<(LimitName, u64)> {
+        let each = |span: Span, count: u32| 1_000 * span.0 / i64::from(count.max(1));
+        let gap = self.gap.map(|gap| 1_000 * gap.0 + self.jitter.map_or(0, |jitter| 500 * jitter.0));
+        let rate = self.rate.map(|rate| rate.interval());
+        let run = rate.max(gap).unwrap_or_default();
+        // Of so many spans between starts one is the rest.
+        let rested = self.rest.map(|Rest { after, span }| {
+            let after = i64::from(after.max(1));
+            (run.saturating_mul(after - 1) + run.max(1_000 * span.0)) / after
+        });
+        let spans = [
+            (LimitName::Rate, rate),
+            (LimitName::Gap, gap),
+            (LimitName::Rest, rested),
+            (LimitName::PerMinute, self.per_minute.map(|cap| each(Span::minutes(1), cap))),
+            (LimitName::PerHour, self.per_hour.map(|cap| each(Span::hours(1), cap))),
+        ];
+        let there = spans.into_iter().filter_map(|(name, span)| Some((name, span?.unsigned_abs())));
+        there.max_by_key(|(_, span)| *span)
+    }
+
     /// Checks each setting, then those that bear on each other.
     ///
     /// # Errors
@@ -437,6 +461,17 @@ mod tests {
         assert_eq!(limits.pace(), Span::minutes(3));
         let rest = Some(Rest { after: 4, span: Span::minutes(11) });
         assert_eq!(Limits { rest, ..limits }.pace(), Span::minutes(5));
+    }
+
+    #[test]
+    fn the_slowest_limit_is_named_with_its_span() {
+        assert_eq!(Limits::default().slowest(), None);
+        let limits = rate(80, Span::seconds(1), 8);
+        assert_eq!(limits.slowest(), Some((LimitName::Rate, 12_500)));
+        let limits = Limits { per_hour: Some(3_600), per_day: Some(1), ..limits };
+        assert_eq!(limits.slowest(), Some((LimitName::PerHour, 1_000_000)));
+        let rest = Some(Rest { after: 4, span: Span::seconds(8) });
+        assert_eq!(Limits { rest, ..limits }.slowest(), Some((LimitName::Rest, 2_009_375)));
     }
 
     #[test]

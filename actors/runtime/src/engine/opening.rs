@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::loaded::{self, Loaded, TenantHandle, decode, scan_all};
 use crate::shard::ShardMsg;
 use crate::tenant::{TenantActor, TenantArguments};
-use crate::{clock, event, record, root, settings};
+use crate::{backlog, clock, event, record, root, settings};
 
 /// The store's own row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +46,7 @@ impl Engine {
         let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
         let numbers = rows.iter().map(|(_, row)| decode(Format::Name, &row.body));
         let tenants: Vec<TenantNo> = numbers.collect::<Result<_, Error>>()?;
+        backlog::keep(&self.node, &tenants).await?;
         for shard in tenants.iter().map(|no| route(*no, "")).collect::<BTreeSet<Shard>>() {
             self.go_on_from(shard).await?;
         }

@@ -66,10 +66,10 @@ impl Engine {
         let loaded = self.tenant(caller, tenant)?.loaded();
         let channel = loaded.channel(&named("name", name)?)?;
         let shown = self.channel_shown(&loaded, channel).await?;
-        Ok(ChannelShown { fares: Some(self.fares(&loaded, channel).await?), ..shown })
+        Ok(ChannelShown { fares: Some(self.signals(&loaded, channel).await?), ..shown })
     }
 
-    async fn fares(&self, loaded: &Loaded, channel: &Channel) -> Result<Fares, Error> {
+    async fn signals(&self, loaded: &Loaded, channel: &Channel) -> Result<Fares, Error> {
         let counts = watch::counts(&self.node, loaded, channel).await?;
         let tripped = watch::tripped(&self.node, loaded, channel).await?;
         Ok(Fares {

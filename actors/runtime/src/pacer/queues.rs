@@ -4,6 +4,7 @@
 //! later is told to the lane after its commit: up to the end it enters the window, beyond it a later scan finds it.
 //! The end is raised by scans only, which are read while nothing else is handled, so no row falls between.
 
+use followupd_domain::backlog::Opening;
 use followupd_domain::gate;
 use followupd_domain::lane::{Head, HoldGroup, Lane, Queue, WakeRow};
 use followupd_domain::scope::HeldBy;
@@ -35,17 +36,8 @@ struct Window {
     /// What its sequence has had: rows since the lane started, and what the others had whenever it came back in line
     /// ([`Queues::line_up`]).
     served: u64,
-    hours: Hours,
-}
-
-/// When a queue is open, as far as it was worked out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hours {
-    Unknown,
-    OpenUntil(Moment),
-    ClosedUntil(Moment),
-    /// Until somebody releases it.
-    Held,
+    /// When it is open, as far as that was worked out.
+    opening: Option<Opening>,
 }
 
 impl Queues {
@@ -53,18 +45,26 @@ impl Queues {
         Queues { shard, lane, queues: ByQueue::new() }
     }
 
-    /// Finds the queues that have rows, by one short read for each.
+    /// Finds the queues that have rows, by one short read for each, and one between any two that are known: what has
+    /// left these is not crossed again.
     pub(super) async fn discover(&mut self, store: &dyn Store) -> Result<(), Error> {
-        let prefix = Key::lane(self.shard, self.lane);
-        let mut from = prefix.clone();
-        loop {
-            let scan = Scan { from, to: prefix.after_prefix(), limit: 1 };
-            let Some(row) = store.scan(scan).await?.first().and_then(|(key, _)| key.to_wake()) else {
-                return Ok(());
-            };
-            self.window(row.queue);
-            from = Key::queue(self.shard, self.lane, &row.queue).after_prefix();
+        let lane = Key::lane(self.shard, self.lane);
+        let known = self.queues.keys().map(|queue| Key::queue(self.shard, self.lane, queue));
+        let mut known: Vec<Key> = known.chain([lane.after_prefix()]).collect();
+        known.sort();
+        let mut from = lane;
+        for to in known {
+            loop {
+                let scan = Scan { from: from.clone(), to: to.clone(), limit: 1 };
+                let Some(row) = store.scan(scan).await?.first().and_then(|(key, _)| key.to_wake()) else {
+                    break;
+                };
+                self.window(row.queue);
+                from = Key::queue(self.shard, self.lane, &row.queue).after_prefix();
+            }
+            from = to.after_prefix();
         }
+        Ok(())
     }
 
     /// The queues that are known.
@@ -81,7 +81,7 @@ impl Queues {
             end: None,
             whole: false,
             served,
-            hours: Hours::Unknown,
+            opening: None,
         })
     }
 
@@ -131,7 +131,7 @@ impl Queues {
     /// Settings, holds or the clock may have changed: the hours are worked out anew.
     pub(super) fn forget_hours(&mut self) {
         for window in self.queues.values_mut() {
-            window.hours = Hours::Unknown;
+            window.opening = None;
         }
     }
 
@@ -177,7 +177,8 @@ impl Queues {
     /// The first row of every open queue that is not `waiting`.
     pub(super) fn heads(&self, waiting: impl Fn(EnrollmentId) -> bool) -> Vec<Head> {
         let lane = self.lane;
-        let open = self.queues.iter().filter(|(_, window)| matches!(window.hours, Hours::OpenUntil(_)));
+        let open =
+            self.queues.iter().filter(|(_, window)| matches!(window.opening, Some(Opening::OpenUntil(_))));
         open.filter_map(|(queue, window)| {
             let (due_at, enrollment) = window.rows.iter().find(|(_, enrollment)| !waiting(*enrollment))?;
             let row = WakeRow { lane, queue: *queue, due_at: *due_at, enrollment: *enrollment };
@@ -196,13 +197,13 @@ impl Queues {
         let lane = self.lane;
         let moments = self.queues.iter_mut().filter_map(|(queue, window)| {
             let open = window.is_open(queue, lane, loaded, now);
-            match window.hours {
-                Hours::ClosedUntil(at) => Some(at),
-                Hours::OpenUntil(_) if open => {
+            match window.opening {
+                Some(Opening::ClosedUntil(at)) => Some(at),
+                Some(Opening::OpenUntil(_)) if open => {
                     let next = window.rows.iter().find(|(_, enrollment)| !waiting(*enrollment));
                     next.map(|(due_at, _)| (*due_at).max(now))
                 }
-                Hours::OpenUntil(_) | Hours::Unknown | Hours::Held => None,
+                Some(Opening::OpenUntil(_) | Opening::Held) | None => None,
             }
         });
         moments.min()
@@ -211,37 +212,37 @@ impl Queues {
 
 impl Window {
     fn is_open(&mut self, queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> bool {
-        let expired = match self.hours {
-            Hours::Unknown => true,
-            Hours::OpenUntil(until) | Hours::ClosedUntil(until) => now >= until,
-            Hours::Held => false,
+        let expired = match self.opening {
+            None => true,
+            Some(Opening::OpenUntil(until) | Opening::ClosedUntil(until)) => now >= until,
+            Some(Opening::Held) => false,
         };
         if expired {
-            self.hours = hours(queue, lane, loaded, now);
+            self.opening = Some(opening(queue, lane, loaded, now));
         }
-        matches!(self.hours, Hours::OpenUntil(_))
+        matches!(self.opening, Some(Opening::OpenUntil(_)))
     }
 }
 
 /// When a queue of a lane is open, seen from `now`.
-fn hours(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> Hours {
+pub(crate) fn opening(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> Opening {
     if queue.hold == HoldGroup::Quarantine {
-        return Hours::Held;
+        return Opening::Held;
     }
     let scope = &loaded.scope;
     if lane.channel == ChannelNo::CONTROL {
-        return Hours::OpenUntil(Moment::FAR);
+        return Opening::OpenUntil(Moment::FAR);
     }
     let Some(channel) = scope.channels.get(&lane.channel) else {
         // Its rows are looked at, so that each enrollment learns that its channel is gone.
-        return Hours::OpenUntil(Moment::FAR);
+        return Opening::OpenUntil(Moment::FAR);
     };
-    let until = |until: Option<Moment>| until.map_or(Hours::Held, Hours::ClosedUntil);
+    let until = |until: Option<Moment>| until.map_or(Opening::Held, Opening::ClosedUntil);
     match scope.held_by(queue.sequence, lane.channel, now) {
         None => {}
         Some(HeldBy::Provider) => return until(scope.provider_holds_until(lane.channel)),
         Some(HeldBy::Tenant | HeldBy::Channel | HeldBy::Sequence | HeldBy::Quarantine | HeldBy::Step) => {
-            return Hours::Held;
+            return Opening::Held;
         }
     }
     let place = queue.narrowed.filter(|_| queue.hold == HoldGroup::Step);
@@ -252,8 +253,8 @@ fn hours(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -> Hours {
     let calendar = scope.tenant.calendar.in_zone(zone);
     let open = gate::open_hours(scope, channel, queue);
     match calendar.next_open(now, &open) {
-        Some(at) if at <= now => Hours::OpenUntil(calendar.closes_at(now, &open).unwrap_or(Moment::FAR)),
-        Some(at) => Hours::ClosedUntil(at),
-        None => Hours::ClosedUntil(now + followupd_domain::calendar::LOOK_AHEAD),
+        Some(at) if at <= now => Opening::OpenUntil(calendar.closes_at(now, &open).unwrap_or(Moment::FAR)),
+        Some(at) => Opening::ClosedUntil(at),
+        None => Opening::ClosedUntil(now + followupd_domain::calendar::LOOK_AHEAD),
     }
 }

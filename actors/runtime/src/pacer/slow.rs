@@ -16,6 +16,11 @@ pub(super) struct Slow {
 }
 
 impl Slow {
+    /// What the lane has of its pace now, in thousandths.
+    pub(super) fn share(&self, now: Moment) -> i64 {
+        self.throttle.share(now)
+    }
+
     /// When the next may be granted, where that is not now.
     pub(super) fn until(&self, now: Moment) -> Option<Moment> {
         Some(self.next).filter(|next| *next > now)

@@ -27,8 +27,19 @@ struct State {
     slow: Slow,
     /// The end of the hold by its provider that it was eased in after.
     eased_in_after: Option<Moment>,
+    /// Nothing can leave it before then.
+    rests_until: Moment,
     /// When its kill switches looked last.
     watched_at: Moment,
+}
+
+/// How a lane fares, for people; times are of the engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fares {
+    /// What it has of its pace, in thousandths.
+    pub(crate) share: i64,
+    /// Nothing can leave it before then: the hosts it calls rest, say.
+    pub(crate) rests_until: Moment,
 }
 
 impl Vitals {
@@ -58,6 +69,17 @@ impl Vitals {
         };
         // A tenant that is stopping holds nothing; the next answer says it again.
         let _ = tenant.actor.send_message(TenantMsg::React(reacting));
+    }
+
+    /// How it fares now.
+    pub(crate) fn fares(&self, now: Moment) -> Fares {
+        let state = self.lock();
+        Fares { share: state.slow.share(now), rests_until: state.rests_until }
+    }
+
+    /// Nothing can leave it before then.
+    pub(super) fn rests_until(&self, at: Moment) {
+        self.lock().rests_until = at;
     }
 
     /// When the next may be granted, where that is not now.

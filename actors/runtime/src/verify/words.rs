@@ -46,6 +46,11 @@ impl Words {
                 let at = crate::clock::utc(wake.due_at);
                 format!("wake of {} due {at}, {}", wake.enrollment, self.tenant(wake.lane.tenant))
             }),
+            Table::Backlog => key.to_backlog().map(|(lane, queue, hour)| {
+                let (at, tenant) = (crate::clock::utc(hour), self.tenant(lane.tenant));
+                let (channel, sequence) = (lane.channel.0, queue.sequence.0);
+                format!("{word} of channel {channel} and sequence {sequence} due from {at}, {tenant}")
+            }),
             Table::Contact => contact(key).map(|(_, id)| format!("contact {id} of {}", tenant())),
             Table::Target => key.as_bytes().get(HEAD + 1..).map(|id| {
                 let id = String::from_utf8_lossy(id);
@@ -91,6 +96,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Recipients => "count of recipients",
         Table::Count => "counter",
         Table::Signal => "signal of a channel",
+        Table::Backlog => "count of wakes",
         Table::Clock => "clock",
         Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",

@@ -77,7 +77,10 @@ impl<R: Reader> Group<R> {
             self.write(key, Content::Absent, None);
         }
         for (key, value) in counts {
-            self.write(key, Content::Count(value), Some(version));
+            match value {
+                0 => self.write(key, Content::Absent, None),
+                value => self.write(key, Content::Count(value), Some(version)),
+            }
         }
         for (key, ledger) in ledgers {
             self.write(key, Content::Ledger(Box::new(ledger)), Some(version));

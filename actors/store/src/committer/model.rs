@@ -55,6 +55,11 @@ fn naive(rows: &mut Rows, last: &mut Version, commit: &Commit) -> Verdict {
         let body = Bytes::copy_from_slice(&(before + count.by).to_le_bytes());
         rows.insert(count.key.clone(), Row { version: *last, body });
     }
+    for count in &commit.counts {
+        if rows.get(&count.key).is_some_and(|row| row.body[..] == 0_i64.to_le_bytes()) {
+            rows.remove(&count.key);
+        }
+    }
     Ok(Applied { version: *last })
 }
 

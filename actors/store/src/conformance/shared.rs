@@ -37,6 +37,12 @@ async fn counts(fixture: &mut dyn Fixture) -> Outcome {
     written(&store, both).await?;
     let found = [number(&store, "open").await?, number(&store, "done").await?];
     ensure!(found == [Some(2), Some(1)], "{found:?}");
+    let mut back = commit();
+    back.counts.extend([count("open", -2), count("done", -2), count("done", 2), count("never", 0)]);
+    written(&store, back).await?;
+    let found =
+        [number(&store, "open").await?, number(&store, "done").await?, number(&store, "never").await?];
+    ensure!(found == [None, Some(1), None], "of a number that is zero there is no row: {found:?}");
     Ok(())
 }
 

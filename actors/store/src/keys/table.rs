@@ -21,6 +21,9 @@ pub enum Table {
     Enrollment = b'e',
     /// Events that several enrollments still have to consume.
     FanOut = b'f',
+    /// How many wakes stand in a queue for an hour. They come behind all enrollments, so that whoever reads in order
+    /// knows what they have to say.
+    Backlog = b'g',
     /// Older history of enrollments.
     History = b'h',
     /// What came of calls that are made once, however often they are sent.
@@ -55,7 +58,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 23] = [
+    pub const ALL: [Table; 24] = [
         Table::Deleted,
         Table::Name,
         Table::Audit,
@@ -63,6 +66,7 @@ impl Table {
         Table::Event,
         Table::Enrollment,
         Table::FanOut,
+        Table::Backlog,
         Table::History,
         Table::Once,
         Table::Stop,
@@ -82,10 +86,11 @@ impl Table {
     ];
 
     /// Those whose keys begin with their tenant's number behind the shard.
-    pub const OF_TENANTS: [Table; 15] = [
+    pub const OF_TENANTS: [Table; 16] = [
         // First, since what is read to act on expects them.
         Table::Scope,
         Table::Wake,
+        Table::Backlog,
         Table::Audit,
         Table::Contact,
         Table::Event,

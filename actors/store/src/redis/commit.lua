@@ -105,13 +105,16 @@ local function write(place, key, bytes)
   redis.call('HSET', rows_of(place), key, head .. bytes)
   redis.call('ZADD', keys_of(place), 0, key)
 end
+local function erase(place, key)
+  redis.call('HDEL', rows_of(place), key)
+  redis.call('ZREM', keys_of(place), key)
+end
 if epoch > owner_epoch then redis.call('HSET', META, 'epoch', epoch, 'incarnation', incarnation) end
 for _, put in ipairs(puts) do write(put.place, put.key, put.body) end
-for _, delete in ipairs(deletes) do
-  redis.call('HDEL', rows_of(delete.place), delete.key)
-  redis.call('ZREM', keys_of(delete.place), delete.key)
+for _, delete in ipairs(deletes) do erase(delete.place, delete.key) end
+for _, row in ipairs(counted) do
+  if values[row.key] == 0 then erase(row.place, row.key) else write(row.place, row.key, struct.pack('<i8', values[row.key])) end
 end
-for _, row in ipairs(counted) do write(row.place, row.key, struct.pack('<i8', values[row.key])) end
 for _, row in ipairs(changed) do write(row.place, row.key, encode(ledgers[row.key])) end
 redis.call('HSET', OPS, op, version)
 if redis.call('RPUSH', ORDER, op) > remembered then redis.call('HDEL', OPS, redis.call('LPOP', ORDER)) end

@@ -1,0 +1,147 @@
+//! What waits to leave by a channel, as lines above its settings.
+
+use std::fmt::Write as _;
+
+use crate::cli::time;
+use crate::table::{Align, Table};
+use followupd_proto::v1;
+
+/// The lines, each a comment of the file that follows; none where nothing waits.
+pub(crate) fn lines(backlog: Option<&v1::Backlog>) -> String {
+    let Some(backlog) = backlog else { return String::new() };
+    if backlog.due + backlog.later == 0 {
+        return "# nothing waits to leave\n".to_owned();
+    }
+    let about = if backlog.about { "about " } else { "" };
+    let more = if backlog.more { " · and more in queues and hours that were not read" } else { "" };
+    let mut text = format!(
+        "# {about}{} due · {} in the next 24 h · {} later{more}\n",
+        grouped(backlog.due),
+        grouped(backlog.due_24h),
+        grouped(backlog.later - backlog.due_24h.min(backlog.later)),
+    );
+    for waits in &backlog.waits_for {
+        let _ = writeln!(text, "# all of it waits: {}{}", waits.text, until(waits));
+    }
+    let _ = writeln!(text, "# {}{}", pace(backlog), ends(backlog));
+    if backlog.groups.iter().any(|group| group.waits_for.is_set()) || backlog.groups.len() > 1 {
+        for line in groups(backlog).to_string().lines() {
+            let _ = writeln!(text, "#   {line}");
+        }
+    }
+    text
+}
+
+fn groups(backlog: &v1::Backlog) -> Table {
+    let (left, right) = (|title| (title, Align::Left), |title| (title, Align::Right));
+    let columns = ["due", "next 24 h", "later"].map(right);
+    let mut table =
+        Table::new(&[&[left("sequence"), left("class")], &columns[..], &[left("waits for")]].concat());
+    for group in &backlog.groups {
+        let sequence = if group.sequence.is_empty() { "(gone)" } else { &group.sequence };
+        let waits = group.waits_for.as_option().map(|waits| format!("{}{}", waits.text, until(waits)));
+        table.row([
+            sequence.to_owned(),
+            group.class.clone(),
+            grouped(group.due),
+            grouped(group.due_24h),
+            grouped(group.later - group.due_24h.min(group.later)),
+            waits.unwrap_or_else(|| "its turn".to_owned()),
+        ]);
+    }
+    table
+}
+
+/// At what pace it leaves, and what says so.
+fn pace(backlog: &v1::Backlog) -> String {
+    let per_second = backlog.per_second;
+    if per_second == 0.0 {
+        return "leaves as fast as it is taken: no limit says a pace".to_owned();
+    }
+    let (count, span) = match per_second {
+        fast if fast >= 1.0 => (fast, "a second"),
+        slow if slow * 60.0 >= 1.0 => (slow * 60.0, "a minute"),
+        slower => (slower * 3_600.0, "an hour"),
+    };
+    let digits = format!("{count:.1}");
+    let count = digits.strip_suffix(".0").unwrap_or(&digits);
+    let slowed = match backlog.pace_percent {
+        100.. => String::new(),
+        percent => format!(", slowed to {percent} % of its pace"),
+    };
+    format!("leaves at {count} {span} ({}{slowed})", backlog.limit)
+}
+
+fn ends(backlog: &v1::Backlog) -> String {
+    let at = backlog.empty_at.as_option();
+    at.map(|at| format!(" · empty about {} UTC", time::utc(Some(at)))).unwrap_or_default()
+}
+
+fn until(waits: &v1::WaitsFor) -> String {
+    let until = waits.until.as_option();
+    until.map(|until| format!(", until {} UTC", time::utc(Some(until)))).unwrap_or_default()
+}
+
+/// A number whose thousands can be told apart.
+fn grouped(number: u32) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        assert_eq!([0, 999, 1_000, 1_000_000].map(grouped), ["0", "999", "1,000", "1,000,000"]);
+    }
+
+    #[test]
+    fn a_backlog_reads_as_length_pace_and_end() {
+        let held = v1::WaitsFor { text: "the sequence is held: release it".to_owned(), ..Default::default() };
+        let group = |sequence: &str, due, waits_for| v1::BacklogGroup {
+            sequence: sequence.to_owned(),
+            class: "normal".to_owned(),
+            due,
+            waits_for,
+            ..Default::default()
+        };
+        let backlog = v1::Backlog {
+            due: 1_500,
+            due_24h: 10,
+            later: 30,
+            per_second: 80.0,
+            limit: "rate".to_owned(),
+            pace_percent: 50,
+            groups: vec![
+                group("renewal", 1_000, buffa::MessageField::none()),
+                group("welcome", 500, held.into()),
+            ],
+            ..Default::default()
+        };
+        let expected = "# 1,500 due · 10 in the next 24 h · 20 later\n\
+                        # leaves at 80 a second (rate, slowed to 50 % of its pace)\n\
+                        #   SEQUENCE  CLASS     DUE  NEXT 24 H  LATER  WAITS FOR\n\
+                        #   renewal   normal  1,000          0      0  its turn\n\
+                        #   welcome   normal    500          0      0  the sequence is held: release it\n";
+        assert_eq!(lines(Some(&backlog)), expected);
+        assert_eq!(lines(Some(&v1::Backlog::default())), "# nothing waits to leave\n");
+        assert_eq!(lines(None), "");
+    }
+
+    #[test]
+    fn a_slow_pace_is_told_by_the_hour() {
+        let backlog = |per_second| v1::Backlog { per_second, pace_percent: 100, ..Default::default() };
+        assert_eq!(pace(&backlog(0.1)), "leaves at 6 a minute ()");
+        assert_eq!(pace(&backlog(0.005)), "leaves at 18 an hour ()");
+        assert!(pace(&backlog(0.0)).contains("no limit"));
+    }
+}
