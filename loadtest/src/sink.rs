@@ -91,7 +91,7 @@ fn serve(mut stream: TcpStream, seen: &Seen, words: Words) {
             {
                 let request = &buffer[..whole];
                 let stands = |word: &&str| request.windows(word.len()).any(|part| part == word.as_bytes());
-                let word = words.iter().position(|word| stands(word));
+                let word = words.iter().position(stands);
                 let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 let arrival = seen.entry(key).or_insert_with(|| Arrival { at: now_ms(), times: 0, word });
                 arrival.times += 1;

@@ -17,15 +17,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const ANA: &str = "+5511999990000";
 const STRANGER: &str = "+5511888880000";
+const CY: &str = "+5511777770000";
+
+const RICH: &str = "  buttons: [{ id: \"yes\", title: \"Sim\" }]
+  fallback:
+    name: aula
+    language: pt_BR
+    header_media: { kind: image, link: \"https://cdn.example/a.png\" }
+    body: [\"{{ contact.id }}\", 19h]
+    buttons: [{ index: 0, payload: \"yes\" }, { index: 1, url_end: \"{{ contact.id }}\" }]
+";
 
 /// A daemon with one channel, and a sequence that says hi by it and comes back after two hours.
 fn daemon(folder: &tempfile::TempDir, kind: &str, transport: impl FnOnce(&Daemon) -> String) -> Daemon {
     let daemon = Daemon::start_with(folder.path(), CONFIG);
     let channel = format!("kind: {kind}\n{}", transport(&daemon));
-    let steps = format!(
-        "- {{ channel: {kind}, body: \"hi\" }}\n- {{ wait: 2 hours, channel: {kind}, body: \"again\" }}\n"
-    );
-    let sequence = format!("steps:\n{steps}");
+    // WhatsApp takes an approved template alone of whom nothing was heard lately.
+    let rich = if kind == "whatsapp" { RICH } else { "" };
+    let again = format!("- {{ wait: 2 hours, channel: {kind}, body: \"again\" }}\n");
+    let sequence = format!("steps:\n- channel: {kind}\n  body: \"hi\"\n{rich}{again}");
     let files = Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence: &sequence };
     daemon.put(TENANT, "welcome", &files);
     daemon
@@ -89,7 +99,13 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     enroll(&mut client, "ana", ANA);
     until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
     let sent = mock.sent();
-    assert_eq!((sent.len(), &sent[0]["message"]["text"]["body"]), (1, &json!("hi")));
+    let template = &sent[0]["message"]["template"];
+    assert_eq!(
+        (sent.len(), &template["name"], &template["language"]["code"]),
+        (1, &json!("aula"), &json!("pt_BR"))
+    );
+    let texts = json!([{ "type": "text", "text": "ana" }, { "type": "text", "text": "19h" }]);
+    assert_eq!(template["components"][1]["parameters"], texts);
     let id = sent[0]["id"].clone();
     for (status, shown) in
         [("delivered", "delivered"), ("sent", "delivered"), ("read", "read"), ("delivered", "read")]
@@ -120,6 +136,23 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     let refused = enroll(&mut client, "bob", STRANGER).to_string();
     assert!(refused.contains("suppressed"), "{refused}");
     assert_eq!(mock.sent().len(), 1);
+
+    // Whoever has written gets what is meant, and answers by its button.
+    let wrote = json!({ "source": "inbox", "id": "1", "type": "message.received", "contact": "cy" });
+    client.must("EventService/Send", &json!({ "tenant": TENANT, "event": wrote }));
+    enroll(&mut client, "cy", CY);
+    until(&daemon, "cy", |cy| cy.statuses == ["sent", "pending"]);
+    let asked = &mock.sent()[1]["message"];
+    assert_eq!(
+        (&asked["type"], &asked["interactive"]["body"]["text"]),
+        (&json!("interactive"), &json!("hi"))
+    );
+    let reply = asked["interactive"]["action"]["buttons"][0]["reply"].clone();
+    assert_eq!(reply, json!({ "id": "yes", "title": "Sim" }));
+    let pressed = json!({ "type": "button_reply", "button_reply": reply });
+    let pressed = json!({ "from": &CY[1..], "type": "interactive", "part": pressed });
+    assert_eq!(tells(&mock, pressed, &url), 204);
+    assert_eq!(of(&daemon, "cy").reason, "replied");
 }
 
 #[test]

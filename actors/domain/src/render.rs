@@ -273,8 +273,8 @@ mod tests {
         let step = Step { channel: ChannelRef::OfKind(Kind::Whatsapp), ..step.clone() };
         sample.contact.name = Some("Zoë".into());
         sample.contact.last_inbound_at = wrote.map(|ago| sample.now - ago);
-        let channel = sample.scope.channel(&step.channel).unwrap().no;
-        let channel = sample.scope.channels.get_mut(&channel).unwrap();
+        let mut channel = samples::channel(7, "wa", Kind::Whatsapp);
+        sample.scope.tenant.default_channels.insert(Kind::Whatsapp, channel.no);
         channel.transport = Transport::Meta(Box::new(Meta {
             phone_number_id: "1".into(),
             token: None,
@@ -284,6 +284,7 @@ mod tests {
             verify_token: None,
             connections: 1,
         }));
+        sample.scope.channels.insert(channel.no, channel);
         render(&sample.view(), &step)
     }
 
