@@ -37,14 +37,17 @@ impl Engine {
             }
             // From here it is deleted, its number and name are nobody's: others may begin.
             drop(opening);
-            if let Err(error) = tenant.actor.stop_and_wait(None, None).await {
-                tracing::warn!(tenant = tenant.no.0, %error, "the actor of a deleted tenant cannot be stopped");
-            }
+            // It stops by itself, and what waited for it is told so.
+            let stopped = tenant.actor.wait(None).await;
+            stopped.map_err(|_| Error::Unavailable("the tenant does not stop".to_owned()))?;
             let shard = engine.node.shards().get(&tenant.shard).cloned();
             if let Some(shard) = shard {
                 let stopped = shard.call(|reply| ShardMsg::Deleted(tenant.no, reply), None).await;
                 if !matches!(stopped, Ok(CallResult::Success(()))) {
-                    tracing::warn!(tenant = tenant.no.0, "a shard failed while a deleted tenant was let go of");
+                    tracing::warn!(
+                        tenant = tenant.no.0,
+                        "a shard failed while a deleted tenant was let go of"
+                    );
                 }
             }
             engine.node.transports.forget(tenant.no);
