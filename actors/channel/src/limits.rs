@@ -99,14 +99,7 @@ pub const TEMPLATE_NAME: usize = 512;
 /// Characters of a template's language, like `pt_BR`.
 pub const LANGUAGE: usize = 16;
 
-/// Buttons that answer a message (Meta, reply buttons).
-pub const REPLY_BUTTONS: RangeInclusive<usize> = 1..=3;
-
-/// Characters of what a button sends back (Meta, reply buttons).
-pub const BUTTON_ID: usize = 256;
-
-/// Characters on a button (Meta, reply buttons).
-pub const BUTTON_TITLE: usize = 20;
+pub use followupd_domain::limits::{BUTTON_ID, BUTTON_TITLE, REPLY_BUTTONS};
 
 /// Characters of an SMS over all its segments (Twilio, message resource).
 pub const SMS_TEXT: usize = 1_600;

@@ -156,7 +156,7 @@ impl Template {
     pub fn with<E>(&self, text: &mut impl FnMut(&str, &str) -> Result<String, E>) -> Result<Template, E> {
         let mut parameters = |of: &str, all: &[Parameter]| {
             let one = |(i, parameter): (usize, &Parameter)| {
-                let place = format!(".{of}[{i}]");
+                let place = place_of(of, i, parameter);
                 Ok(match parameter {
                     Parameter::Text(given) => Parameter::Text(text(&place, given)?),
                     Parameter::Media(media) => Parameter::Media(media.with(&place, text)?),
@@ -178,6 +178,15 @@ impl Template {
         };
         let buttons = self.buttons.iter().enumerate().map(&mut button).collect::<Result<_, E>>()?;
         Ok(Template { name: self.name.clone(), language: self.language.clone(), header, body, buttons })
+    }
+}
+
+/// Where a parameter of a template is written: a header has one place for a text and one for a file.
+fn place_of(of: &str, i: usize, parameter: &Parameter) -> String {
+    match (of, parameter) {
+        ("header", Parameter::Text(_)) => ".header_text".to_owned(),
+        ("header", Parameter::Media(_)) => ".header_media".to_owned(),
+        (of, Parameter::Text(_) | Parameter::Media(_)) => format!(".{of}[{i}]"),
     }
 }
 
@@ -218,12 +227,7 @@ pub fn faults(rich: &Rich) -> Vec<(String, String)> {
     match rich {
         Rich::Template(template) => template.faults(&mut faults),
         Rich::Media(media) => media.faults("", &mut faults),
-        Rich::Buttons(buttons) => {
-            if !limits::REPLY_BUTTONS.contains(&buttons.len()) {
-                let (least, most) = (limits::REPLY_BUTTONS.start(), limits::REPLY_BUTTONS.end());
-                faults.push((String::new(), format!("has {}: give {least} to {most}", buttons.len())));
-            }
-        }
+        Rich::Buttons(buttons) => button_faults(buttons, &mut faults),
     }
     faults
 }
@@ -240,16 +244,51 @@ impl Template {
         if let Some(i) = self.body.iter().position(is_media) {
             faults.push((format!(".body[{i}]"), "is a file: only a header takes one".to_owned()));
         }
-        for (i, parameter) in self.header.iter().enumerate() {
+        for parameter in &self.header {
             let Parameter::Media(media) = parameter else { continue };
             if media.kind == MediaKind::Audio {
                 let right = "is audio: a header takes an image, a document or a video".to_owned();
-                faults.push((format!(".header[{i}].kind"), right));
+                faults.push((".header_media.kind".to_owned(), right));
             }
         }
         if self.header.len() > 1 {
-            faults
-                .push((".header".to_owned(), "has several: a header takes one text or one file".to_owned()));
+            let right = "goes with no header_text: a header takes one text or one file";
+            faults.push((".header_media".to_owned(), right.to_owned()));
+        }
+        for (i, button) in self.buttons.iter().enumerate() {
+            let (index, most) = (button.index, limits::TEMPLATE_BUTTONS);
+            let place = || format!(".buttons[{i}].index");
+            if usize::from(index) >= most {
+                let right = format!("is {index}: the first button is 0, and there are {most} at most");
+                faults.push((place(), right));
+            }
+            if self.buttons[..i].iter().any(|other| other.index == index) {
+                faults.push((place(), format!("is {index} again: each button is filled once")));
+            }
+        }
+    }
+}
+
+/// What is wrong with buttons that answer a text.
+fn button_faults(buttons: &[Button], faults: &mut Vec<(String, String)>) {
+    if !limits::REPLY_BUTTONS.contains(&buttons.len()) {
+        let (least, most) = (limits::REPLY_BUTTONS.start(), limits::REPLY_BUTTONS.end());
+        faults.push((String::new(), format!("has {}: give {least} to {most}", buttons.len())));
+    }
+    for (i, button) in buttons.iter().enumerate() {
+        let texts = [("id", &button.id, limits::BUTTON_ID), ("title", &button.title, limits::BUTTON_TITLE)];
+        for (name, text, most) in texts {
+            // How long one with variables is, only its contact says.
+            let length = if text.contains("{{") { 0 } else { text.chars().count() };
+            if length > most {
+                let right = format!("has {length} characters: at most {most} are allowed");
+                faults.push((format!("[{i}].{name}"), right));
+            }
+        }
+        let same = |other: &Button| other.id == button.id || other.title == button.title;
+        if buttons[..i].iter().any(same) {
+            let right = "is like another: give it an id and a title of its own";
+            faults.push((format!("[{i}]"), right.to_owned()));
         }
     }
 }
@@ -297,8 +336,8 @@ mod tests {
         assert_eq!(
             places,
             [
-                ".header[0].caption",
-                ".header[0].link",
+                ".header_media.caption",
+                ".header_media.link",
                 ".body[0]",
                 ".body[1]",
                 ".buttons[0].payload",
@@ -334,7 +373,7 @@ mod tests {
                     header: vec![Parameter::Media(media(MediaKind::Audio))],
                     ..template()
                 }),
-                ".header[0].kind",
+                ".header_media.kind",
                 "is audio",
             ),
             (
@@ -358,6 +397,16 @@ mod tests {
             ),
             (Rich::Buttons(Vec::new()), "", "give 1 to 3"),
             (Rich::Buttons(vec![button("")]), "[0].id", "is empty"),
+            (Rich::Buttons(vec![button(&"x".repeat(257))]), "[0].id", "at most 256"),
+            (Rich::Buttons(vec![button("a"), button("b")]), "[1]", "a title of its own"),
+            (
+                Rich::Template(Template {
+                    buttons: vec![ButtonParameter { index: 10, fills: ButtonFill::Payload("x".into()) }],
+                    ..template()
+                }),
+                ".buttons[0].index",
+                "10 at most",
+            ),
         ];
         for (rich, place, right) in rows {
             let found = faults(&rich);

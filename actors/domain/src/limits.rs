@@ -146,6 +146,15 @@ pub const KILL_SWITCHES: usize = 8;
 /// Buttons that answer a text: WhatsApp takes three.
 pub const REPLY_BUTTONS: std::ops::RangeInclusive<usize> = 1..=3;
 
+/// Characters of a button's id (Meta, "Interactive reply buttons messages").
+pub const BUTTON_ID: usize = 256;
+
+/// Characters of what stands on a button, by the same page.
+pub const BUTTON_TITLE: usize = 20;
+
+/// Buttons of an approved template.
+pub const TEMPLATE_BUTTONS: usize = 10;
+
 /// How long a message of a contact's opens the service window of WhatsApp, in which anything may be sent (Meta,
 /// "Customer service windows").
 pub const SERVICE_WINDOW: Span = Span::hours(24);

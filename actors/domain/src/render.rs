@@ -175,11 +175,12 @@ pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
     Ok(Message { subject: text(&step.subject)?, body: text(&step.body)?, rich })
 }
 
-/// Whether anything may be sent: outside the 24 h after a contact's last message WhatsApp takes only approved templates.
+/// Whether anything may be sent, by a call that begins as late as it may: outside the 24 h after a contact's last message
+/// WhatsApp takes only approved templates.
 fn is_open(view: &View<'_>, step: &Step) -> bool {
     let has_window = view.channel(step).is_some_and(|channel| channel.transport.has_service_window());
     let closes_at = view.contact.last_inbound_at.map(|last| last + limits::SERVICE_WINDOW);
-    !has_window || closes_at.is_some_and(|closes_at| view.now < closes_at)
+    !has_window || closes_at.is_some_and(|closes_at| view.now + limits::INTENT_LIFE < closes_at)
 }
 
 fn values(view: &View<'_>) -> Value {
@@ -217,7 +218,7 @@ fn contact_values<'a>(contact: &'a Contact, id: &'a str) -> BTreeMap<&'a str, &'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::{Kind, Meta, Transport};
+    use crate::channel::Kind;
     use crate::content::{Button, Parameter, Template};
     use crate::decide::samples;
     use crate::sequence::ChannelRef;
@@ -273,18 +274,7 @@ mod tests {
         let step = Step { channel: ChannelRef::OfKind(Kind::Whatsapp), ..step.clone() };
         sample.contact.name = Some("Zoë".into());
         sample.contact.last_inbound_at = wrote.map(|ago| sample.now - ago);
-        let mut channel = samples::channel(7, "wa", Kind::Whatsapp);
-        sample.scope.tenant.default_channels.insert(Kind::Whatsapp, channel.no);
-        channel.transport = Transport::Meta(Box::new(Meta {
-            phone_number_id: "1".into(),
-            token: None,
-            version: String::new(),
-            base: String::new(),
-            app_secrets: Vec::new(),
-            verify_token: None,
-            connections: 1,
-        }));
-        sample.scope.channels.insert(channel.no, channel);
+        samples::add_whatsapp(&mut sample.scope);
         render(&sample.view(), &step)
     }
 
@@ -300,7 +290,8 @@ mod tests {
             body: "Oi {{ contact.name }}".into(),
             ..samples::Sample::enrolled().version().steps[0].clone()
         };
-        let (inside, outside) = (Some(Span(limits::SERVICE_WINDOW.0 - 1)), Some(limits::SERVICE_WINDOW));
+        let late = Span(limits::SERVICE_WINDOW.0 - limits::INTENT_LIFE.0);
+        let (inside, outside) = (Some(Span(late.0 - 1)), Some(late));
         assert_eq!(by_whatsapp(&text, inside).unwrap().body, "Oi Zoë");
         for wrote in [None, outside] {
             assert_eq!(by_whatsapp(&text, wrote), Err(SendFailure::NeedsTemplate));

@@ -41,8 +41,8 @@ fn template(field: &str, given: v1::Template) -> Result<Template, Error> {
     let header = text.into_iter().chain(media.map(Parameter::Media)).collect();
     let button = |(i, given): (usize, v1::TemplateButton)| {
         let at = |name: &str| format!("{field}.buttons[{i}].{name}");
-        let index =
-            u8::try_from(given.index).map_err(|_| take::invalid(&at("index"), "is none: give 0 to 9"))?;
+        let index = u8::try_from(given.index)
+            .map_err(|_| take::invalid(&at("index"), "is none: the first button is 0"))?;
         let fills = match (given.payload.is_empty(), given.url_end.is_empty()) {
             (false, true) => ButtonFill::Payload(given.payload),
             (true, false) => ButtonFill::UrlEnd(given.url_end),

@@ -225,7 +225,9 @@ impl Walk<'_> {
             let (at, binding) = (Some(enrollment.expires_at), Some(Binding::Lifetime));
             return Explained { next, at, estimated, binding, gates: self.gates };
         }
-        let next = match render::render(self.view, self.step) {
+        // What it says may depend on when it leaves: by then a service window can have closed.
+        let then = View { now: self.at, ..*self.view };
+        let next = match render::render(&then, self.step) {
             Ok(_) => Next::Send(channel.no),
             Err(failure) => Next::Fail(failure),
         };

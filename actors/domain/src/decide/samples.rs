@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::calendar::{Calendar, QuietHours, WeekdaySet, Zone};
-use crate::channel::{Channel, Kind, Security, Smtp, Transport};
+use crate::channel::{Channel, Kind, Meta, Security, Smtp, Transport};
 use crate::contact::Contact;
 use crate::decide::{apply, enroll};
 use crate::decision::{Decision, Entry, TraceId};
@@ -112,6 +112,26 @@ pub(crate) fn forgetful() -> Transport {
         unsubscribe: String::new(),
         connections: 1,
     }))
+}
+
+/// A number of WhatsApp at Meta.
+fn whatsapp() -> Transport {
+    Transport::Meta(Box::new(Meta {
+        phone_number_id: "1".into(),
+        token: None,
+        version: String::new(),
+        base: String::new(),
+        app_secrets: Vec::new(),
+        verify_token: None,
+        connections: 1,
+    }))
+}
+
+/// Gives a tenant a number of WhatsApp, its default: the channel 7.
+pub(crate) fn add_whatsapp(scope: &mut Scope) {
+    let number = Channel { transport: whatsapp(), ..channel(7, "wa", Kind::Whatsapp) };
+    scope.tenant.default_channels.insert(Kind::Whatsapp, number.no);
+    scope.channels.insert(number.no, number);
 }
 
 /// The wish to enroll `ana`, who has an e-mail address, about charge `ch-1`.

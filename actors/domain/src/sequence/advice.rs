@@ -1,7 +1,10 @@
 //! Advice on a version that compiles: what is allowed and probably not meant.
 
+use std::convert::Infallible;
+
 use crate::calendar::Wait;
 use crate::channel::Kind;
+use crate::content::Rich;
 use crate::render;
 use crate::scope::Scope;
 use crate::sequence::{FieldError, Step, Version};
@@ -25,13 +28,19 @@ pub fn advice(version: &Version, scope: &Scope) -> Vec<FieldError> {
         if by_email && step.subject.trim().is_empty() {
             say("subject", "is empty: mail without one looks like spam".to_owned());
         }
-        for (name, text) in [("subject", &step.subject), ("body", &step.body)] {
-            for value in render::needed(text) {
-                say(
-                    name,
-                    format!("fails where {value} is missing: write {{{{ {value} | default(\"…\") }}}}"),
-                );
+        for (place, text) in texts(step) {
+            for value in render::needed(&text) {
+                let right = format!("write {{{{ {value} | default(\"…\") }}}}");
+                say(&place, format!("fails where {value} is missing: {right}"));
             }
+        }
+        let channel = scope.channel(&step.channel);
+        let has_window = channel.is_some_and(|channel| channel.transport.has_service_window());
+        let has_template = matches!(step.rich, Some(Rich::Template(_))) || step.fallback.is_some();
+        if has_window && !has_template {
+            let problem =
+                "is missing: who has not written within 24 hours gets an approved template, or nothing";
+            say("fallback", problem.to_owned());
         }
         if over_a_weekend(step) {
             let problem = "is over before a weekend is: what is due on a Friday night is not sent";
@@ -39,6 +48,22 @@ pub fn advice(version: &Version, scope: &Scope) -> Vec<FieldError> {
         }
     }
     advice
+}
+
+/// The texts of a step, each with the place it is written in.
+fn texts(step: &Step) -> Vec<(String, String)> {
+    let mut texts =
+        vec![("subject".to_owned(), step.subject.clone()), ("body".to_owned(), step.body.clone())];
+    let fallback = step.fallback.clone().map(Rich::Template);
+    let own = step.rich.as_ref().map(|rich| (rich.field(), rich));
+    for (field, rich) in own.into_iter().chain(fallback.as_ref().map(|rich| ("fallback", rich))) {
+        let mut note = |place: &str, text: &str| {
+            texts.push((format!("{field}{place}"), text.to_owned()));
+            Ok::<String, Infallible>(String::new())
+        };
+        let Ok(_) = rich.with(&mut note);
+    }
+    texts
 }
 
 /// The least time a wait takes.
@@ -60,12 +85,14 @@ fn over_a_weekend(step: &Step) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::{Button, Template};
     use crate::decide::samples;
     use crate::ids::VersionNo;
     use crate::sequence::{Draft, draft};
 
     fn advised(change: impl FnOnce(&mut Draft)) -> Vec<String> {
-        let (mut draft, scope) = (samples::draft(), samples::scope());
+        let (mut draft, mut scope) = (samples::draft(), samples::scope());
+        samples::add_whatsapp(&mut scope);
         change(&mut draft);
         let version = draft::compile(&draft, VersionNo(1), &scope).unwrap();
         advice(&version, &scope).into_iter().map(|one| format!("{}: {}", one.field, one.problem)).collect()
@@ -79,7 +106,16 @@ mod tests {
     #[test]
     fn each_thing_that_is_probably_not_meant_is_named() {
         type Case = (fn(&mut Draft), &'static str);
-        let cases: [Case; 4] = [
+        let buttons = |d: &mut Draft| {
+            d.steps[1].channel = "whatsapp".into();
+            let title = "{{ contact.name }}".to_owned();
+            d.steps[1].rich = Some(Rich::Buttons(vec![Button { id: "yes".into(), title }]));
+            d.steps[1].fallback =
+                Some(Template { name: "a".into(), language: "en".into(), ..Template::default() });
+        };
+        let cases: [Case; 6] = [
+            (|d| d.steps[1].channel = "whatsapp".into(), "steps[1].fallback: is missing"),
+            (buttons, "steps[1].buttons[0].title: fails where contact.name"),
             (|d| d.max_lifetime = "2 hours".into(), "steps[1].wait: is never sent"),
             (|d| d.steps[0].subject.clear(), "steps[0].subject: is empty"),
             (|d| d.steps[1].body = "{{ contact.name }}".into(), "steps[1].body: fails where contact.name"),

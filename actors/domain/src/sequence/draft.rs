@@ -295,6 +295,41 @@ mod tests {
     }
 
     #[test]
+    fn what_only_whatsapp_takes_goes_with_its_channels_and_with_no_text_beside_it() {
+        let template = Template { name: "aula".into(), language: "en".into(), ..Template::default() };
+        let faults_of = |channel: &str, body: &str, rich, fallback| {
+            let step = DraftStep {
+                channel: channel.into(),
+                subject: "s".into(),
+                body: body.into(),
+                rich,
+                fallback,
+                ..DraftStep::default()
+            };
+            let draft = Draft { steps: vec![step], ..Draft::default() };
+            let mut scope = samples::scope();
+            samples::add_whatsapp(&mut scope);
+            let faults = compile(&draft, VersionNo(1), &scope).err().unwrap_or_default();
+            faults.into_iter().map(|fault| format!("{}: {}", fault.field, fault.problem)).collect::<Vec<_>>()
+        };
+        let own = || Some(Rich::Template(template.clone()));
+        let none: Vec<String> = Vec::new();
+        assert_eq!(faults_of("whatsapp", "", own(), None), none);
+        assert_eq!(faults_of("whatsapp", "hi", None, Some(template.clone())), none);
+        for (found, begins) in [
+            (faults_of("whatsapp", "hi", own(), None), "steps[0].body: is not sent with a template"),
+            (faults_of("email", "", own(), None), "steps[0].template: goes with channels of kind whatsapp"),
+            (faults_of("email", "hi", None, Some(template.clone())), "steps[0].fallback: goes with channels"),
+            (
+                faults_of("whatsapp", "", None, Some(Template { name: String::new(), ..template.clone() })),
+                "steps[0].fallback.name: is missing",
+            ),
+        ] {
+            assert!(found.iter().any(|fault| fault.starts_with(begins)), "{begins}: {found:?}");
+        }
+    }
+
+    #[test]
     fn the_sample_compiles() {
         assert_eq!(faults(|_| ()), []);
     }

@@ -7,16 +7,13 @@ use followupd_domain::contact::{Contact, Sent};
 use followupd_domain::enrollment::OpenSend;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::{Recipients, START_WITHIN};
-use followupd_domain::{Moment, Span};
+use followupd_domain::{Moment, Span, limits};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
 use crate::api::Error;
 use crate::node::Node;
 use crate::record::{self, Facts};
-
-/// So long after somebody wrote, WhatsApp takes what they are sent as an answer.
-const SERVICE_WINDOW: Span = Span::hours(24);
 
 /// Longer than a moving day counts anybody, a 64th of it included.
 const REMEMBERED: Span = Span::hours(25);
@@ -61,7 +58,7 @@ pub(super) fn note(
 /// The cap that this send counts against. WhatsApp counts nobody who wrote within the 24 h before.
 fn cap_of_new(facts: &Facts, channel: &Channel, now: Moment) -> Option<u32> {
     let inbound = facts.contact.value.last_inbound_at;
-    let wrote = inbound.is_some_and(|at| (now + START_WITHIN).since(at) < SERVICE_WINDOW);
+    let wrote = inbound.is_some_and(|at| (now + START_WITHIN).since(at) < limits::SERVICE_WINDOW);
     channel.limits.new_recipients.filter(|_| channel.kind != Kind::Whatsapp || !wrote)
 }
 

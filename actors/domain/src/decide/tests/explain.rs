@@ -4,7 +4,7 @@ use super::super::explain::{Explained, Next, Outlook, Said, explain};
 use crate::calendar::{MinuteOfDay, QuietWindow};
 use crate::channel::Kind;
 use crate::decide::hold;
-use crate::decide::samples::{NOON, Sample};
+use crate::decide::samples::{self, NOON, Sample};
 use crate::enrollment::{ExitReason, SendFailure, SkipReason};
 use crate::gate::{Binding, Verdict};
 use crate::ids::ChannelNo;
@@ -33,6 +33,22 @@ fn quiet(sample: &mut Sample, to: &str) {
     let time = |text: &str| MinuteOfDay::parse(text).unwrap();
     let window = QuietWindow { days: "mon".parse().unwrap(), from: time("12:00"), to: time(to) };
     sample.scope.tenant.calendar.quiet.windows = vec![window];
+}
+
+#[test]
+fn what_a_window_lets_through_is_asked_of_the_moment_it_leaves() {
+    let next = |wait: &str| {
+        let mut sample = Sample::walking(|scope, draft| {
+            samples::add_whatsapp(scope);
+            draft.steps[0].channel = "whatsapp".into();
+            draft.steps[0].wait = wait.into();
+        });
+        sample.contact.phone = Some("+15550100".into());
+        sample.contact.last_inbound_at = Some(sample.now);
+        of(&sample).next
+    };
+    assert_eq!(next("23 hours"), Next::Send(ChannelNo(7)));
+    assert_eq!(next("25 hours"), Next::Fail(SendFailure::NeedsTemplate));
 }
 
 #[test]
