@@ -54,12 +54,14 @@ fn request(call: &str, tenant: &str, enrollment: &str) -> Value {
     match call.split_once('/').unwrap().1 {
         "PutTenant" => json!({ "name": tenant, "settings": settings }),
         "PutChannel" => json!({ "tenant": tenant, "name": "mail", "settings": channel }),
+        "PutAccount" => json!({ "tenant": tenant, "name": "main" }),
         "PutSequence" => json!({ "tenant": tenant, "name": "welcome", "sequence": draft }),
-        "GetTenant" | "DeleteTenant" | "ListChannels" | "ListHolds" | "ListSequences" => {
+        "GetTenant" | "DeleteTenant" | "ListAccounts" | "ListChannels" | "ListHolds" | "ListSequences" => {
             json!({ "tenant": tenant })
         }
         "ListTenants" => json!({}),
         "Compare" => json!({ "tenant": tenant, "wanted": [{ "tenant": settings }] }),
+        "GetAccount" => json!({ "tenant": tenant, "account": "main" }),
         "GetChannel" => json!({ "tenant": tenant, "channel": "mail" }),
         "PreviewSequence" => {
             json!({ "tenant": tenant, "sequence": "welcome", "enroll": { "contact": "ana" } })
@@ -120,6 +122,7 @@ fn no_call_passes_without_the_key_the_role_and_the_tenant_for_it() {
     let daemon = Daemon::start(folder.path());
     for tenant in [TENANT, OTHER] {
         daemon.put(tenant, "welcome", &FILES);
+        daemon.client().must("TenantService/PutAccount", &json!({ "tenant": tenant, "name": "main" }));
     }
     let mut operator = daemon.client();
     let ana = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": { "contact": "ana",

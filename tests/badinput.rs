@@ -31,6 +31,13 @@ operator | TenantService/PutTenant | "name": "Acme Inc", "settings": { "timeZone
 operator | TenantService/PutChannel | "name": "fax", "settings": { "kind": "emial", "transport": "outbox" } | 400 | INVALID | settings.kind | did you mean "email"
 operator | TenantService/PutChannel | "name": "mail", "settings": { "kind": "email", "transport": "outbox" }, "expectedRevision": 1 | 409 | REVISION_MISMATCH | | read it again
 operator | TenantService/PutChannel | "name": "mail", "settings": { "kind": "email", "transport": "outbox" }, "onlyNew": true | 409 | REVISION_MISMATCH | | none was to be there
+operator | TenantService/PutChannel | "name": "chat", "settings": { "kind": "email", "transport": "outbox", "account": "portfolo" } | 400 | INVALID | settings.account | put it first
+operator | TenantService/PutChannel | "name": "chat", "settings": { "kind": "email", "transport": "outbox", "noKillSwitches": true, "killSwitches": [{ "signal": "failed", "percent": 20, "after": 20 }] } | 400 | INVALID | settings.no_kill_switches | one of them
+operator | TenantService/PutAccount | "name": "Port Folio" | 400 | INVALID | name | a-z
+operator | TenantService/PutAccount | "name": "portfolio", "expectedRevision": 9 | 409 | REVISION_MISMATCH | | not there
+operator | TenantService/GetAccount | "account": "portfolio" | 404 | NOT_FOUND | | portfolio
+operator | TenantService/Hold | "scope": { "account": "portfolio" } | 404 | NOT_FOUND | | portfolio
+sender | TenantService/PutAccount | "name": "portfolio" | 403 | ROLE_MISSING | | operator
 operator | SequenceService/PutSequence | "name": "later", "sequence": { "steps": [{ "wait": "36500 days", STEP }] } | 400 | INVALID | sequence.steps[0].wait | 366 days
 operator | SequenceService/PutSequence | "name": "later", "sequence": { "steps": [{ "wait": "0 hours", STEP }] } | 400 | INVALID | sequence.steps[0].wait | leave it out
 operator | SequenceService/PutSequence | "name": "later", "sequence": { "steps": [] } | 400 | INVALID | sequence.steps | at least one step

@@ -68,9 +68,10 @@ fn applied(folder: &Path) -> Daemon {
     let of_tenant = folder.join(TENANT);
     for (file, text) in [
         ("tenant.yaml", "on: true\ntime_zone: UTC\n"),
+        ("accounts/main.yaml", "new_recipients: 250\n"),
         (
             "channels/hook.yaml",
-            "kind: webhook\ntransport: http\nhttp:\n  url: https://hooks.example.com/in\n  secrets: \
+            "kind: webhook\ntransport: http\naccount: main\nhttp:\n  url: https://hooks.example.com/in\n  secrets: \
              [{ value: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw }]\n",
         ),
         ("sequences/welcome.yaml", SEQUENCE),
@@ -93,13 +94,15 @@ fn a_diff_shows_the_lines_and_a_secret_differs_only_when_it_does() {
     assert_eq!(run(&daemon, "diff", &files).0, 0, "the same secret is the same");
     mend(&files.join("channels/hook.yaml"), "MfKQ9r8G", "AfKQ9r8G");
     mend(&files.join("sequences/welcome.yaml"), "1 hour", "2 hours");
+    mend(&files.join("accounts/main.yaml"), "250", "2000");
     let before = state::everything(&mut daemon.client());
     let (code, shown, says) = run(&daemon, "diff", &files);
     assert_eq!(code, 8, "{shown}{says}");
     assert!(shown.contains("    - - wait: 1 hour\n    + - wait: 2 hours\n"), "{shown}");
+    assert!(shown.contains("    - new_recipients: 250\n    + new_recipients: 2000\n"), "{shown}");
     assert!(shown.contains("http.secrets[0] has another value"), "{shown}");
     assert!(!shown.contains("fKQ9r8G") && !says.contains("fKQ9r8G"), "{shown}{says}");
-    assert!(says.contains("2 changed (of 3 files)"), "{says}");
+    assert!(says.contains("3 changed (of 4 files)"), "{says}");
     let json = daemon.cli(TENANT, &["diff", "--json", &files.display().to_string()]);
     let report: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((&report["equal"], &report["files"][0]["change"]), (&json!(false), &json!("unchanged")));

@@ -12,6 +12,8 @@ mod adapters;
 mod faults;
 #[path = "mocks/inbound.rs"]
 mod inbound;
+#[path = "mocks/mail.rs"]
+mod mail;
 #[path = "mocks/refusals.rs"]
 mod refusals;
 #[path = "mocks/running.rs"]

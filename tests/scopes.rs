@@ -92,6 +92,43 @@ fn sequence(folder: &tempfile::TempDir, wait: &str) -> String {
 }
 
 #[test]
+fn a_person_puts_an_account_and_holds_all_its_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(folder.path());
+    daemon.put(TENANT, "welcome", &FILES);
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let example = daemon.cli_must(TENANT, &["example", "account"]);
+    daemon.cli_must(TENANT, &["account", "put", "portfolio", "-f", &file("account.yaml", &example)]);
+    let channel = format!("{}account: portfolio\n", FILES.channel);
+    daemon.cli_must(TENANT, &["channel", "put", "mail", "-f", &file("channel.yaml", &channel)]);
+    let shown = daemon.cli_must(TENANT, &["account", "show", "portfolio"]);
+    for line in
+        ["# channels: mail\n", "# new recipients of the last 24 h: 0 of 2000\n", "new_recipients: 2000\n"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(daemon.cli_must(TENANT, &["channel", "show", "mail"]).contains("account: portfolio\n"));
+
+    let held = daemon.cli_must(TENANT, &["hold", "--account", "portfolio", "--reason", "unpaid"]);
+    assert!(held.starts_with("account portfolio is held"), "{held}");
+    let ana = ["enroll", "--sequence", "welcome", "--contact", "ana", "--email", "ana@mail.example"];
+    daemon.cli_must(TENANT, &ana);
+    assert!(daemon.cli_must(TENANT, &["account", "list"]).contains("operator: unpaid"));
+    assert!(daemon.cli_must(TENANT, &["holds"]).contains("account portfolio"));
+    let backlog = daemon.cli_must(TENANT, &["channel", "show", "mail"]);
+    assert!(backlog.contains("account of the channel is held"), "{backlog}");
+    let released = daemon.cli_must(TENANT, &["resume-sending", "--account", "portfolio", "--yes"]);
+    assert!(released.starts_with("account portfolio is released"), "{released}");
+    let unknown = daemon.cli(TENANT, &["hold", "--account", "portfolo"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("account"), "{unknown:?}");
+    assert_eq!(unknown.status.code(), Some(4));
+}
+
+#[test]
 fn pages_revisions_and_request_ids_hold_over_the_wire() {
     let folder = tempfile::tempdir().unwrap();
     let daemon = Daemon::start(folder.path());

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::traces::Traces;
 use crate::{demo, log, serve};
 
+mod account;
 mod apply;
 pub(crate) mod ask;
 mod backlog;
@@ -89,15 +90,15 @@ enum Command {
     },
     /// Show how a tenant stands to the folder that describes it; changes nothing.
     ///
-    /// The folder holds `tenant.yaml`, `channels/NAME.yaml` and `sequences/NAME.yaml`, as their `put` takes them; `init`
-    /// writes one. Both sides are shown with every default; a secret is compared by the daemon and never shown.
+    /// The folder holds `tenant.yaml`, `accounts/NAME.yaml`, `channels/NAME.yaml` and `sequences/NAME.yaml`, as their
+    /// `put` takes them; `init` writes one. Both sides are shown with every default; a secret is compared by the daemon and never shown.
     Diff {
         /// That folder; the tenant is the one of --tenant.
         folder: std::path::PathBuf,
     },
     /// Put what `diff` shows, and publish the folder's sequences.
     ///
-    /// Everything is checked before the first put. The tenant comes first, then its channels, then its sequences; what
+    /// Everything is checked before the first put. The tenant comes first, then its accounts, channels and sequences; what
     /// the folder does not name is left alone.
     Apply {
         /// The folder; the tenant is the one of --tenant.
@@ -113,6 +114,9 @@ enum Command {
     /// Tenants: `put`, `get`, `list`, `delete`.
     #[command(subcommand)]
     Tenant(put::TenantCommand),
+    /// Accounts, what several channels have at one provider together: `put`, `get`, `list`.
+    #[command(subcommand)]
+    Account(account::AccountCommand),
     /// Channels: `put`, `get`, `list`.
     #[command(subcommand)]
     Channel(put::ChannelCommand),
@@ -144,7 +148,7 @@ enum Command {
         /// The sequence.
         sequence: String,
     },
-    /// Hold a tenant, channel or sequence: no send begins until it is released.
+    /// Hold a tenant, account, channel or sequence: no send begins until it is released.
     Hold {
         #[command(flatten)]
         scope: put::ScopeOption,
@@ -273,6 +277,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(options) => demo::run(options, shared.json).await,
         Command::Example { what } => print(what.text()),
         Command::Tenant(command) => put::tenant(shared, command).await,
+        Command::Account(command) => account::run(shared, command).await,
         Command::Channel(command) => put::channel(shared, command).await,
         Command::Sequence(command) => put::sequence(shared, command).await,
         Command::Enroll(options) => enroll::run(shared, options).await,

@@ -21,6 +21,7 @@ pub fn everything(client: &mut Client) -> Value {
 
 fn of_tenant(client: &mut Client, tenant: &str) -> Value {
     let of = json!({ "tenant": tenant });
+    let accounts = pages(client, "TenantService/ListAccounts", &of, "accounts");
     let channels = pages(client, "TenantService/ListChannels", &of, "channels");
     let sequences = pages(client, "SequenceService/ListSequences", &of, "sequences");
     let sequences: Vec<Value> = sequences
@@ -46,6 +47,7 @@ fn of_tenant(client: &mut Client, tenant: &str) -> Value {
         })
         .collect();
     json!({
+        "accounts": accounts,
         "channels": channels,
         "sequences": sequences,
         "holds": client.must("TenantService/ListHolds", &of),

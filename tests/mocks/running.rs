@@ -19,7 +19,7 @@ fn of_mocks(path: &str) -> PathBuf {
 }
 
 /// Python with a program, that leaves no files beside it.
-fn program(path: &str) -> Command {
+pub(crate) fn program(path: &str) -> Command {
     let mut command = Command::new(python());
     command.arg("-B").arg(of_mocks(path));
     command

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::holds::{Holds, Reacted};
-use crate::ids::ChannelNo;
+use crate::ids::{AccountNo, ChannelNo};
 use crate::ledger::Limits;
 use crate::name::Name;
-use crate::signal::KillSwitch;
+use crate::signal::{Counts, KillSwitch};
 use crate::time::Moment;
 
 mod preset;
@@ -80,6 +80,10 @@ pub struct Channel {
     pub kill_switches: Vec<KillSwitch>,
     /// Since when they look: what came before, a person has seen.
     pub watched_from: Moment,
+    /// What was counted by then of the hour it lies in.
+    pub counted_before: Counts,
+    /// The account it belongs to.
+    pub account: Option<AccountNo>,
 }
 
 impl Channel {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::calendar::Zone;
 use crate::channel::Kind;
 use crate::enrollment::ExitReason;
-use crate::ids::{ChannelNo, EnrollmentId, SequenceNo};
+use crate::ids::{AccountNo, ChannelNo, EnrollmentId, SequenceNo};
 use crate::limits;
 use crate::target::TargetRef;
 use crate::time::{Moment, Span};
@@ -33,8 +33,8 @@ pub struct Contact {
     /// the contact is, and not kept with it.
     #[serde(skip)]
     pub barred: BTreeSet<Kind>,
-    /// When they last wrote to us, by the event's own time.
-    pub last_inbound_at: Option<Moment>,
+    /// When they last wrote to us through each kind of channel, by the event's own time.
+    pub inbound: BTreeMap<Kind, Moment>,
     /// Their enrollments that have not ended, and the latest ones that have.
     pub enrollments: Vec<Membership>,
     /// What is left of those that ended before: one for each sequence and target.
@@ -43,6 +43,8 @@ pub struct Contact {
     pub sent: Vec<Sent>,
     /// Channels that have counted them among their new recipients, each with the moment of engine time at which it has.
     pub recipient_of: BTreeMap<ChannelNo, Moment>,
+    /// Accounts that have, likewise.
+    pub recipient_of_accounts: BTreeMap<AccountNo, Moment>,
 }
 
 /// One send to a contact, as limits count it.
@@ -104,6 +106,20 @@ impl Contact {
     #[must_use]
     pub fn is_suppressed(&self, kind: Kind) -> bool {
         self.suppressed.contains(&kind) || self.barred.contains(&kind)
+    }
+
+    /// They wrote then; where nobody knows through what, it may have been through any kind of channel.
+    pub fn hears(&mut self, kind: Option<Kind>, at: Moment) {
+        for kind in Kind::ALL.into_iter().filter(|known| kind.is_none_or(|kind| kind == *known)) {
+            let last = self.inbound.entry(kind).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// When they last wrote to us.
+    #[must_use]
+    pub fn last_inbound_at(&self) -> Option<Moment> {
+        self.inbound.values().max().copied()
     }
 
     /// Takes back that they opted out of these kinds. When nothing is left suppressed they may enter again what they

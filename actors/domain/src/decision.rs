@@ -291,6 +291,10 @@ fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, 
     state.sends.retain(|send| send.step <= step || send.status != SendStatus::Pending);
     plan(state, step, due_at, wake, at);
     state.attempts = u8::try_from(state.send_id().occurrence).unwrap_or(u8::MAX);
+    if let State::Paused { remaining } = &mut state.state {
+        *remaining = Span::ZERO;
+        state.wake = None;
+    }
 }
 
 /// The step under way is settled: its wake has done its work, the next one comes with its plan.

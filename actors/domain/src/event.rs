@@ -82,8 +82,11 @@ pub enum Refusal {
     #[error("occurred_at is more than 5 minutes ahead of this server's clock")]
     Ahead,
     /// It is older than event ids are remembered, so it could be a repeat.
-    #[error("occurred_at is more than 3 days ago: an event that old could be a repeat of one already taken")]
-    TooOld,
+    #[error("occurred_at is more than {} days ago: an event that old could be a repeat of one already taken", .memory.0 / Span::days(1).0)]
+    TooOld {
+        /// How long ids of its source are remembered.
+        memory: Span,
+    },
     /// It lacks the subject its type is about.
     #[error("a {given} event needs {wanted}")]
     NoSubject {
@@ -134,8 +137,9 @@ impl Event {
         if self.occurred_at > now + limits::EVENT_AHEAD {
             return Err(Refusal::Ahead);
         }
-        if self.occurred_at + memory(&self.key.source) < now {
-            return Err(Refusal::TooOld);
+        let memory = memory(&self.key.source);
+        if self.occurred_at + memory < now {
+            return Err(Refusal::TooOld { memory });
         }
         let wanted = match &self.kind {
             EventKind::MessageReceived | EventKind::ContactOptedOut => {
@@ -245,7 +249,10 @@ mod tests {
         assert_eq!(check(now + limits::EVENT_AHEAD), Ok(()));
         assert_eq!(check(now + limits::EVENT_AHEAD + Span(1)), Err(Refusal::Ahead));
         assert_eq!(check(now - limits::EVENT_MEMORY), Ok(()));
-        assert_eq!(check(now - limits::EVENT_MEMORY - Span(1)), Err(Refusal::TooOld));
+        assert_eq!(
+            check(now - limits::EVENT_MEMORY - Span(1)),
+            Err(Refusal::TooOld { memory: limits::EVENT_MEMORY })
+        );
     }
 
     #[test]

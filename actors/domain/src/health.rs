@@ -52,8 +52,10 @@ pub enum Act {
         /// The rest.
         after: Span,
     },
-    /// The sender is held.
+    /// The sender is held, or what it shares with others.
     HoldSender {
+        /// The sender, or what all senders of that scope share.
+        scope: Scope,
         /// Until then; `None`: until a person releases it.
         until: Option<Moment>,
         /// Because of this.
@@ -158,9 +160,16 @@ impl Health {
             | Reaction::Skip
             | Reaction::NeedsTemplate
             | Reaction::Unusable
-            | Reaction::OptOut(_)
-            // What rests by itself is the way out's affair.
-            | Reaction::BackOff { .. } => None,
+            | Reaction::OptOut(_) => None,
+            // One sender's way out rests by itself; others of its account learn it here.
+            Reaction::BackOff { scope: scope @ (Scope::Account | Scope::App), pause } => {
+                let until = Some(now + pause.at_least.max(limits::ACCOUNT_RESTS));
+                Some(Act::HoldSender { scope, until, because })
+            }
+            Reaction::BackOff {
+                scope: Scope::Contact | Scope::Step | Scope::Template | Scope::Sender | Scope::Host,
+                ..
+            } => None,
         }
     }
 
@@ -206,15 +215,17 @@ impl Health {
         self.blamed = Latest::default();
         self.opened_at = Some(now);
         let because = format!("too many failures in a row, the last: {because}");
-        Some(Act::HoldSender { until: Some(now + pause), because })
+        Some(Act::HoldSender { scope: Scope::Sender, until: Some(now + pause), because })
     }
 }
 
-/// What is held of a scope. One that senders share is held sender by sender, as each is told.
+/// What is held of a scope.
 fn hold(scope: Scope, step: StepOf, until: Option<Moment>, because: String) -> Act {
     match scope {
         Scope::Step | Scope::Template | Scope::Contact => Act::HoldStep { step, until, because },
-        Scope::Sender | Scope::Account | Scope::App | Scope::Host => Act::HoldSender { until, because },
+        Scope::Sender | Scope::Account | Scope::App | Scope::Host => {
+            Act::HoldSender { scope, until, because }
+        }
     }
 }
 
@@ -238,19 +249,28 @@ mod tests {
         health.hear(step(0), said, NOW, TOMORROW)
     }
 
-    fn held(until: Option<Moment>) -> Option<Act> {
-        Some(Act::HoldSender { until, because: "the provider said 7".into() })
+    fn held(scope: Scope, until: Option<Moment>) -> Option<Act> {
+        Some(Act::HoldSender { scope, until, because: "the provider said 7".into() })
     }
 
     #[test]
     fn a_provider_that_says_so_holds_the_sender_at_once() {
         for (reaction, act) in [
-            (Reaction::stop(Scope::Sender), held(None)),
-            (Reaction::stop(Scope::Account), held(None)),
-            (Reaction::Hold { scope: Scope::Sender, until: Until::NextDay }, held(Some(TOMORROW))),
+            (Reaction::stop(Scope::Sender), held(Scope::Sender, None)),
+            (Reaction::stop(Scope::Account), held(Scope::Account, None)),
+            (
+                Reaction::Hold { scope: Scope::Sender, until: Until::NextDay },
+                held(Scope::Sender, Some(TOMORROW)),
+            ),
+            (Reaction::back_off(Scope::App, Span::ZERO), held(Scope::App, Some(NOW + limits::ACCOUNT_RESTS))),
+            (
+                Reaction::back_off(Scope::Account, Span::hours(1)),
+                held(Scope::Account, Some(NOW + Span::hours(1))),
+            ),
+            (Reaction::back_off(Scope::Sender, Span::hours(1)), None),
             (
                 Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::seconds(60)) },
-                held(Some(NOW + Span::seconds(60))),
+                held(Scope::Sender, Some(NOW + Span::seconds(60))),
             ),
             (Reaction::Slow { after: Span::seconds(1) }, Some(Act::Slow { after: Span::seconds(1) })),
             (Reaction::HOST_RESTS, None),

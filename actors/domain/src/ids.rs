@@ -32,6 +32,10 @@ impl ChannelNo {
     pub const CONTROL: ChannelNo = ChannelNo(0);
 }
 
+/// The number of an account within its tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AccountNo(pub u32);
+
 /// The number of a sequence within its tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SequenceNo(pub u32);

@@ -6,6 +6,7 @@
 //! I/O, and the same input gives the same output: the daemon, the simulator and the tests all run this code.
 
 pub mod access;
+pub mod account;
 pub mod backlog;
 pub mod calendar;
 pub mod channel;
@@ -39,6 +40,6 @@ pub mod throttle;
 pub mod time;
 
 pub use ids::{
-    ChannelNo, EnrollmentId, IdKey, SendId, SequenceNo, Shard, StepNo, TenantNo, VersionNo, route,
+    AccountNo, ChannelNo, EnrollmentId, IdKey, SendId, SequenceNo, Shard, StepNo, TenantNo, VersionNo, route,
 };
 pub use time::{Moment, Span};

@@ -131,6 +131,10 @@ pub const BREAKER_DOUBLES: u32 = 5;
 /// Failures so soon after the breaker has opened were under way then; the hold that follows is written by now.
 pub const BREAKER_SETTLES: Span = Span::seconds(10);
 
+/// How long an account rests whose provider asks for a pause and does not say for how long: rates of accounts are told by
+/// the minute or the hour, and one write to its row costs every look that is under way.
+pub const ACCOUNT_RESTS: Span = Span::minutes(1);
+
 /// Sends whose signals a kill switch looks at: those of a week.
 pub const SIGNALS_OF: Span = Span::days(7);
 

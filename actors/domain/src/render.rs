@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use crate::contact::Contact;
 use crate::content::Rich;
-use crate::enrollment::SendFailure;
+use crate::enrollment::{SendFailure, SendStatus};
 use crate::gate::View;
 use crate::limits;
 use crate::name;
@@ -176,11 +176,15 @@ pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
 }
 
 /// Whether anything may be sent, by a call that begins as late as it may: outside the 24 h after a contact's last message
-/// WhatsApp takes only approved templates.
+/// WhatsApp takes only approved templates. Where it has said so of this step, it knows better.
 fn is_open(view: &View<'_>, step: &Step) -> bool {
-    let has_window = view.channel(step).is_some_and(|channel| channel.transport.has_service_window());
-    let closes_at = view.contact.last_inbound_at.map(|last| last + limits::SERVICE_WINDOW);
-    !has_window || closes_at.is_some_and(|closes_at| view.now + limits::INTENT_LIFE < closes_at)
+    let windowed = view.channel(step).filter(|channel| channel.transport.has_service_window());
+    let Some(channel) = windowed else { return true };
+    let said_shut = SendStatus::Failed(SendFailure::NeedsTemplate);
+    let mut sends = view.enrollment.sends.iter().filter(|send| send.step == view.enrollment.step);
+    let closes_at = view.contact.inbound.get(&channel.kind).map(|last| *last + limits::SERVICE_WINDOW);
+    let is_known_open = closes_at.is_some_and(|closes_at| view.now + limits::INTENT_LIFE < closes_at);
+    is_known_open && !sends.any(|send| send.status == said_shut)
 }
 
 fn values(view: &View<'_>) -> Value {
@@ -273,7 +277,7 @@ mod tests {
         let mut sample = samples::Sample::enrolled();
         let step = Step { channel: ChannelRef::OfKind(Kind::Whatsapp), ..step.clone() };
         sample.contact.name = Some("Zoë".into());
-        sample.contact.last_inbound_at = wrote.map(|ago| sample.now - ago);
+        sample.contact.inbound = wrote.map(|ago| (Kind::Whatsapp, sample.now - ago)).into_iter().collect();
         samples::add_whatsapp(&mut sample.scope);
         render(&sample.view(), &step)
     }

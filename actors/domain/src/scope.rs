@@ -1,4 +1,4 @@
-//! Scopes: the tenant, channel and sequence an intent depends on, read as one.
+//! Scopes: the tenant, account, channel and sequence an intent depends on, read as one.
 //!
 //! Holding a scope is one write to its row; intents expect that row, so none that was decided before passes.
 
@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::account::Account;
 use crate::channel::{Channel, Kind};
 use crate::holds::{PastHold, Reacted};
-use crate::ids::{ChannelNo, SequenceNo, StepNo, VersionNo};
+use crate::ids::{AccountNo, ChannelNo, SequenceNo, StepNo, VersionNo};
 use crate::sequence::{ChannelRef, Sequence, Version};
 use crate::tenant::Tenant;
 use crate::time::Moment;
@@ -18,6 +19,8 @@ use crate::time::Moment;
 pub struct Scope {
     /// The tenant.
     pub tenant: Tenant,
+    /// Its accounts at providers.
+    pub accounts: BTreeMap<AccountNo, Account>,
     /// Its channels.
     pub channels: BTreeMap<ChannelNo, Channel>,
     /// Its sequences.
@@ -41,6 +44,8 @@ pub enum HeldBy {
     Provider,
     /// The step: providers refuse what it says.
     Step,
+    /// The account of the channel, by a person or by what its provider said.
+    Account,
 }
 
 impl Scope {
@@ -77,6 +82,9 @@ impl Scope {
         let mut scope = self.clone();
         (scope.tenant.on, scope.tenant.off_since) = (true, None);
         scope.tenant.holds.current = None;
+        for account in scope.accounts.values_mut() {
+            (account.holds.current, account.reacted) = (None, None);
+        }
         for channel in scope.channels.values_mut() {
             (channel.holds.current, channel.reacted) = (None, None);
         }
@@ -97,16 +105,49 @@ impl Scope {
             return Some(HeldBy::Sequence);
         }
         let channel = self.channels.get(&channel)?;
+        if self.held_by_account(channel.no, now) {
+            return Some(HeldBy::Account);
+        }
         if channel.holds.current.is_some() {
             return Some(HeldBy::Channel);
         }
         channel.reacted.as_ref().is_some_and(|reacted| reacted.is_on(now)).then_some(HeldBy::Provider)
     }
 
-    /// Until when a channel's provider keeps it from sending, where that ends by itself.
+    /// The account that a channel belongs to.
     #[must_use]
-    pub fn provider_holds_until(&self, channel: ChannelNo) -> Option<Moment> {
-        self.channels.get(&channel)?.reacted.as_ref()?.until
+    pub fn account_of(&self, channel: ChannelNo) -> Option<&Account> {
+        self.accounts.get(&self.channels.get(&channel)?.account?)
+    }
+
+    /// Whether the account of a channel is held.
+    #[must_use]
+    pub fn held_by_account(&self, channel: ChannelNo, now: Moment) -> bool {
+        self.account_of(channel).is_some_and(|account| {
+            account.holds.current.is_some() || account.reacted.as_ref().is_some_and(|on| on.is_on(now))
+        })
+    }
+
+    /// Until when what holds a channel's sends keeps them, where that ends by itself.
+    #[must_use]
+    pub fn holds_until(&self, by: HeldBy, channel: ChannelNo) -> Option<Moment> {
+        match by {
+            HeldBy::Provider => self.channels.get(&channel)?.reacted.as_ref()?.until,
+            HeldBy::Account => {
+                let account = self.account_of(channel).filter(|account| account.holds.current.is_none())?;
+                account.reacted.as_ref()?.until
+            }
+            HeldBy::Tenant | HeldBy::Channel | HeldBy::Sequence | HeldBy::Quarantine | HeldBy::Step => None,
+        }
+    }
+
+    /// When the last hold of a channel by its provider, or of its account, ended.
+    #[must_use]
+    pub fn provider_let_go_at(&self, channel: ChannelNo, now: Moment) -> Option<Moment> {
+        let own = self.channels.get(&channel).and_then(|channel| channel.reacted.as_ref());
+        let shared = self.account_of(channel).and_then(|account| account.reacted.as_ref());
+        let ended = [own, shared].into_iter().flatten().filter(|reacted| !reacted.is_on(now));
+        ended.filter_map(|reacted| reacted.until).max()
     }
 
     /// What holds a step by itself.
@@ -132,8 +173,9 @@ impl Scope {
         now: Moment,
     ) -> Moment {
         let sequence = self.sequences.get(&sequence).map(|sequence| &sequence.holds);
+        let account = self.account_of(channel).map(|account| &account.holds);
         let channel = self.channels.get(&channel).map(|channel| &channel.holds);
-        let scopes = [sequence, channel].into_iter().flatten().flat_map(|holds| holds.until(now));
+        let scopes = [sequence, account, channel].into_iter().flatten().flat_map(|holds| holds.until(now));
         let mut holds: Vec<PastHold> = self.tenant.held_until(now).chain(scopes).collect();
         holds.sort_by_key(|hold| hold.since);
         let (mut end, mut counted_to) = (due, from);

@@ -53,7 +53,7 @@ impl Signal {
 }
 
 /// An hour of UTC, counted from 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hour(pub u32);
 
 impl Hour {
@@ -87,7 +87,8 @@ pub struct Counted {
     pub signal: Signal,
 }
 
-/// What a transition from `before` to `after`, decided at `now`, counts as.
+/// What a transition from `before` to `after`, decided at `now`, counts as. A send that was refused for what passes, so
+/// that its step comes again, is none that failed.
 #[must_use]
 pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
     let mut counted = Vec::new();
@@ -98,8 +99,10 @@ pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Coun
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);
         let was = |signal| was.is_some_and(|was| shows(was.status, signal));
+        let again = after.sends[place + 1..].iter().any(|send| send.step == is.step);
+        let fails = shows(is.status, Signal::Failed) && again;
         for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
-            if shows(is.status, signal) && !was(signal) {
+            if shows(is.status, signal) && !was(signal) && !fails {
                 count(is, signal);
             }
         }
@@ -186,10 +189,17 @@ impl KillSwitch {
 }
 
 /// What a channel's counters say: hours, in any order, each with how many of what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts(pub Vec<(Hour, Signal, i64)>);
 
 impl Counts {
+    /// Without what was counted before.
+    #[must_use]
+    pub fn without(mut self, before: &Counts) -> Counts {
+        self.0.extend(before.0.iter().map(|(hour, signal, count)| (*hour, *signal, -count)));
+        self
+    }
+
     /// How many of the week show a signal.
     #[must_use]
     pub fn of(&self, signal: Signal, now: Moment) -> u64 {

@@ -105,6 +105,13 @@ pub struct TenantSettings {
     pub contact_per_week: u32,
 }
 
+/// Settings of an account, as put. Everything is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// People written to by all its channels in any moving 24 h; 0: no cap.
+    pub new_recipients: u32,
+}
+
 /// Settings of a channel, as put. Everything is replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChannelSettings {
@@ -152,8 +159,10 @@ pub struct ChannelSettings {
     pub ignores_quiet_hours: Option<bool>,
     /// `leave` or `resend`; empty: what the transport can do.
     pub in_doubt: String,
-    /// What holds the channel when it fares badly; none: those of the preset.
-    pub kill_switches: Vec<KillSwitchSettings>,
+    /// What holds the channel when it fares badly; `None`: those of the preset.
+    pub kill_switches: Option<Vec<KillSwitchSettings>>,
+    /// The account it belongs to; empty: none.
+    pub account: String,
 }
 
 /// A kill switch, as put.
@@ -290,6 +299,8 @@ pub enum ScopeName {
     Channel(Name),
     /// One sequence.
     Sequence(Name),
+    /// One account, with all its channels.
+    Account(Name),
 }
 
 impl ScopeName {
@@ -300,6 +311,7 @@ impl ScopeName {
             ScopeName::Tenant => format!("tenant {tenant}"),
             ScopeName::Channel(name) => format!("channel {name}"),
             ScopeName::Sequence(name) => format!("sequence {name}"),
+            ScopeName::Account(name) => format!("account {name}"),
         }
     }
 }

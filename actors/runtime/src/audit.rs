@@ -24,7 +24,7 @@ pub enum Act {
     PutSequence,
     /// A draft became a version.
     Publish,
-    /// A tenant, channel or sequence was held.
+    /// A tenant, account, channel or sequence was held.
     Hold,
     /// It was released.
     Release,
@@ -46,6 +46,8 @@ pub enum Act {
     Backup,
     /// A tenant was deleted, with everything of it.
     DeleteTenant,
+    /// An account's settings were put.
+    PutAccount,
 }
 
 impl Act {
@@ -68,6 +70,7 @@ impl Act {
             Act::Erase => "erase",
             Act::Backup => "backup",
             Act::DeleteTenant => "delete_tenant",
+            Act::PutAccount => "put_account",
         }
     }
 }

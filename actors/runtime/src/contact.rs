@@ -149,13 +149,9 @@ pub(crate) async fn opt_in(
     (address, contacts): (&Address, &[String]),
     (kind, until): (Kind, Moment),
 ) -> Result<(), Error> {
+    let theirs = |known: &Suppression| known.why == Why::OptedOut && known.since <= until;
     for id in contacts {
-        let Found { contact, addresses } = find(node, tenant, id).await?;
-        let may =
-            addresses.of(kind).is_none_or(|(_, known)| known.why == Why::OptedOut && known.since <= until);
-        if may && contact.value.is_suppressed(kind) {
-            lift(node, tenant, caller, &Whom::Contact(id.clone()), Some(kind)).await?;
-        }
+        lift_contact(node, tenant, caller, id, Some(kind), theirs).await?;
     }
     let change = |known: &mut Suppressed| {
         known.opt_in(kind, until);
@@ -181,15 +177,42 @@ pub(crate) async fn lift(
             return change_address(node, tenant, caller, Act::Lift, address, change).await;
         }
     };
+    match lift_contact(node, tenant, caller, id, kind, |_| true).await? {
+        Lifted::Nobody => Err(not_found(id)),
+        Lifted::Nothing => Ok(false),
+        Lifted::Some => Ok(true),
+    }
+}
+
+/// What lifting came to.
+enum Lifted {
+    /// There is no such contact.
+    Nobody,
+    /// Nothing was suppressed that may be lifted.
+    Nothing,
+    Some,
+}
+
+/// Lifts suppressions of a contact and its addresses, where each of them that is known may be: what is written expects
+/// them to be as they were looked at.
+async fn lift_contact(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    id: &str,
+    kind: Option<Kind>,
+    may: impl Fn(&Suppression) -> bool,
+) -> Result<Lifted, Error> {
     let kinds = kind.map_or_else(|| BTreeSet::from(Kind::ALL), |kind| BTreeSet::from([kind]));
     for _ in 0..limits::LOOKS {
         let Found { contact, addresses } = find(node, tenant, id).await?;
         let suppressed = || Kind::ALL.into_iter().filter(|kind| contact.value.is_suppressed(*kind));
         if contact.version.is_none() && suppressed().next().is_none() {
-            return Err(not_found(id));
+            return Ok(Lifted::Nobody);
         }
-        if !suppressed().any(|kind| kinds.contains(&kind)) {
-            return Ok(false);
+        let all_may = kinds.iter().all(|kind| addresses.of(*kind).is_none_or(|(_, known)| may(known)));
+        if !suppressed().any(|kind| kinds.contains(&kind)) || !all_may {
+            return Ok(Lifted::Nothing);
         }
         let mut commit = Commit::new(Class::Event, tenant.no, tenant.shard);
         addresses.change(&mut commit, |_, known| {
@@ -199,12 +222,12 @@ pub(crate) async fn lift(
         if contact.version.is_some() {
             let mut lifted = contact.value.clone();
             lifted.lift(&kinds);
-            record::put(&mut commit, contact.key.clone(), Format::Contact2, &lifted)?;
+            record::put(&mut commit, contact.key.clone(), Format::Contact3, &lifted)?;
         }
         let what = format!("{}, {}", pseudonym(node.key, tenant.no, id), kind.map_or("all", Kind::word));
         audit::add(&mut commit, node, tenant.no, caller, Act::Lift, &what)?;
         if submit(node, commit).await? {
-            return Ok(true);
+            return Ok(Lifted::Some);
         }
     }
     Err(Error::Overloaded { retry_after: limits::COME_BACK })

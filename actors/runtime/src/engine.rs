@@ -17,8 +17,8 @@ use tracing::Instrument;
 
 use crate::access::{self, Access, KeyWish};
 use crate::api::{
-    Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall, Funnel, Names,
-    ScopeName, TenantSettings, Timeline,
+    AccountSettings, Caller, Changed, ChannelSettings, Command, EnrollAnswer, Error, EventAnswer, EventCall,
+    Funnel, Names, ScopeName, TenantSettings, Timeline,
 };
 use crate::audit::{self, AuditPage};
 use crate::enrollment::Ask;
@@ -27,7 +27,7 @@ use crate::loaded::TenantHandle;
 use crate::node::Node;
 use crate::plant::Planted;
 use crate::root::{RootActor, RootMsg};
-use crate::scopes::{At, ChannelPut, Expected, Published, SequencePut, TenantPut};
+use crate::scopes::{AccountPut, At, ChannelPut, Expected, Published, SequencePut, TenantPut};
 use crate::settings::{self, Put, PutAnswer, Written};
 use crate::stop::Gate;
 use crate::tenant::TenantMsg;
@@ -145,6 +145,23 @@ impl Engine {
             }
         })
         .await
+    }
+
+    /// Puts an account.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the name is none.
+    pub async fn put_account(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        name: &str,
+        settings: impl Into<At<AccountSettings>>,
+    ) -> Result<AccountPut, Error> {
+        let (name, settings) = (named("name", name)?, settings.into());
+        let put = At { value: Put::Account(name.clone(), settings.value), expected: settings.expected };
+        let Written { revision, .. } = self.put(caller, &self.tenant(caller, tenant)?, put).await?;
+        Ok(AccountPut { name, revision })
     }
 
     /// Puts a channel.

@@ -229,7 +229,7 @@ impl Round<'_> {
         let history = new.decisions.iter().map(entry).collect();
         let record = Record { enrollment: new.enrollment.clone(), spilled: 0, history };
         record::put(&mut commit, key, Format::Enrollment, &record)?;
-        record::put(&mut commit, wish.contact.key.clone(), Format::Contact2, &new.contact)?;
+        record::put(&mut commit, wish.contact.key.clone(), Format::Contact3, &new.contact)?;
         let place = self.node.place(loaded);
         let phones = (wish.contact.value.phone.as_deref(), new.contact.phone.as_deref());
         addresses::note(place, &loaded.scope, &wish.request.contact, phones, &mut commit);

@@ -224,7 +224,7 @@ impl<'a> Acceptance<'a> {
         commit.expects.push(Expect { key: key.clone(), version: None });
         record::put(&mut commit, key, Format::Event, &self.asked.node.now())?;
         if let Some(contact) = &self.contact {
-            contact.add_to(&mut commit, Format::Contact2)?;
+            contact.add_to(&mut commit, Format::Contact3)?;
             if let (Some(id), Some(old)) = (&self.event.contact, &self.old_number) {
                 let Asked { node, loaded, .. } = self.asked;
                 let phones = (old.as_deref(), contact.read.value.phone.as_deref());

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use followupd_domain::access::{AccessKey, Role};
+use followupd_domain::account::Account;
 use followupd_domain::calendar::{
     Calendar, Hours, MinuteOfDay, QuietHours, Wait, WeekWindow, WeekdaySet, Zone,
 };
@@ -31,12 +32,13 @@ use followupd_domain::sequence::{
     ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, OnReply, Reentry, Sequence, Status, Step,
     UniquePer, Version,
 };
-use followupd_domain::signal::{KillSwitch, Signal};
+use followupd_domain::signal::{Counts, Hour, KillSwitch, Signal};
 use followupd_domain::suppression::{Suppressed, Suppression, Why};
 use followupd_domain::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{
-    ChannelNo, EnrollmentId, IdKey, Moment, SendId, SequenceNo, Shard, Span, StepNo, TenantNo, VersionNo,
+    AccountNo, ChannelNo, EnrollmentId, IdKey, Moment, SendId, SequenceNo, Shard, Span, StepNo, TenantNo,
+    VersionNo,
 };
 use followupd_store::codec::Format;
 use followupd_store::codec::golden::check;
@@ -45,7 +47,9 @@ use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
-use crate::old::{Channel1, Channel2, Contact1, Sequence1, Sequence2, Sequence3, Tenant1, Version1};
+use crate::old::{
+    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Tenant1, Version1,
+};
 use crate::once::Done;
 use crate::record::Record;
 use crate::settings::PutAnswer;
@@ -183,13 +187,15 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         attributes: BTreeMap::from([("plan".into(), "gold".into())]),
         suppressed: BTreeSet::from(Kind::ALL),
         barred: BTreeSet::new(),
-        last_inbound_at: Some(AT),
+        inbound: BTreeMap::from([(Kind::Whatsapp, AT)]),
         enrollments: vec![membership],
         rests: vec![Rest { sequence: SequenceNo(4), target: Some(7), at: AT, opted_out: true }],
         sent: vec![Sent { channel: ChannelNo(5), counted_at: AT }],
         recipient_of: BTreeMap::from([(ChannelNo(5), AT)]),
+        recipient_of_accounts: BTreeMap::from([(AccountNo(9), AT)]),
     };
-    check("contact_2", Format::Contact2, &contact);
+    check("contact_3", Format::Contact3, &contact);
+    check("contact_2", Format::Contact2, &Contact2::from(contact.clone()));
     check("contact_1", Format::Contact, &Contact1::from(contact));
     let target = Target {
         attributes: BTreeMap::from([("amount".into(), "10.00".into())]),
@@ -197,6 +203,18 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         enrollments: vec![id()],
     };
     check("target_1", Format::Target, &target);
+}
+
+#[test]
+fn an_account_has_the_recorded_bytes() {
+    let account = Account {
+        no: AccountNo(9),
+        name: name("portfolio"),
+        new_recipients: Some(2_000),
+        holds: holds(),
+        reacted: Some(reacted()),
+    };
+    check("account_1", Format::Account, &account);
 }
 
 #[test]
@@ -229,8 +247,11 @@ fn channels() {
             report_only: true,
         }],
         watched_from: AT,
+        counted_before: Counts(vec![(Hour(7), Signal::Sent, 3)]),
+        account: Some(AccountNo(9)),
     };
-    check("channel_3", Format::Channel3, &channel);
+    check("channel_4", Format::Channel4, &channel);
+    check("channel_3", Format::Channel3, &Channel3::from(channel.clone()));
     check("channel_2", Format::Channel2, &Channel2::from(channel.clone()));
     check("channel_1", Format::Channel, &Channel1::from(channel.clone()));
     let smtp = Transport::Smtp(Box::new(Smtp {

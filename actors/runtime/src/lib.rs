@@ -50,10 +50,10 @@ mod waves;
 
 pub use access::KeyWish;
 pub use api::{
-    Caller, Changed, ChannelSettings, ChatwootSettings, Command, EnrollAnswer, EnrollmentPage, Erased, Error,
-    EventAnswer, EventCall, Explanation, Export, Funnel, HttpSettings, IdPage, KillSwitchSettings, Known,
-    MetaSettings, Names, Person, ReceiptAnswer, ReceiptCall, RestSettings, ScopeName, SecretGiven,
-    SmtpSettings, Stopped, TenantSettings, Timeline, TwilioSettings, Whom,
+    AccountSettings, Caller, Changed, ChannelSettings, ChatwootSettings, Command, EnrollAnswer,
+    EnrollmentPage, Erased, Error, EventAnswer, EventCall, Explanation, Export, Funnel, HttpSettings, IdPage,
+    KillSwitchSettings, Known, MetaSettings, Names, Person, ReceiptAnswer, ReceiptCall, RestSettings,
+    ScopeName, SecretGiven, SmtpSettings, Stopped, TenantSettings, Timeline, TwilioSettings, Whom,
 };
 pub use audit::{Act, AuditPage, Audited};
 pub use engine::backlog::{Backlog, BacklogGroup, Waits, WaitsFor};
@@ -63,7 +63,8 @@ pub use engine::{Config, Engine, TakenIn};
 pub use env::{EngineClock, Env, WallEnv};
 pub use once::Once;
 pub use scopes::{
-    At, Change, ChannelPut, ChannelShown, Compared, Expected, Fares, Held, HeldScope, Published, SequencePut,
-    SequenceShown, Settings, TenantPut, TenantShown, Trial, TrialOf, Wanted,
+    AccountPut, AccountShown, At, Change, ChannelPut, ChannelShown, Compared, Expected, Fares, Held,
+    HeldScope, Published, SequencePut, SequenceShown, Settings, TenantPut, TenantShown, Trial, TrialOf,
+    Wanted,
 };
 pub use stop::Stop;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use followupd_domain::account::Account;
 use followupd_domain::channel::Channel;
 use followupd_domain::lane::Lane;
 use followupd_domain::name::Name;
@@ -57,7 +58,8 @@ impl Loaded {
     pub(crate) fn of_new(tenant: Tenant) -> Loaded {
         let shard = route(tenant.no, "");
         let (channels, sequences) = (BTreeMap::new(), BTreeMap::new());
-        let scope = Scope { tenant, channels, sequences, versions: BTreeMap::new() };
+        let scope =
+            Scope { tenant, accounts: BTreeMap::new(), channels, sequences, versions: BTreeMap::new() };
         Loaded { shard, scope, versions: BTreeMap::new() }
     }
 
@@ -69,7 +71,9 @@ impl Loaded {
             Key::sequence(self.shard, tenant, sequence),
             Key::channel(self.shard, tenant, channel),
         ];
-        keys.map(|key| self.expectation(key)).to_vec()
+        let account = self.scope.account_of(channel);
+        let account = account.map(|account| Key::account(self.shard, tenant, account.no));
+        keys.into_iter().chain(account).map(|key| self.expectation(key)).collect()
     }
 
     /// Expects the tenant and a sequence to be as they were read: what an enroll depends on.
@@ -101,6 +105,12 @@ impl Loaded {
         sequence.latest.and_then(|no| self.scope.version(sequence.no, no))
     }
 
+    /// The account of this name.
+    pub(crate) fn account(&self, name: &Name) -> Result<&Account, Error> {
+        let found = self.scope.accounts.values().find(|account| account.name == *name);
+        found.ok_or_else(|| Error::NotFound { what: "account", name: name.to_string() })
+    }
+
     /// The channel of this name.
     pub(crate) fn channel(&self, name: &Name) -> Result<&Channel, Error> {
         let found = self.scope.channels.values().find(|channel| channel.name == *name);
@@ -114,7 +124,7 @@ pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> R
     let rows = scan_all(store, prefix.clone(), prefix.after_prefix()).await?;
     let mut read: Option<Tenant> = None;
     let mut loaded_versions = BTreeMap::new();
-    let (mut channels, mut sequences) = (BTreeMap::new(), BTreeMap::new());
+    let (mut accounts, mut channels, mut sequences) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (key, row) in rows {
         loaded_versions.insert(key.clone(), row.version);
         match key.as_bytes().get(prefix.as_bytes().len()) {
@@ -122,6 +132,10 @@ pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> R
             Some(b'c') => {
                 let channel = old::channel(&row.body)?;
                 channels.insert(channel.no, channel);
+            }
+            Some(b'k') => {
+                let account: Account = decode(Format::Account, &row.body)?;
+                accounts.insert(account.no, account);
             }
             Some(b's') => {
                 let sequence = old::sequence(&row.body)?;
@@ -132,7 +146,7 @@ pub(crate) async fn load(store: &dyn Store, shard: Shard, tenant: TenantNo) -> R
     }
     let Some(tenant) = read else { return Ok(None) };
     let versions = load_versions(store, shard, tenant.no).await?;
-    let scope = Scope { tenant, channels, sequences, versions };
+    let scope = Scope { tenant, accounts, channels, sequences, versions };
     Ok(Some(Loaded { shard, scope, versions: loaded_versions }))
 }
 

@@ -1,11 +1,12 @@
 //! Records as earlier releases wrote them, and what they are now.
 
 use followupd_domain::calendar::{Calendar, Zone};
-use followupd_domain::channel::{Channel, Kind, Transport};
-use followupd_domain::contact::{Contact, Membership, Rest};
+use followupd_domain::channel::{Channel, InDoubt, Kind, Transport};
+use followupd_domain::contact::{Contact, Membership, Rest, Sent};
 use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
+use followupd_domain::signal::{Counts, KillSwitch};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, Span, TenantNo};
 use followupd_store::codec::{self, Format};
@@ -68,7 +69,68 @@ impl From<Channel2> for Channel {
     fn from(old: Channel2) -> Channel {
         let Channel2 { no, name, kind, transport, limits, ignores_quiet_hours, holds, reacted } = old;
         let (in_doubt, kill_switches, watched_from) = (None, Vec::new(), Moment(0));
+        Channel3 {
+            no,
+            name,
+            kind,
+            transport,
+            limits,
+            ignores_quiet_hours,
+            holds,
+            reacted,
+            in_doubt,
+            kill_switches,
+            watched_from,
+        }
+        .into()
+    }
+}
+
+/// A channel of format 3, which belonged to no account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Channel3 {
+    no: ChannelNo,
+    name: Name,
+    kind: Kind,
+    transport: Transport,
+    limits: Limits,
+    ignores_quiet_hours: bool,
+    holds: Holds,
+    reacted: Option<Reacted>,
+    in_doubt: Option<InDoubt>,
+    kill_switches: Vec<KillSwitch>,
+    watched_from: Moment,
+}
+
+impl From<Channel3> for Channel {
+    fn from(old: Channel3) -> Channel {
+        let Channel3 { no, name, kind, transport, limits, ignores_quiet_hours, .. } = old;
+        let Channel3 { holds, reacted, in_doubt, kill_switches, watched_from, .. } = old;
+        let (counted_before, account) = (Counts::default(), None);
         Channel {
+            no,
+            name,
+            kind,
+            transport,
+            limits,
+            ignores_quiet_hours,
+            holds,
+            reacted,
+            in_doubt,
+            kill_switches,
+            watched_from,
+            counted_before,
+            account,
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<Channel> for Channel3 {
+    fn from(new: Channel) -> Channel3 {
+        let Channel { no, name, kind, transport, limits, ignores_quiet_hours, .. } = new;
+        let Channel { holds, reacted, in_doubt, kill_switches, watched_from, .. } = new;
+        Channel3 {
             no,
             name,
             kind,
@@ -104,14 +166,23 @@ impl From<Channel> for Channel1 {
 
 /// The channel of a row, in whichever format it was written.
 pub(crate) fn channel(body: &[u8]) -> Result<Channel, Error> {
-    match codec::decode(Format::Channel3, body) {
-        Ok(channel) => return Ok(channel),
-        Err(codec::Error::Kind { .. }) => {}
-        Err(error) => return Err(Error::Unavailable(error.to_string())),
+    if let Some(channel) = of_format(Format::Channel4, body)? {
+        return Ok(channel);
     }
-    match codec::decode::<Channel2>(Format::Channel2, body) {
-        Ok(channel) => Ok(channel.into()),
-        Err(codec::Error::Kind { .. }) => decode::<Channel1>(Format::Channel, body).map(Channel::from),
+    if let Some(channel) = of_format::<Channel3>(Format::Channel3, body)? {
+        return Ok(channel.into());
+    }
+    match of_format::<Channel2>(Format::Channel2, body)? {
+        Some(channel) => Ok(channel.into()),
+        None => decode::<Channel1>(Format::Channel, body).map(Channel::from),
+    }
+}
+
+/// The record of a row, where it is of this format.
+fn of_format<T: serde::de::DeserializeOwned>(format: Format, body: &[u8]) -> Result<Option<T>, Error> {
+    match codec::decode(format, body) {
+        Ok(record) => Ok(Some(record)),
+        Err(codec::Error::Kind { .. }) => Ok(None),
         Err(error) => Err(Error::Unavailable(error.to_string())),
     }
 }
@@ -134,26 +205,90 @@ impl From<Contact1> for Contact {
     fn from(old: Contact1) -> Contact {
         let Contact1 { name, email, phone, zone, attributes, suppressed, .. } = old;
         let Contact1 { last_inbound_at, enrollments, rests, .. } = old;
+        let (sent, recipient_of) = (Vec::new(), BTreeMap::new());
+        Contact2 {
+            name,
+            email,
+            phone,
+            zone,
+            attributes,
+            suppressed,
+            last_inbound_at,
+            enrollments,
+            rests,
+            sent,
+            recipient_of,
+        }
+        .into()
+    }
+}
+
+/// A contact of format 2, of which nobody knew by what kind of channel they wrote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Contact2 {
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    zone: Option<Zone>,
+    attributes: BTreeMap<String, String>,
+    suppressed: BTreeSet<Kind>,
+    last_inbound_at: Option<Moment>,
+    enrollments: Vec<Membership>,
+    rests: Vec<Rest>,
+    sent: Vec<Sent>,
+    recipient_of: BTreeMap<ChannelNo, Moment>,
+}
+
+impl From<Contact2> for Contact {
+    fn from(old: Contact2) -> Contact {
+        let Contact2 { name, email, phone, zone, attributes, suppressed, last_inbound_at, .. } = old;
+        let Contact2 { enrollments, rests, sent, recipient_of, .. } = old;
         let known = Contact { name, email, phone, zone, attributes, suppressed, ..Contact::default() };
-        Contact { last_inbound_at, enrollments, rests, ..known }
+        let mut contact = Contact { enrollments, rests, sent, recipient_of, ..known };
+        last_inbound_at.into_iter().for_each(|at| contact.hears(None, at));
+        contact
+    }
+}
+
+#[cfg(test)]
+impl From<Contact> for Contact2 {
+    fn from(new: Contact) -> Contact2 {
+        let last_inbound_at = new.last_inbound_at();
+        let Contact { name, email, phone, zone, attributes, suppressed, .. } = new;
+        let Contact { enrollments, rests, sent, recipient_of, .. } = new;
+        Contact2 {
+            name,
+            email,
+            phone,
+            zone,
+            attributes,
+            suppressed,
+            last_inbound_at,
+            enrollments,
+            rests,
+            sent,
+            recipient_of,
+        }
     }
 }
 
 #[cfg(test)]
 impl From<Contact> for Contact1 {
     fn from(new: Contact) -> Contact1 {
-        let Contact { name, email, phone, zone, attributes, suppressed, .. } = new;
-        let Contact { last_inbound_at, enrollments, rests, .. } = new;
+        let last_inbound_at = new.last_inbound_at();
+        let Contact { name, email, phone, zone, attributes, suppressed, enrollments, rests, .. } = new;
         Contact1 { name, email, phone, zone, attributes, suppressed, last_inbound_at, enrollments, rests }
     }
 }
 
 /// The contact of a row, in whichever format it was written.
 pub(crate) fn contact(body: &[u8]) -> Result<Contact, Error> {
-    match codec::decode(Format::Contact2, body) {
-        Ok(contact) => Ok(contact),
-        Err(codec::Error::Kind { .. }) => decode::<Contact1>(Format::Contact, body).map(Contact::from),
-        Err(error) => Err(Error::Unavailable(error.to_string())),
+    if let Some(contact) = of_format(Format::Contact3, body)? {
+        return Ok(contact);
+    }
+    match of_format::<Contact2>(Format::Contact2, body)? {
+        Some(contact) => Ok(contact.into()),
+        None => decode::<Contact1>(Format::Contact, body).map(Contact::from),
     }
 }
 
@@ -203,10 +338,9 @@ impl From<Tenant> for Tenant1 {
 
 /// The tenant of a row, in whichever format it was written.
 pub(crate) fn tenant(body: &[u8]) -> Result<Tenant, Error> {
-    match codec::decode(Format::Tenant2, body) {
-        Ok(tenant) => Ok(tenant),
-        Err(codec::Error::Kind { .. }) => decode::<Tenant1>(Format::Tenant, body).map(Tenant::from),
-        Err(error) => Err(Error::Unavailable(error.to_string())),
+    match of_format(Format::Tenant2, body)? {
+        Some(tenant) => Ok(tenant),
+        None => decode::<Tenant1>(Format::Tenant, body).map(Tenant::from),
     }
 }
 
@@ -234,9 +368,25 @@ mod tests {
         let read = channel(&codec::encode(Format::Channel, &old).unwrap()).unwrap();
         let limits = Limits { gap: Some(Span::seconds(3)), per_hour: Some(40), ..Limits::default() };
         assert_eq!(read.limits, limits);
-        assert_eq!(channel(&codec::encode(Format::Channel3, &read).unwrap()).unwrap(), read);
+        assert_eq!(channel(&codec::encode(Format::Channel4, &read).unwrap()).unwrap(), read);
+        let three = Channel3::from(read.clone());
+        assert_eq!(channel(&codec::encode(Format::Channel3, &three).unwrap()).unwrap(), read);
         let two = Channel2::from(read.clone());
         assert_eq!(channel(&codec::encode(Format::Channel2, &two).unwrap()).unwrap(), read);
         assert!(channel(&codec::encode(Format::Name, &7_u32).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_contact_of_whom_nobody_noted_by_what_they_wrote_wrote_by_any() {
+        let mut wrote = Contact::default();
+        wrote.hears(Some(Kind::Whatsapp), Moment(7));
+        for old in [
+            codec::encode(Format::Contact2, &Contact2::from(wrote.clone())).unwrap(),
+            codec::encode(Format::Contact, &Contact1::from(wrote.clone())).unwrap(),
+        ] {
+            let read = contact(&old).unwrap();
+            assert_eq!(read.inbound, Kind::ALL.map(|kind| (kind, Moment(7))).into());
+        }
+        assert_eq!(contact(&codec::encode(Format::Contact3, &wrote).unwrap()).unwrap(), wrote);
     }
 }

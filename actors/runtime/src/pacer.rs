@@ -268,11 +268,10 @@ impl Pacer {
         self.rest(&loaded, now, myself)
     }
 
-    /// When the last hold by its provider ended. It stands in the channel's row, so that a lane that was let go
-    /// meanwhile goes on gently, too.
+    /// When the last hold by its provider ended. It stands in the row of the channel or its account, so that a lane that
+    /// was let go meanwhile goes on gently, too.
     fn hold_ended_at(&self, loaded: &Loaded, now: Moment) -> Option<Moment> {
-        let channel = loaded.scope.channels.get(&self.opening.lane.channel)?;
-        channel.reacted.as_ref().filter(|reacted| !reacted.is_on(now))?.until
+        loaded.scope.provider_let_go_at(self.opening.lane.channel, now)
     }
 
     /// The moment for which hours are worked out: now, unless a bug is planted.

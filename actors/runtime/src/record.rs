@@ -241,7 +241,7 @@ fn leave_indexes(
         let mut contact = facts.contact.value.clone();
         contact.end(after.id, now, reason);
         commit.expects.push(facts.contact.expectation());
-        put(commit, facts.contact.key.clone(), Format::Contact2, &contact)?;
+        put(commit, facts.contact.key.clone(), Format::Contact3, &contact)?;
     }
     if let Some(target) = &facts.target {
         let mut left = target.value.clone();

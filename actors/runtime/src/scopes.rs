@@ -1,4 +1,4 @@
-//! Tenants, channels and sequences as callers see them: their settings in the form they are put, their revisions, and
+//! Tenants, accounts, channels and sequences as callers see them: their settings in the form they are put, their revisions, and
 //! what holds them.
 
 use followupd_domain::calendar::{Wait, Zone};
@@ -11,8 +11,9 @@ use followupd_domain::signal::Signal;
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{Moment, Span, StepNo, VersionNo};
 
-use crate::api::{ChannelSettings, RestSettings, ScopeName, TenantSettings};
-use crate::settings::{transport, watch};
+use crate::api::{AccountSettings, ChannelSettings, RestSettings, ScopeName, TenantSettings};
+use crate::loaded::Loaded;
+use crate::settings::{account, transport, watch};
 
 /// What a put expects of what it replaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +136,32 @@ pub struct TenantShown {
     pub held: Option<Held>,
 }
 
+/// An account that was put.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountPut {
+    /// Its name.
+    pub name: Name,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// An account as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountShown {
+    /// Its name.
+    pub name: Name,
+    /// Its settings, as they can be put again.
+    pub settings: AccountSettings,
+    /// Its revision: every change of it has another, holds among them.
+    pub revision: u64,
+    /// What holds it, and with it all its channels.
+    pub held: Option<Held>,
+    /// The channels that belong to it.
+    pub channels: Vec<Name>,
+    /// How many people count as its new recipients now.
+    pub recipients: u32,
+}
+
 /// A channel as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelShown {
@@ -220,6 +247,8 @@ pub struct Trial {
 pub enum Settings {
     /// The tenant's.
     Tenant(TenantSettings),
+    /// An account's.
+    Account(AccountSettings),
     /// A channel's.
     Channel(Box<ChannelSettings>),
     /// A sequence's draft.
@@ -302,7 +331,7 @@ pub(crate) fn tenant_settings(tenant: &Tenant) -> TenantSettings {
 }
 
 /// The settings that make this channel. What is secret of them is not among them, nor is a preset: its limits are.
-pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
+pub(crate) fn channel_settings(loaded: &Loaded, channel: &Channel) -> ChannelSettings {
     let limits = &channel.limits;
     let text = |span: Span| Wait::Span(span).to_string();
     let rate = limits.rate;
@@ -329,6 +358,7 @@ pub(crate) fn channel_settings(channel: &Channel) -> ChannelSettings {
         new_recipients: limits.new_recipients.unwrap_or_default(),
         ignores_quiet_hours: Some(channel.ignores_quiet_hours),
         in_doubt: channel.in_doubt.map(InDoubt::word).unwrap_or_default().to_owned(),
-        kill_switches: watch::shown(channel),
+        kill_switches: Some(watch::shown(channel)),
+        account: account::name_of(loaded, channel),
     }
 }

@@ -1,4 +1,4 @@
-//! Putting tenants, channels and sequences; publishing; holding and releasing. Each is one write to one scope row.
+//! Putting tenants, accounts, channels and sequences; publishing; holding and releasing. Each is one write to one scope row.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Caller, ChannelSettings, Error, ScopeName, TenantSettings};
+use crate::api::{AccountSettings, Caller, ChannelSettings, Error, ScopeName, TenantSettings};
 use crate::audit::{self, Act};
 use crate::loaded::{Loaded, with_cause};
 use crate::node::Node;
@@ -23,6 +23,7 @@ use crate::once;
 use crate::record;
 use crate::scopes::{At, Expected};
 
+pub(crate) mod account;
 pub(crate) mod compare;
 mod pacing;
 pub(crate) mod react;
@@ -32,6 +33,7 @@ pub(crate) mod watch;
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
     Tenant(TenantSettings),
+    Account(Name, AccountSettings),
     Channel(Name, Box<ChannelSettings>),
     Sequence(Name, Draft),
     Publish(Name),
@@ -92,6 +94,7 @@ pub(crate) async fn put(
             let answer = PutAnswer::Tenant { on: tenant.on, zone: tenant.calendar.zone };
             change.write(key, Format::Tenant2, &tenant, Class::Event, answer).await
         }
+        Put::Account(name, settings) => account::put(&change, name, &settings).await,
         Put::Channel(name, settings) => put_channel(&change, name, &settings).await,
         Put::Sequence(name, draft) => put_sequence(&change, name, draft).await,
         Put::Publish(name) => publish(&change, &name).await,
@@ -109,6 +112,7 @@ fn check(put: &Put, expected: Expected, loaded: &Loaded) -> Result<(), Error> {
     let key = match put {
         Put::Tenant(_) if is_only_begun(loaded) => None,
         Put::Tenant(_) => Some(Key::tenant(shard, tenant)),
+        Put::Account(name, _) => loaded.account(name).ok().map(|known| Key::account(shard, tenant, known.no)),
         Put::Channel(name, _) => loaded.channel(name).ok().map(|known| Key::channel(shard, tenant, known.no)),
         Put::Sequence(name, _) | Put::Publish(name) | Put::Archive(name) => sequence(name),
         Put::Hold(..) | Put::Release(_) => return Ok(()),
@@ -127,6 +131,7 @@ fn told(put: &Put, tenant: &Name) -> (Act, String) {
     let scope = |scope: &ScopeName| scope.told(tenant);
     match put {
         Put::Tenant(_) => (Act::PutTenant, format!("tenant {tenant}")),
+        Put::Account(name, _) => (Act::PutAccount, format!("account {name}")),
         Put::Channel(name, _) => (Act::PutChannel, format!("channel {name}")),
         Put::Sequence(name, _) => (Act::PutSequence, format!("sequence {name}")),
         Put::Publish(name) => (Act::Publish, format!("sequence {name}")),
@@ -268,7 +273,7 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
     let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, channel.no);
     let answer = PutAnswer::Channel { kind: channel.kind };
-    change.write(key, Format::Channel3, &channel, Class::Event, answer).await
+    change.write(key, Format::Channel4, &channel, Class::Event, answer).await
 }
 
 /// The channel that `settings` make of the one of this name, or of a new one.
@@ -288,6 +293,7 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
     let limits = pacing::limits(settings, kind, &mut faults);
     let in_doubt = faults.take("in_doubt", watch::in_doubt(&settings.in_doubt));
     let kill_switches = watch::kill_switches(settings, kind, &mut faults);
+    let account = faults.take("account", account::of_channel(loaded, &settings.account));
     faults.none()?;
     let kind = kind.unwrap_or(Kind::Email);
     Ok(Channel {
@@ -302,6 +308,8 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         in_doubt,
         kill_switches,
         watched_from: known.map(|channel| channel.watched_from).unwrap_or_default(),
+        counted_before: known.map(|channel| channel.counted_before.clone()).unwrap_or_default(),
+        account,
     })
 }
 
@@ -410,13 +418,15 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
             turn(&mut channel.holds);
-            if reason.is_none() {
-                channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
-                channel.watched_from = now;
+            let held = channel.reacted.as_mut().filter(|reacted| reacted.is_on(now) && reason.is_none());
+            if let Some(reacted) = held {
+                reacted.end(now);
+                watch::begin_anew(change.node, loaded, &mut channel).await?;
             }
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel3, &channel, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Channel4, &channel, Class::Exit, PutAnswer::Done).await
         }
+        ScopeName::Account(name) => account::hold(change, name, turn, reason.is_none()).await,
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
             turn(&mut sequence.holds);

@@ -178,6 +178,7 @@ mod tests {
         }
         let now = old + domain_limits::EVENT_MEMORY + domain_limits::EVENT_AHEAD + Span(1);
         let scope = Scope {
+            accounts: BTreeMap::new(),
             tenant: new_tenant(tenant, Name::parse("acme").unwrap()),
             channels: BTreeMap::new(),
             sequences: BTreeMap::new(),

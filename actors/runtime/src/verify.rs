@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use followupd_domain::access::AccessKey;
+use followupd_domain::account::Account;
 use followupd_domain::contact::Contact;
 use followupd_domain::decision::Entry;
 use followupd_domain::enrollment::Enrollment;
@@ -380,8 +381,9 @@ fn scope(key: &Key, body: &[u8]) -> Result<(), Error> {
     match key.as_bytes().get(7) {
         Some(b'a') => old::tenant(body).map(drop),
         Some(b'c') => old::channel(body).map(drop),
+        Some(b'k') => read::<Account>(Format::Account, body),
         Some(b's') => old::sequence(body).map(drop),
-        _ => Err(damaged(&"its key is none of a tenant, channel or sequence")),
+        _ => Err(damaged(&"its key is none of a tenant, account, channel or sequence")),
     }
 }
 

@@ -295,7 +295,7 @@ async fn a_lane_that_is_told_to_slow_down_halves_its_pace_and_gets_it_back() {
 
 fn switch(signal: &str, percent: u32, report_only: bool) -> ChannelSettings {
     let switch = KillSwitchSettings { signal: signal.into(), percent, after: 10, report_only };
-    let kill_switches = vec![switch];
+    let kill_switches = Some(vec![switch]);
     ChannelSettings { kill_switches, rate_count: 1, rate_per: "1 minute".into(), ..channel() }
 }
 
@@ -323,12 +323,29 @@ async fn a_kill_switch_holds_a_channel_that_fares_badly_until_a_person_has_looke
         (&shown.counts[..2], &shown.tripped[..]),
         (&[(Signal::Sent, 10), (Signal::Failed, 5)][..], &[(why.to_owned(), false)][..])
     );
-    // Released, it looks at what comes from then on.
+    // Released, it looks at what comes from then on, in this hour too.
+    world.release(mail()).await;
+    let shown = fares().await;
+    assert!(shown.tripped.is_empty() && shown.counts[0].1 <= 1, "the first leaves at once: {shown:?}");
+    pass(60 * 50).await;
+    assert_eq!((world.calls(), world.held().await.len()), (20, 1), "it fares as badly as before");
     world.says(|_| None);
     world.release(mail()).await;
-    assert_eq!(fares().await.tripped, []);
     pass(3_600 * 2).await;
     assert_eq!((world.calls(), world.held().await), (40, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preset_s_kill_switches_can_be_left_out() {
+    let web = ChannelSettings { preset: "whatsapp-web".into(), kind: "whatsapp".into(), ..channel() };
+    let bare = ChannelSettings { kill_switches: Some(Vec::new()), ..web.clone() };
+    let world = world(channel(), |_| None).await;
+    for (settings, switches) in [(web, 3), (bare, 0)] {
+        let caller = Caller::default();
+        world.engine.put_channel(&caller, "acme", "web", settings).await.unwrap();
+        let shown = world.engine.get_channel(&caller, "acme", "web").await.unwrap();
+        assert_eq!(shown.settings.kill_switches.unwrap().len(), switches);
+    }
 }
 
 #[tokio::test(start_paused = true)]

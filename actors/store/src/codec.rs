@@ -75,8 +75,14 @@ pub enum Format {
     Sequence4 = 27,
     /// A channel with what watches it.
     Channel3 = 29,
+    /// An account, format 1.
+    Account = 28,
     /// Since when wakes are counted by the hour, format 1.
     BacklogsKept = 30,
+    /// A channel, format 4: it may belong to an account, and its signals begin anew within an hour.
+    Channel4 = 31,
+    /// A contact, format 3: when they wrote by each kind of channel, and which accounts have counted them.
+    Contact3 = 32,
 }
 
 /// Why a record could not be written or read.

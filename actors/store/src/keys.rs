@@ -9,7 +9,7 @@ use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue, WakeRow};
 use followupd_domain::suppression::AddressHash;
 use followupd_domain::target::TargetRef;
 use followupd_domain::time::Moment;
-use followupd_domain::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+use followupd_domain::{AccountNo, ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
 
 mod counters;
 mod table;
@@ -191,6 +191,12 @@ impl Key {
         Key::scopes(shard, tenant).bytes(b"c").u32(channel.0)
     }
 
+    /// An account's scope.
+    #[must_use]
+    pub fn account(shard: Shard, tenant: TenantNo, account: AccountNo) -> Key {
+        Key::scopes(shard, tenant).bytes(b"k").u32(account.0)
+    }
+
     /// A sequence's scope.
     #[must_use]
     pub fn sequence(shard: Shard, tenant: TenantNo, sequence: SequenceNo) -> Key {
@@ -343,6 +349,12 @@ impl Key {
     #[must_use]
     pub fn recipients(shard: Shard, lane: Lane) -> Key {
         Key::start(Table::Recipients, shard).u32(lane.tenant.0).u32(lane.channel.0)
+    }
+
+    /// An account's new recipients: behind the number of the control lane, which writes to nobody.
+    #[must_use]
+    pub fn account_recipients(shard: Shard, tenant: TenantNo, account: AccountNo) -> Key {
+        Key::recipients(shard, Lane { tenant, channel: ChannelNo::CONTROL }).u32(account.0)
     }
 
     /// A number of a funnel.

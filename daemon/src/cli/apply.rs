@@ -12,10 +12,10 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
-use crate::cli::folder::{self, Described};
+use crate::cli::folder::{self, Described, SEQUENCE};
 use crate::cli::scope::{all_channels, yaml};
 use crate::cli::sequence::all_sequences;
-use crate::cli::{Shared, files, json, print};
+use crate::cli::{Shared, account, files, json, print};
 use crate::exit::{Code, Failure};
 use crate::limits;
 use crate::table::count;
@@ -101,13 +101,13 @@ pub(crate) async fn apply(shared: &Shared, folder: &Path) -> Result<(), Failure>
     Ok(())
 }
 
-/// Asks how each file stands; the tenant and its channels come along with every few sequences.
+/// Asks how each file stands; the tenant, its accounts and channels come along with every few sequences.
 async fn compare(
     server: &Server,
     tenant: &str,
     described: &[Described],
 ) -> Result<Vec<v1::Compared>, Failure> {
-    let (ground, mut rest) = described.split_at(described.partition_point(|one| one.rank() < 2));
+    let (ground, mut rest) = described.split_at(described.partition_point(|one| one.rank() < SEQUENCE));
     let mut compared = Vec::new();
     loop {
         let (now, later) = rest.split_at(together(rest));
@@ -164,14 +164,18 @@ async fn report(
 
 /// What the tenant has and the folder does not name; what is archived is over.
 async fn left_alone(server: &Server, tenant: &str, described: &[Described]) -> Result<Vec<String>, Failure> {
-    let is_named =
-        |rank: u8, name: &str| described.iter().any(|one| one.rank() == rank && one.wanted.name == name);
-    let channels = all_channels(server, tenant).await?.channels;
-    let channels = channels.into_iter().filter(|one| !is_named(1, &one.name));
-    let sequences = all_sequences(server, tenant, "").await?.sequences;
-    let sequences = sequences.into_iter().filter(|one| one.status != "archived" && !is_named(2, &one.name));
-    let channels = channels.map(|one| format!("channel {}", one.name));
-    Ok(channels.chain(sequences.map(|one| format!("sequence {}", one.name))).collect())
+    let accounts = account::all(server, tenant).await?.accounts.into_iter().map(|one| one.name);
+    let channels = all_channels(server, tenant).await?.channels.into_iter().map(|one| one.name);
+    let sequences = all_sequences(server, tenant, "").await?.sequences.into_iter();
+    let sequences = sequences.filter(|one| one.status != "archived").map(|one| one.name);
+    let there = accounts.map(|name| ("accounts", "account", name));
+    let there = there.chain(channels.map(|name| ("channels", "channel", name)));
+    let there = there.chain(sequences.map(|name| ("sequences", "sequence", name)));
+    let left = there.filter(|(folder, _, name)| {
+        let file = format!("{folder}/{name}.yaml");
+        described.iter().all(|one| one.file != file)
+    });
+    Ok(left.map(|(_, noun, name)| format!("{noun} {name}")).collect())
 }
 
 fn file(one: &Described, found: &v1::Compared) -> Result<File, Failure> {
@@ -200,6 +204,7 @@ fn file(one: &Described, found: &v1::Compared) -> Result<File, Failure> {
 fn text(settings: &v1::Wanted) -> Result<String, Failure> {
     match settings.settings.clone() {
         Some(Settings::Tenant(settings)) => yaml(&files::Tenant::from(*settings)),
+        Some(Settings::Account(settings)) => yaml(&files::Account::from(*settings)),
         Some(Settings::Channel(settings)) => yaml(&files::Channel::from(*settings)),
         Some(Settings::Sequence(draft)) => yaml(&files::Sequence::from(*draft)),
         None => Ok(String::new()),
@@ -293,6 +298,19 @@ async fn put(
             answer(server, server.tenants().put_tenant(request)).await?;
             Ok("put".to_owned())
         }
+        Some(Settings::Account(settings)) => {
+            let settings = (*settings).into();
+            let request = v1::PutAccountRequest {
+                tenant,
+                name,
+                settings,
+                expected_revision,
+                only_new,
+                ..Default::default()
+            };
+            answer(server, server.tenants().put_account(request)).await?;
+            Ok("put".to_owned())
+        }
         Some(Settings::Channel(settings)) => {
             let settings = (*settings).into();
             let request = v1::PutChannelRequest {
@@ -306,32 +324,36 @@ async fn put(
             answer(server, server.tenants().put_channel(request)).await?;
             Ok("put".to_owned())
         }
-        Some(Settings::Sequence(draft)) => {
-            let mut revision = expected_revision;
-            if found.change != "unpublished" {
-                let sequence = (*draft).into();
-                let request = v1::PutSequenceRequest {
-                    tenant: tenant.clone(),
-                    name: name.clone(),
-                    sequence,
-                    expected_revision,
-                    only_new,
-                    ..Default::default()
-                };
-                revision = answer(server, server.sequences().put_sequence(request)).await?.revision;
-            }
-            let request = v1::PublishRequest {
-                tenant,
-                sequence: name,
-                expected_revision: revision,
-                ..Default::default()
-            };
-            let published = answer(server, server.sequences().publish(request)).await?;
-            let put = if found.change == "unpublished" { "" } else { "put, " };
-            Ok(format!("{put}version {} published", published.version))
-        }
+        Some(Settings::Sequence(draft)) => put_sequence(server, tenant, name, *draft, found).await,
         None => Ok(String::new()),
     }
+}
+
+/// Puts a draft, where it is not there yet, and publishes it.
+async fn put_sequence(
+    server: &Server,
+    tenant: String,
+    name: String,
+    draft: v1::Draft,
+    found: &v1::Compared,
+) -> Result<String, Failure> {
+    let mut revision = found.revision;
+    if found.change != "unpublished" {
+        let request = v1::PutSequenceRequest {
+            tenant: tenant.clone(),
+            name: name.clone(),
+            sequence: draft.into(),
+            expected_revision: revision,
+            only_new: revision == 0,
+            ..Default::default()
+        };
+        revision = answer(server, server.sequences().put_sequence(request)).await?.revision;
+    }
+    let request =
+        v1::PublishRequest { tenant, sequence: name, expected_revision: revision, ..Default::default() };
+    let published = answer(server, server.sequences().publish(request)).await?;
+    let put = if found.change == "unpublished" { "" } else { "put, " };
+    Ok(format!("{put}version {} published", published.version))
 }
 
 #[cfg(test)]

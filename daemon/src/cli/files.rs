@@ -24,6 +24,8 @@ pub(crate) enum Example {
     Config,
     /// For `tenant put`.
     Tenant,
+    /// For `account put`.
+    Account,
     /// For `channel put`.
     Channel,
     /// For `sequence put`.
@@ -38,6 +40,7 @@ impl Example {
         match self {
             Example::Config => config::DEFAULTS,
             Example::Tenant => include_str!("../../assets/examples/tenant.yaml"),
+            Example::Account => include_str!("../../assets/examples/account.yaml"),
             Example::Channel => include_str!("../../assets/examples/channel.yaml"),
             Example::Sequence => include_str!("../../assets/examples/sequence.yaml"),
             Example::Contacts => include_str!("../../assets/examples/contacts.csv"),
@@ -75,6 +78,13 @@ struct QuietHours {
     to: String,
 }
 
+/// Settings of an account.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Account {
+    new_recipients: u32,
+}
+
 /// Settings of a channel.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -83,6 +93,8 @@ pub(crate) struct Channel {
     kind: String,
     #[serde(skip_serializing_if = "is_default")]
     transport: String,
+    #[serde(skip_serializing_if = "is_default")]
+    account: String,
     #[serde(skip_serializing_if = "is_default")]
     preset: String,
     #[serde(skip_serializing_if = "is_default")]
@@ -110,7 +122,7 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     in_doubt: String,
     #[serde(skip_serializing_if = "is_default")]
-    kill_switches: Vec<KillSwitch>,
+    kill_switches: Option<Vec<KillSwitch>>,
     #[serde(skip_serializing_if = "is_default")]
     smtp: Option<Smtp>,
     #[serde(skip_serializing_if = "is_default")]
@@ -271,6 +283,12 @@ impl From<Tenant> for v1::TenantSettings {
     }
 }
 
+impl From<Account> for v1::AccountSettings {
+    fn from(given: Account) -> v1::AccountSettings {
+        v1::AccountSettings { new_recipients: given.new_recipients, ..Default::default() }
+    }
+}
+
 impl From<KillSwitch> for v1::KillSwitch {
     fn from(given: KillSwitch) -> v1::KillSwitch {
         let KillSwitch { signal, percent, after, report_only } = given;
@@ -288,6 +306,7 @@ impl From<Channel> for v1::ChannelSettings {
         };
         let rest = |Rest { after, span }| v1::Rest { after, span, ..Default::default() };
         let warm_up = |WarmUp { days, from }| v1::WarmUp { days, from, ..Default::default() };
+        let switches = given.kill_switches;
         v1::ChannelSettings {
             kind: given.kind,
             transport: given.transport,
@@ -304,7 +323,9 @@ impl From<Channel> for v1::ChannelSettings {
             new_recipients: given.new_recipients,
             ignores_quiet_hours: given.ignores_quiet_hours,
             in_doubt: given.in_doubt,
-            kill_switches: given.kill_switches.into_iter().map(v1::KillSwitch::from).collect(),
+            no_kill_switches: switches.as_ref().is_some_and(Vec::is_empty),
+            kill_switches: switches.into_iter().flatten().map(v1::KillSwitch::from).collect(),
+            account: given.account,
             smtp: given.smtp.map(v1::Smtp::from).into(),
             http: given.http.map(v1::Http::from).into(),
             meta: given.meta.map(v1::Meta::from).into(),
@@ -361,6 +382,8 @@ mod tests {
     fn the_examples_are_what_their_commands_read() {
         let tenant: Tenant = parse(Example::Tenant.text(), "tenant.yaml").unwrap();
         assert!(tenant.on && !tenant.quiet_hours.is_empty());
+        let account: Account = parse(Example::Account.text(), "account.yaml").unwrap();
+        assert!(account.new_recipients > 0);
         let channel: Channel = parse(Example::Channel.text(), "channel.yaml").unwrap();
         assert_eq!(channel.transport, "outbox");
         let sequence: Sequence = parse(Example::Sequence.text(), "sequence.yaml").unwrap();

@@ -1,4 +1,4 @@
-//! A folder that describes one tenant: `tenant.yaml`, `channels/NAME.yaml` and `sequences/NAME.yaml`, read in the order
+//! A folder that describes one tenant: `tenant.yaml`, `accounts/NAME.yaml`, `channels/NAME.yaml` and `sequences/NAME.yaml`, read in the order
 //! in which they are put. What is in it by mistake is said, not passed over.
 
 use std::fs;
@@ -26,13 +26,18 @@ impl Described {
     pub(crate) fn rank(&self) -> u8 {
         match self.wanted.settings {
             Some(Settings::Tenant(_)) | None => 0,
-            Some(Settings::Channel(_)) => 1,
-            Some(Settings::Sequence(_)) => 2,
+            Some(Settings::Account(_)) => 1,
+            Some(Settings::Channel(_)) => 2,
+            Some(Settings::Sequence(_)) => SEQUENCE,
         }
     }
 }
 
+/// The last rank: sequences build on all others.
+pub(crate) const SEQUENCE: u8 = 3;
+
 const TENANT: &str = "tenant.yaml";
+const ACCOUNTS: &str = "accounts";
 const CHANNELS: &str = "channels";
 const SEQUENCES: &str = "sequences";
 
@@ -52,10 +57,13 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Described>, Failure> {
             TENANT => reading.file(TENANT, "", |tenant: files::Tenant| {
                 Settings::Tenant(v1::TenantSettings::from(tenant).into())
             }),
-            CHANNELS | SEQUENCES => {}
+            ACCOUNTS | CHANNELS | SEQUENCES => {}
             other => reading.other(other),
         }
     }
+    reading.named(ACCOUNTS, |account: files::Account| {
+        Settings::Account(v1::AccountSettings::from(account).into())
+    })?;
     reading.named(CHANNELS, |channel: files::Channel| {
         Settings::Channel(v1::ChannelSettings::from(channel).into())
     })?;
@@ -102,13 +110,13 @@ impl Reading<'_> {
     /// Something beside what a folder has: said where it was probably meant to be read.
     fn other(&mut self, name: &str) {
         let path = self.path(name);
-        let known = [TENANT, CHANNELS, SEQUENCES];
+        let known = [TENANT, ACCOUNTS, CHANNELS, SEQUENCES];
         let near = nearest(name, known).map(|near| format!("did you mean {near}?"));
         let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
         let advice = match near {
             Some(near) if is_yaml || path.is_dir() => near,
             None | Some(_) if is_yaml => {
-                format!("it has {TENANT}, {CHANNELS}/NAME.yaml and {SEQUENCES}/NAME.yaml")
+                format!("it has {TENANT}, {ACCOUNTS}/, {CHANNELS}/ and {SEQUENCES}/NAME.yaml")
             }
             None | Some(_) => return,
         };
@@ -179,6 +187,7 @@ mod tests {
             ("sequences/b.yaml", "steps: []\n"),
             ("sequences/a.yaml", "steps: []\n"),
             ("channels/mail.yaml", "kind: email\n"),
+            ("accounts/main.yaml", "new_recipients: 250\n"),
             ("tenant.yaml", "time_zone: UTC\n"),
             ("README.md", "ours"),
             (".git/config", ""),
@@ -188,9 +197,15 @@ mod tests {
         let files: Vec<(&str, u8)> = read.iter().map(|one| (one.file.as_str(), one.rank())).collect();
         assert_eq!(
             files,
-            [("tenant.yaml", 0), ("channels/mail.yaml", 1), ("sequences/a.yaml", 2), ("sequences/b.yaml", 2)]
+            [
+                ("tenant.yaml", 0),
+                ("accounts/main.yaml", 1),
+                ("channels/mail.yaml", 2),
+                ("sequences/a.yaml", SEQUENCE),
+                ("sequences/b.yaml", SEQUENCE)
+            ]
         );
-        assert_eq!(read[1].wanted.name, "mail");
+        assert_eq!(read[2].wanted.name, "mail");
     }
 
     #[test]

@@ -129,6 +129,9 @@ pub(crate) struct ScopeOption {
     /// The whole tenant.
     #[arg(long)]
     whole_tenant: bool,
+    /// One account, with all its channels.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// One channel.
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
@@ -138,26 +141,33 @@ pub(crate) struct ScopeOption {
 }
 
 impl ScopeOption {
-    /// A channel or a sequence; the whole tenant where neither is named.
-    pub(crate) fn new(channel: Option<String>, sequence: Option<String>) -> ScopeOption {
-        ScopeOption { whole_tenant: channel.is_none() && sequence.is_none(), channel, sequence }
+    /// An account, a channel or a sequence; the whole tenant where none is named.
+    pub(crate) fn new(
+        account: Option<String>,
+        channel: Option<String>,
+        sequence: Option<String>,
+    ) -> ScopeOption {
+        let whole_tenant = account.is_none() && channel.is_none() && sequence.is_none();
+        ScopeOption { whole_tenant, account, channel, sequence }
     }
 
     fn text(&self) -> String {
-        match (&self.channel, &self.sequence) {
-            (Some(channel), _) => format!("channel {channel}"),
-            (None, Some(sequence)) => format!("sequence {sequence}"),
-            (None, None) => "the whole tenant".to_owned(),
+        match (&self.account, &self.channel, &self.sequence) {
+            (Some(account), ..) => format!("account {account}"),
+            (None, Some(channel), _) => format!("channel {channel}"),
+            (None, None, Some(sequence)) => format!("sequence {sequence}"),
+            (None, None, None) => "the whole tenant".to_owned(),
         }
     }
 
     /// As the daemon is told.
     pub(crate) fn message(self) -> v1::Scope {
         use v1::__buffa::oneof::scope::Scope;
-        let one = match (self.channel, self.sequence) {
-            (Some(channel), _) => Scope::Channel(channel),
-            (None, Some(sequence)) => Scope::Sequence(sequence),
-            (None, None) => Scope::WholeTenant(true),
+        let one = match (self.account, self.channel, self.sequence) {
+            (Some(account), ..) => Scope::Account(account),
+            (None, Some(channel), _) => Scope::Channel(channel),
+            (None, None, Some(sequence)) => Scope::Sequence(sequence),
+            (None, None, None) => Scope::WholeTenant(true),
         };
         v1::Scope { scope: Some(one), ..Default::default() }
     }

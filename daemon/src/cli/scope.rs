@@ -176,6 +176,7 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
         }
         for one in &found.holds {
             let scope = match one.scope.as_option().and_then(|scope| scope.scope.as_ref()) {
+                Some(Scope::Account(name)) => format!("account {name}"),
                 Some(Scope::Channel(name)) => format!("channel {name}"),
                 Some(Scope::Sequence(name)) if one.step > 0 => {
                     format!("sequence {name}, step {} of version {}", one.step, one.version)
@@ -200,7 +201,7 @@ pub(crate) fn held(held: Option<&v1::Held>) -> String {
     held.map(|held| format!("# held {}\n", since(held))).unwrap_or_default()
 }
 
-fn why(held: Option<&v1::Held>) -> String {
+pub(crate) fn why(held: Option<&v1::Held>) -> String {
     held.map(since).unwrap_or_default()
 }
 

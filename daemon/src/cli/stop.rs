@@ -1,4 +1,4 @@
-//! `stop-sending` and `resume-sending`: of everything, or of one tenant, channel or sequence.
+//! `stop-sending` and `resume-sending`: of everything, or of one tenant, account, channel or sequence.
 
 use clap::Args;
 
@@ -20,6 +20,9 @@ pub(crate) struct StopOption {
     /// The whole tenant.
     #[arg(long)]
     whole_tenant: bool,
+    /// One account, with all its channels.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// One channel.
     #[arg(long, value_name = "NAME")]
     channel: Option<String>,
@@ -31,7 +34,7 @@ pub(crate) struct StopOption {
 impl StopOption {
     /// What of one tenant it is; all of it where all tenants are meant.
     fn of_tenant(&self) -> put::ScopeOption {
-        put::ScopeOption::new(self.channel.clone(), self.sequence.clone())
+        put::ScopeOption::new(self.account.clone(), self.channel.clone(), self.sequence.clone())
     }
 }
 

@@ -51,6 +51,10 @@ fn waits(Waits { on, until }: Waits) -> v1::WaitsFor {
     let (gate, text) = match on {
         WaitsFor::AllSending => ("all_sending", "all sending is stopped: resume it"),
         WaitsFor::Tenant => ("tenant", "the tenant is held or off: release it, or switch it on"),
+        WaitsFor::Account => (
+            "account",
+            "the account of the channel is held: release it, or wait until its provider lets it go on",
+        ),
         WaitsFor::Channel => ("channel", "the channel is held: release it"),
         WaitsFor::Provider => ("provider", "the channel's provider refuses what it sends"),
         WaitsFor::Host => ("host", "the hosts it calls rest, or it has no way out"),

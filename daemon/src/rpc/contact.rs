@@ -194,7 +194,7 @@ fn contact(show: &Show<'_>, person: &Person) -> v1::Contact {
     v1::Contact {
         id: person.id.clone(),
         profile: profile.into(),
-        last_inbound_at: known.last_inbound_at.map_or_else(MessageField::none, show::moment),
+        last_inbound_at: known.last_inbound_at().map_or_else(MessageField::none, show::moment),
         suppressions: person.suppressions.iter().map(suppression).collect(),
         enrollments: known.enrollments.iter().map(|one| membership(show, one)).collect(),
         pseudonym: person.pseudonym.clone(),

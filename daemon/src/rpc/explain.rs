@@ -150,6 +150,7 @@ fn waits_text(gate: Binding) -> &'static str {
 fn held_word(by: HeldBy) -> &'static str {
     match by {
         HeldBy::Tenant => "tenant",
+        HeldBy::Account => "account",
         HeldBy::Channel => "channel",
         HeldBy::Sequence => "sequence",
         HeldBy::Quarantine => "quarantine",
@@ -161,6 +162,7 @@ fn held_word(by: HeldBy) -> &'static str {
 fn held(by: HeldBy) -> &'static str {
     match by {
         HeldBy::Tenant => "the tenant is held or off: release it, or switch it on",
+        HeldBy::Account => "the account of its channel is held: it goes on by itself, or when it is released",
         HeldBy::Channel => "the channel is held: release it",
         HeldBy::Sequence => "the sequence is held: release it",
         HeldBy::Quarantine => "it kept failing and is quarantined: release it when the cause is gone",

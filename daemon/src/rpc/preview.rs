@@ -65,6 +65,7 @@ pub(super) fn step(foreseen: Foreseen, names: &Names) -> v1::PreviewedStep {
 fn held_by(by: HeldBy) -> &'static str {
     match by {
         HeldBy::Tenant => "tenant",
+        HeldBy::Account => "account",
         HeldBy::Channel => "channel",
         HeldBy::Sequence => "sequence",
         HeldBy::Quarantine => "quarantine",

@@ -1,4 +1,4 @@
-//! Tenants, channels and sequences as messages, both ways.
+//! Tenants, accounts, channels and sequences as messages, both ways.
 
 use buffa::MessageField;
 use followupd_domain::ledger::WarmUp;
@@ -6,8 +6,9 @@ use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
 use followupd_runtime::{
-    ChannelSettings, ChannelShown, Error, Expected, Fares, Held, HeldScope, KillSwitchSettings, LaneForecast,
-    RestSettings, ScopeName, SequenceShown, Stop, TenantSettings, TenantShown,
+    AccountSettings, AccountShown, ChannelSettings, ChannelShown, Error, Expected, Fares, Held, HeldScope,
+    KillSwitchSettings, LaneForecast, RestSettings, ScopeName, SequenceShown, Stop, TenantSettings,
+    TenantShown,
 };
 
 use crate::limits;
@@ -36,6 +37,29 @@ pub(super) fn tenant(tenant: TenantShown) -> v1::Tenant {
         held: tenant.held.map_or_else(MessageField::none, |found| held(found).into()),
         ..Default::default()
     }
+}
+
+/// An account as it is.
+pub(super) fn account(account: AccountShown) -> v1::Account {
+    v1::Account {
+        name: account.name.to_string(),
+        settings: shown_account_settings(account.settings).into(),
+        revision: account.revision,
+        held: account.held.map_or_else(MessageField::none, |found| held(found).into()),
+        channels: account.channels.iter().map(Name::to_string).collect(),
+        recipients: account.recipients,
+        ..Default::default()
+    }
+}
+
+/// Settings of an account, as the engine takes them.
+pub(super) fn account_settings(given: v1::AccountSettings) -> AccountSettings {
+    AccountSettings { new_recipients: given.new_recipients }
+}
+
+/// Settings of an account, as they can be put again.
+pub(super) fn shown_account_settings(settings: AccountSettings) -> v1::AccountSettings {
+    v1::AccountSettings { new_recipients: settings.new_recipients, ..Default::default() }
 }
 
 /// A channel as it is.
@@ -73,6 +97,7 @@ pub(super) fn held_scope(one: HeldScope) -> v1::HeldScope {
         ScopeName::Tenant => Scope::WholeTenant(true),
         ScopeName::Channel(name) => Scope::Channel(name.to_string()),
         ScopeName::Sequence(name) => Scope::Sequence(name.to_string()),
+        ScopeName::Account(name) => Scope::Account(name.to_string()),
     };
     let scope = v1::Scope { scope: Some(scope), ..Default::default() };
     let (version, step) = one.step.map_or((0, 0), |(version, step)| (version.0, u32::from(step.0) + 1));
@@ -154,6 +179,10 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
     if rate.as_ref().is_some_and(|rate| rate.count == 0) {
         return Err(take::invalid("rate.count", "is 0: give 1 or more, or leave the rate out"));
     }
+    if given.no_kill_switches && !given.kill_switches.is_empty() {
+        return Err(take::invalid("no_kill_switches", "goes without kill_switches: leave one of them out"));
+    }
+    let switches = Some(given.kill_switches).filter(|all| given.no_kill_switches || !all.is_empty());
     let rate = rate.unwrap_or_default();
     Ok(ChannelSettings {
         kind: given.kind,
@@ -178,7 +207,8 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         new_recipients: given.new_recipients,
         ignores_quiet_hours: given.ignores_quiet_hours,
         in_doubt: given.in_doubt,
-        kill_switches: given.kill_switches.into_iter().map(kill_switch).collect(),
+        kill_switches: switches.map(|all| all.into_iter().map(kill_switch).collect()),
+        account: given.account,
     })
 }
 
@@ -221,6 +251,7 @@ fn fares(fares: Fares) -> v1::Fares {
 
 /// Settings of a channel, as they can be put again.
 pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSettings {
+    let switches = settings.kill_switches;
     let rate = v1::Rate {
         count: settings.rate_count,
         per: settings.rate_per,
@@ -248,7 +279,9 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         new_recipients: settings.new_recipients,
         ignores_quiet_hours: settings.ignores_quiet_hours,
         in_doubt: settings.in_doubt,
-        kill_switches: settings.kill_switches.into_iter().map(shown_kill_switch).collect(),
+        no_kill_switches: switches.as_ref().is_some_and(Vec::is_empty),
+        kill_switches: switches.into_iter().flatten().map(shown_kill_switch).collect(),
+        account: settings.account,
         ..Default::default()
     }
 }
@@ -337,9 +370,12 @@ pub(super) fn scope(given: Option<v1::Scope>) -> Result<ScopeName, Error> {
         Some(Scope::Channel(channel)) => Name::parse(&channel)
             .map(ScopeName::Channel)
             .map_err(|error| take::invalid("scope.channel", &error.to_string())),
+        Some(Scope::Account(account)) => Name::parse(&account)
+            .map(ScopeName::Account)
+            .map_err(|error| take::invalid("scope.account", &error.to_string())),
         Some(Scope::Sequence(sequence)) => sequence_scope("scope.sequence", &sequence),
         Some(Scope::WholeTenant(false)) | None => {
-            Err(take::invalid("scope", "is missing: give whole_tenant, channel or sequence"))
+            Err(take::invalid("scope", "is missing: give whole_tenant, account, channel or sequence"))
         }
     }
 }
@@ -395,10 +431,12 @@ mod tests {
             rest: Some(RestSettings { after: 30, span: "20 minutes".into() }),
             warm_up: Some(WarmUp { days: 14, from: 20 }),
             in_doubt: "leave".into(),
-            kill_switches: vec![KillSwitchSettings { percent: 10, after: 50, ..Default::default() }],
+            kill_switches: Some(vec![KillSwitchSettings { percent: 10, after: 50, ..Default::default() }]),
+            account: "portfolio".into(),
             ..paced.clone()
         };
-        for settings in [ChannelSettings::default(), paced, gentle] {
+        let unwatched = ChannelSettings { kill_switches: Some(Vec::new()), ..paced.clone() };
+        for settings in [ChannelSettings::default(), paced, gentle, unwatched] {
             assert_eq!(channel_settings(shown_channel_settings(settings.clone())).unwrap(), settings);
         }
         let settings = TenantSettings {

@@ -42,6 +42,7 @@ fn wanted(at: usize, given: v1::Wanted) -> Result<Wanted, Error> {
     use v1::__buffa::oneof::wanted::Settings as Given;
     let settings = match given.settings {
         Some(Given::Tenant(settings)) => Settings::Tenant(scopes::tenant_settings(*settings)),
+        Some(Given::Account(settings)) => Settings::Account(scopes::account_settings(*settings)),
         Some(Given::Channel(settings)) => {
             let read = scopes::channel_settings(*settings);
             Settings::Channel(Box::new(read.map_err(|error| under(&format!("wanted[{at}].channel"), error))?))
@@ -52,7 +53,7 @@ fn wanted(at: usize, given: v1::Wanted) -> Result<Wanted, Error> {
         }
         None => {
             let field = format!("wanted[{at}]");
-            return Err(take::invalid(&field, "says nothing: give tenant, channel or sequence"));
+            return Err(take::invalid(&field, "says nothing: give tenant, account, channel or sequence"));
         }
     };
     Ok(Wanted { name: given.name, settings })
@@ -86,6 +87,7 @@ fn shown_settings(settings: Settings) -> v1::Wanted {
     use v1::__buffa::oneof::wanted::Settings as Shown;
     let settings = match settings {
         Settings::Tenant(settings) => Shown::Tenant(scopes::shown_tenant_settings(settings).into()),
+        Settings::Account(settings) => Shown::Account(scopes::shown_account_settings(settings).into()),
         Settings::Channel(settings) => Shown::Channel(scopes::shown_channel_settings(*settings).into()),
         Settings::Sequence(draft) => Shown::Sequence(scopes::shown_draft(draft).into()),
     };

@@ -117,7 +117,7 @@ pub(super) fn event(given: v1::Event, now: Moment) -> Result<EventCall, Vec<Fiel
     {
         let field = match refusal {
             followupd_domain::event::Refusal::NoSubject { .. } => "target",
-            followupd_domain::event::Refusal::Ahead | followupd_domain::event::Refusal::TooOld => {
+            followupd_domain::event::Refusal::Ahead | followupd_domain::event::Refusal::TooOld { .. } => {
                 "occurred_at"
             }
             followupd_domain::event::Refusal::UnknownType { .. } => "type",

@@ -9,7 +9,7 @@ use crate::rpc::page::Page;
 use crate::rpc::{Service, backlog, refusal, scopes};
 use followupd_proto::v1;
 
-/// Tenants, channels and holds.
+/// Tenants, accounts, channels and holds.
 pub(super) struct Tenants(pub(super) Service);
 
 impl v1::TenantService for Tenants {
@@ -86,6 +86,59 @@ impl v1::TenantService for Tenants {
         };
         deleted.instrument(span).await.map_err(|error| refusal::of(&error, "", caller.trace))?;
         Response::ok(v1::DeleteTenantResponse::default())
+    }
+
+    async fn put_account(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::PutAccountRequest>,
+    ) -> ServiceResult<v1::PutAccountResponse> {
+        let Asked { caller, span } = Asked::to_change(&ctx, request.bytes())?;
+        let request = request.to_owned_message();
+        let put = async {
+            let expected = scopes::expected(request.expected_revision, request.only_new)?;
+            let value = scopes::account_settings(request.settings.into_option().unwrap_or_default());
+            let put = At { value, expected };
+            self.0.engine.put_account(&caller, &request.tenant, &request.name, put).await
+        };
+        let put = put.instrument(span).await;
+        let account = put.map_err(|error| refusal::of(&error, "settings", caller.trace))?;
+        let (name, revision) = (account.name.to_string(), account.revision);
+        Response::ok(v1::PutAccountResponse { name, revision, ..Default::default() })
+    }
+
+    async fn get_account(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::GetAccountRequest>,
+    ) -> ServiceResult<v1::GetAccountResponse> {
+        let Asked { caller, span } = Asked::of(&ctx)?;
+        let found = self.0.engine.get_account(&caller, request.tenant, request.account);
+        let found = found.instrument(span).await;
+        let account = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        Response::ok(v1::GetAccountResponse {
+            account: scopes::account(account).into(),
+            ..Default::default()
+        })
+    }
+
+    async fn list_accounts(
+        &self,
+        ctx: RequestContext,
+        request: ServiceRequest<'_, v1::ListAccountsRequest>,
+    ) -> ServiceResult<v1::ListAccountsResponse> {
+        let Asked { caller, span } = Asked::of(&ctx)?;
+        let engine = &self.0.engine;
+        let found = async {
+            let filter = format!("accounts/{}", request.tenant);
+            let page = Page::of(engine, &filter, request.page_size, request.page_token)?;
+            let accounts = engine.accounts(&caller, request.tenant, &page.after, page.ask()).await?;
+            Ok(page.cut(engine, accounts, |account| account.name.as_str()))
+        };
+        let found = found.instrument(span).await;
+        let (accounts, next_page_token) = found.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        let accounts = accounts.into_iter().map(scopes::account).collect();
+        Response::ok(v1::ListAccountsResponse { accounts, next_page_token, ..Default::default() })
     }
 
     async fn put_channel(

@@ -5,6 +5,7 @@ use followupd_domain::channel::{Http, Kind};
 use followupd_domain::holds::Holds;
 use followupd_domain::ledger::Limits;
 use followupd_domain::name::Name;
+use followupd_domain::signal::Counts;
 
 use super::*;
 use crate::outbox::Outbox;
@@ -35,6 +36,8 @@ fn channel(no: u32, transport: channel::Transport) -> Channel {
         in_doubt: None,
         kill_switches: Vec::new(),
         watched_from: Moment(0),
+        counted_before: Counts::default(),
+        account: None,
     }
 }
 

@@ -10,7 +10,8 @@ use crate::time::Span;
 pub enum Preset {
     /// A number of the WhatsApp Cloud API: 80 messages a second, one contact every 6 s, and of people outside a service
     /// window so many in a moving 24 h as its portfolio's tier says (Meta, "Throughput", "Pair rate limits", "Messaging
-    /// limits"). Numbers of one portfolio share that tier: where there are several, give each its part.
+    /// limits"). Numbers of one portfolio share that tier: where there are several, put them in one account with
+    /// its cap.
     WhatsappCloud(Tier),
     /// A number paired by QR code. WhatsApp publishes no limit for it; the risk is a ban. What operators keep to: 45 to
     /// 120 s apart, 40 an hour, 200 a day after two weeks that begin with 20, 20 minutes' rest after 30, 5 new people

@@ -58,7 +58,7 @@ fn said_no(view: &View<'_>, code: &str, reaction: Reaction, jitter: u16) -> Vec<
             settle(view, Decision::StepFailed(SendFailure::Refused))
         }
         Reaction::Skip => settle(view, Decision::Skipped(SkipReason::NotDelivered)),
-        Reaction::NeedsTemplate => settle(view, Decision::StepFailed(SendFailure::NeedsTemplate)),
+        Reaction::NeedsTemplate => window_shut(view, jitter),
         Reaction::Unusable => settle(view, Decision::StepFailed(SendFailure::Unusable)),
         Reaction::OptOut(_) => opted_out(view),
         Reaction::BackOff { scope: Scope::Contact, pause } => {
@@ -100,6 +100,27 @@ fn opted_out(view: &View<'_>) -> Vec<Decision> {
         decisions.push(Decision::Exited(ExitReason::OptedOut));
     }
     decisions
+}
+
+/// The provider knows the service window to be closed: the step's fallback goes, as another send; else it fails.
+fn window_shut(view: &View<'_>, jitter: u16) -> Vec<Decision> {
+    let failed = Decision::StepFailed(SendFailure::NeedsTemplate);
+    let (step, due_at) = (view.enrollment.step, view.enrollment.step_due_at);
+    let after = apply(view.enrollment.clone(), std::slice::from_ref(&failed), view.now);
+    let again = Enrollment { step, ..after };
+    let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(limits::RETRY_AFTER, jitter));
+    let goes = again.state == State::Active && falls_back(view, &again, step);
+    match wake.filter(|_| goes) {
+        Some(wake) => vec![failed, Decision::Reopened { step, due_at, wake }],
+        None => settle(view, failed),
+    }
+}
+
+/// Whether a step that was refused for want of a template has one to go instead, and has not tried it.
+fn falls_back(view: &View<'_>, after: &Enrollment, step: StepNo) -> bool {
+    let status = SendStatus::Failed(SendFailure::NeedsTemplate);
+    let refused = after.sends.iter().filter(|send| send.step == step && send.status == status);
+    refused.count() == 1 && view.version.step(step).is_some_and(|step| step.fallback.is_some())
 }
 
 /// A pause and up to a quarter more.
@@ -195,7 +216,8 @@ pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> 
     decisions
 }
 
-/// The step once more, as another send, where it was refused for a cause that passes and the next one has not begun.
+/// The step once more, as another send, where it was refused for a cause that passes and none behind it has begun. An
+/// enrollment that is over stays so.
 fn comes_again(
     view: &View<'_>,
     after: &Enrollment,
@@ -212,16 +234,14 @@ fn comes_again(
         Reaction::Slow { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => {
             (tries < limits::ATTEMPTS).then_some(limits::RETRY_AFTER)
         }
-        Reaction::Never { .. }
-        | Reaction::Skip
-        | Reaction::NeedsTemplate
-        | Reaction::Unusable
-        | Reaction::OptOut(_) => None,
+        Reaction::NeedsTemplate => falls_back(view, after, send.step).then_some(limits::RETRY_AFTER),
+        Reaction::Never { .. } | Reaction::Skip | Reaction::Unusable | Reaction::OptOut(_) => None,
     };
-    let is_next = after.state == State::Active && after.step.0 == send.step.0.saturating_add(1);
-    let next = after.sends.last().filter(|next| next.step == after.step);
-    let waits = next.is_some_and(|next| next.status == SendStatus::Pending) && after.open.is_none();
-    let pause = pause.filter(|_| is_next && waits)?;
+    // What came too late in between comes again behind it.
+    let untouched = |status| matches!(status, SendStatus::Pending | SendStatus::Skipped(SkipReason::Late));
+    let mut later = after.sends.iter().filter(|next| next.step > send.step);
+    let waits = !after.state.is_over() && after.open.is_none() && after.step > send.step;
+    let pause = pause.filter(|_| waits && later.all(|next| untouched(next.status)))?;
     let due_at = after.sent(send)?.sent_at.unwrap_or(view.now).min(view.now);
     let again = Enrollment { step: send.step, ..after.clone() };
     let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(pause, jitter))?;

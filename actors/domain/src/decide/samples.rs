@@ -18,6 +18,7 @@ use crate::ledger::Limits;
 use crate::name::Name;
 use crate::scope::Scope;
 use crate::sequence::{Draft, DraftStep, Sequence, draft};
+use crate::signal::Counts;
 use crate::target::{Target, TargetKind, TargetRef};
 use crate::tenant::Tenant;
 use crate::time::{Moment, Span};
@@ -73,6 +74,7 @@ pub(crate) fn scope() -> Scope {
     };
     let mut scope = Scope {
         tenant,
+        accounts: BTreeMap::new(),
         channels: BTreeMap::from([(ChannelNo(1), channel(1, "mail", Kind::Email))]),
         sequences: BTreeMap::from([(SequenceNo(1), sequence)]),
         versions: BTreeMap::new(),
@@ -93,6 +95,8 @@ pub(crate) fn channel(no: u32, called: &str, kind: Kind) -> Channel {
         ignores_quiet_hours: false,
         holds: Holds::default(),
         reacted: None,
+        counted_before: Counts::default(),
+        account: None,
         in_doubt: None,
         kill_switches: Vec::new(),
         watched_from: Moment(0),

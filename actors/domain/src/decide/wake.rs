@@ -76,7 +76,7 @@ fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool 
         HeldBy::Quarantine => row.queue.hold == HoldGroup::Quarantine,
         // The lanes of control and of a channel that is gone are never closed.
         HeldBy::Tenant | HeldBy::Sequence => view.scope.channels.contains_key(&row.lane.channel),
-        HeldBy::Channel | HeldBy::Provider => {
+        HeldBy::Account | HeldBy::Channel | HeldBy::Provider => {
             view.channel(step).is_some_and(|channel| channel.no == row.lane.channel)
         }
         HeldBy::Step => wake_at(view, row.due_at).is_some_and(|wake| wake.queue == row.queue),

@@ -61,6 +61,15 @@ impl Recipients {
         Ok(())
     }
 
+    /// How many people count now.
+    #[must_use]
+    pub fn counted(&self, now: Moment) -> u32 {
+        let mut known = self.clone();
+        let now = bounded(now).max(self.mark);
+        known.day.advance(self.mark, now);
+        known.day.sum(now)
+    }
+
     /// Appends the bytes of this record.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.reserve(LEN);
@@ -117,6 +126,7 @@ mod tests {
         let Some(at) = sender.room_at(1, later, None) else { panic!("the cap is used up") };
         assert!(at > later + Span::days(1) && at <= later + Span::days(1) + Span::minutes(23), "{at:?}");
         assert_eq!(sender.room_at(1, at, None), None);
+        assert_eq!((sender.counted(later), sender.counted(at)), (1, 0));
         // By then who was counted before is somebody new.
         assert_eq!(sender.count(1, at, Some(later), at), Ok(()));
         assert!(sender.room_at(1, at, None).is_some());

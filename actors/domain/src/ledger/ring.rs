@@ -43,6 +43,12 @@ impl<const SPAN: i64> Ring<SPAN> {
         Verdict::Free(Moment(0))
     }
 
+    /// How many starts are counted at `mark`.
+    pub(super) fn sum(&self, mark: Moment) -> u32 {
+        let now = sub_window(mark, SPAN);
+        (now - PARTS..=now + AHEAD).map(|k| self.counts[cell(k)]).fold(0, u32::saturating_add)
+    }
+
     /// Empties the cells that take on a new sub-window when the mark moves from `mark` to `to`.
     pub(super) fn advance(&mut self, mark: Moment, to: Moment) {
         let newest = sub_window(to, SPAN) + AHEAD;

@@ -80,6 +80,8 @@ pub enum WaitsFor {
     AllSending,
     /// The tenant, off or held.
     Tenant,
+    /// The account of the channel is held.
+    Account,
     /// The channel is held.
     Channel,
     /// What its provider said or did.
@@ -259,6 +261,9 @@ impl Engine {
         if !scope.tenant.on || scope.tenant.holds.current.is_some() {
             held(WaitsFor::Tenant, None);
         }
+        if scope.held_by_account(channel.no, now) {
+            held(WaitsFor::Account, scope.holds_until(HeldBy::Account, channel.no));
+        }
         if channel.holds.current.is_some() {
             held(WaitsFor::Channel, None);
         }
@@ -293,6 +298,7 @@ fn queue_waits(loaded: &Loaded, lane: Lane, queue: &Queue, now: Moment) -> Optio
     let on = match loaded.scope.held_by(queue.sequence, lane.channel, now) {
         _ if queue.hold == HoldGroup::Quarantine => WaitsFor::Quarantine,
         Some(HeldBy::Tenant) => WaitsFor::Tenant,
+        Some(HeldBy::Account) => WaitsFor::Account,
         Some(HeldBy::Channel) => WaitsFor::Channel,
         Some(HeldBy::Sequence) => WaitsFor::Sequence,
         Some(HeldBy::Provider) => WaitsFor::Provider,

@@ -14,6 +14,7 @@ use crate::api::{Caller, Error, ScopeName};
 use crate::limits;
 use crate::loaded::{self, Loaded};
 use crate::record;
+use crate::settings::account;
 
 /// What is due in one lane, and what would become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ impl Engine {
             let Some(channel) = freed.scope.channels.get(&lane.channel) else { continue };
             if lane.channel == ChannelNo::CONTROL
                 || matches!(released, ScopeName::Channel(name) if *name != channel.name)
+                || matches!(released, ScopeName::Account(name) if account::name_of(&freed, channel) != name.as_str())
             {
                 continue;
             }
@@ -92,7 +94,7 @@ impl Engine {
     ) -> Result<(Vec<WakeRow>, bool), Error> {
         let only = match released {
             ScopeName::Sequence(name) => Some(loaded.sequence(name.as_str())?.no),
-            ScopeName::Tenant | ScopeName::Channel(_) => None,
+            ScopeName::Tenant | ScopeName::Account(_) | ScopeName::Channel(_) => None,
         };
         let (store, shard) = (&self.node.store, loaded.shard);
         let (prefix, mut due) = (Key::lane(shard, lane), Vec::new());
@@ -147,6 +149,13 @@ fn without(loaded: &Loaded, released: &ScopeName, now: Moment) -> Result<Scope, 
     match released {
         ScopeName::Tenant => {
             scope.tenant.holds.release(now);
+        }
+        ScopeName::Account(name) => {
+            let no = loaded.account(name)?.no;
+            scope.accounts.entry(no).and_modify(|account| {
+                account.holds.release(now);
+                account.reacted = None;
+            });
         }
         ScopeName::Channel(name) => {
             let no = loaded.channel(name)?.no;

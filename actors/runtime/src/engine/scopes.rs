@@ -1,9 +1,11 @@
-//! What can be asked about tenants, channels and sequences, besides putting them.
+//! What can be asked about tenants, accounts, channels and sequences, besides putting them.
 
 use std::sync::Arc;
 
+use followupd_domain::account::Account;
 use followupd_domain::channel::Channel;
 use followupd_domain::holds::{Holds, Reacted};
+use followupd_domain::ledger::Recipients;
 use followupd_domain::sequence::{Draft, Sequence, Status};
 use followupd_domain::signal::Signal;
 use followupd_domain::{TenantNo, VersionNo};
@@ -14,10 +16,10 @@ use crate::api::{Caller, Error, ScopeName};
 use crate::audit;
 use crate::loaded::Loaded;
 use crate::scopes::{
-    At, ChannelShown, Fares, Held, HeldScope, HeldStep, SequenceShown, TenantShown, channel_settings,
-    tenant_settings,
+    AccountShown, At, ChannelShown, Fares, Held, HeldScope, HeldStep, SequenceShown, TenantShown,
+    channel_settings, tenant_settings,
 };
-use crate::settings::{Put, watch};
+use crate::settings::{self, Put, watch};
 use crate::stop::{self, Stop};
 
 /// What is no tenant's is there for those only who have all of them.
@@ -51,6 +53,63 @@ impl Engine {
         let there = |name: &&String| caller.only.as_ref().is_none_or(|only| only.as_str() == name.as_str());
         let names = tenants.keys().filter(there);
         names.filter(|name| name.as_str() > after).take(limit).cloned().collect()
+    }
+
+    /// The accounts of a tenant after `after`, by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such tenant for this caller.
+    pub async fn accounts(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<AccountShown>, Error> {
+        let loaded = self.tenant(caller, tenant)?.loaded();
+        let mut accounts: Vec<&Account> =
+            loaded.scope.accounts.values().filter(|account| account.name.as_str() > after).collect();
+        accounts.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        let mut shown = Vec::new();
+        for account in accounts.into_iter().take(limit) {
+            shown.push(self.account_shown(&loaded, account).await?);
+        }
+        Ok(shown)
+    }
+
+    /// An account as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such account.
+    pub async fn get_account(
+        &self,
+        caller: &Caller,
+        tenant: &str,
+        name: &str,
+    ) -> Result<AccountShown, Error> {
+        let loaded = self.tenant(caller, tenant)?.loaded();
+        let account = loaded.account(&named("name", name)?)?;
+        self.account_shown(&loaded, account).await
+    }
+
+    async fn account_shown(&self, loaded: &Loaded, account: &Account) -> Result<AccountShown, Error> {
+        let (shard, tenant) = (loaded.shard, loaded.scope.tenant.no);
+        let scope = ScopeName::Account(account.name.clone());
+        let of_it = loaded.scope.channels.values().filter(|channel| channel.account == Some(account.no));
+        let row = self.node.store.get(vec![Key::account_recipients(shard, tenant, account.no)]).await?;
+        let counted = row.into_iter().flatten().next().map(|row| Recipients::decode(&row.body)).transpose();
+        let counted = counted.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
+        Ok(AccountShown {
+            name: account.name.clone(),
+            settings: settings::account::shown(account),
+            revision: loaded.revision(&Key::account(shard, tenant, account.no)),
+            held: match self.held(loaded, &scope, &account.holds).await? {
+                Some(held) => Some(held),
+                None => self.reacted(account.reacted.as_ref()),
+            },
+            channels: of_it.map(|channel| channel.name.clone()).collect(),
+            recipients: counted.counted(self.node.engine_now()),
+        })
     }
 
     /// A channel as it is.
@@ -105,7 +164,7 @@ impl Engine {
         let scope = ScopeName::Channel(channel.name.clone());
         Ok(ChannelShown {
             name: channel.name.clone(),
-            settings: channel_settings(channel),
+            settings: channel_settings(loaded, channel),
             revision: loaded.revision(&key),
             is_default: loaded.scope.is_default(channel),
             held: match self.held(loaded, &scope, &channel.holds).await? {
@@ -199,15 +258,19 @@ impl Engine {
         let channels = scope.channels.values().map(|one| (ScopeName::Channel(one.name.clone()), &one.holds));
         let sequences =
             scope.sequences.values().map(|one| (ScopeName::Sequence(one.name.clone()), &one.holds));
+        let accounts = scope.accounts.values().map(|one| (ScopeName::Account(one.name.clone()), &one.holds));
         let tenant = std::iter::once((ScopeName::Tenant, &scope.tenant.holds));
         let mut held = Vec::new();
-        for (scope, holds) in tenant.chain(channels).chain(sequences) {
+        for (scope, holds) in tenant.chain(accounts).chain(channels).chain(sequences) {
             let found = self.held(&loaded, &scope, holds).await?;
             held.extend(found.map(|held| HeldScope { scope, held, step: None }));
         }
-        for channel in scope.channels.values() {
-            let scope = ScopeName::Channel(channel.name.clone());
-            let found = self.reacted(channel.reacted.as_ref());
+        let accounts = scope.accounts.values();
+        let accounts = accounts.map(|one| (ScopeName::Account(one.name.clone()), &one.reacted));
+        let channels = scope.channels.values();
+        let channels = channels.map(|one| (ScopeName::Channel(one.name.clone()), &one.reacted));
+        for (scope, reacted) in accounts.chain(channels) {
+            let found = self.reacted(reacted.as_ref());
             held.extend(found.map(|held| HeldScope { scope, held, step: None }));
         }
         for sequence in scope.sequences.values() {

@@ -173,7 +173,7 @@ impl Live {
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
                 transition.commit.puts.extend(noted.contact);
-                transition.commit.ledger.extend(noted.recipient);
+                transition.commit.ledger.extend(noted.recipients);
                 expect_intent(facts, row.lane, channel, &mut transition.commit, node.planted);
                 // The bug is that nobody looks what the lane's past allows.
                 let planted = node.planted.is(Bug::PermitAfterRestart);

@@ -7,7 +7,7 @@ use followupd_domain::contact::{Contact, Sent};
 use followupd_domain::enrollment::OpenSend;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::{Recipients, START_WITHIN};
-use followupd_domain::{Moment, Span, limits};
+use followupd_domain::{AccountNo, Moment, Span, limits};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
@@ -23,8 +23,8 @@ const REMEMBERED: Span = Span::hours(25);
 pub(super) struct Noted {
     /// The contact's row; nothing where no limit asks for it.
     pub(super) contact: Option<(Key, Bytes)>,
-    /// The contact among the channel's recipients; nothing where these have no limit.
-    pub(super) recipient: Option<LedgerChange>,
+    /// The contact among the recipients of the channel and of its account; nothing where these have no limit.
+    pub(super) recipients: Vec<LedgerChange>,
 }
 
 /// One more send to the contact, intended at that moment of engine time. An intent expects the contact's row as it was
@@ -38,48 +38,93 @@ pub(super) fn note(
     let tenant = &facts.loaded.scope.tenant;
     let caps = tenant.contact_per_day.is_some() || tenant.contact_per_week.is_some();
     let gaps = channel.limits.recipient_gap.is_some() || (caps && channel.kind != Kind::Webhook);
-    let new = cap_of_new(facts, channel, now);
+    let counts = counts_of_new(facts, channel, now);
     let mut contact = facts.contact.value.clone();
     let counted_at = intended_at + START_WITHIN;
     if gaps {
         contact.note(Sent { channel: channel.no, counted_at });
     }
-    let recipient = new.map(|cap| {
+    if !counts.is_empty() {
         // What no day holds any more says nothing.
         contact.recipient_of.retain(|_, at| *at + REMEMBERED > intended_at);
-        let before = contact.recipient_of.insert(channel.no, counted_at);
-        let op = LedgerOp::Recipient { cap, now: intended_at, before, counted_at };
-        LedgerChange { key: recipients(facts, channel), op }
+        contact.recipient_of_accounts.retain(|_, at| *at + REMEMBERED > intended_at);
+    }
+    let recipients = counts.iter().map(|Counting { by, cap, key, before }| {
+        match by {
+            CountedBy::Channel => contact.recipient_of.insert(channel.no, counted_at),
+            CountedBy::Account(no) => contact.recipient_of_accounts.insert(*no, counted_at),
+        };
+        let before = before.filter(|at| *at + REMEMBERED > intended_at);
+        let op = LedgerOp::Recipient { cap: *cap, now: intended_at, before, counted_at };
+        LedgerChange { key: key.clone(), op }
     });
-    let contact = if gaps || new.is_some() { row(facts, &contact)? } else { None };
-    Ok(Noted { contact, recipient })
+    let recipients: Vec<LedgerChange> = recipients.collect();
+    let contact = if gaps || !recipients.is_empty() { row(facts, &contact)? } else { None };
+    Ok(Noted { contact, recipients })
 }
 
-/// The cap that this send counts against. WhatsApp counts nobody who wrote within the 24 h before.
-fn cap_of_new(facts: &Facts, channel: &Channel, now: Moment) -> Option<u32> {
-    let inbound = facts.contact.value.last_inbound_at;
-    let wrote = inbound.is_some_and(|at| (now + START_WITHIN).since(at) < limits::SERVICE_WINDOW);
-    channel.limits.new_recipients.filter(|_| channel.kind != Kind::Whatsapp || !wrote)
+/// What counts the people it writes to.
+enum CountedBy {
+    Channel,
+    Account(AccountNo),
 }
 
-fn recipients(facts: &Facts, channel: &Channel) -> Key {
-    let lane = Lane { tenant: facts.enrollment().tenant, channel: channel.no };
-    Key::recipients(facts.loaded.shard, lane)
+/// A cap of new recipients that a send counts against.
+struct Counting {
+    by: CountedBy,
+    cap: u32,
+    key: Key,
+    /// When the contact was counted last.
+    before: Option<Moment>,
 }
 
-/// When there is room for the contact among the channel's recipients, in engine time; nothing where there is now.
+/// The caps that this send counts against: the channel's, and that of its account. WhatsApp counts nobody who wrote
+/// within the 24 h before.
+fn counts_of_new(facts: &Facts, channel: &Channel, now: Moment) -> Vec<Counting> {
+    let contact = &facts.contact.value;
+    let wrote = |at: &Moment| (now + START_WITHIN).since(*at) < limits::SERVICE_WINDOW;
+    if channel.kind == Kind::Whatsapp && contact.inbound.get(&channel.kind).is_some_and(wrote) {
+        return Vec::new();
+    }
+    let (shard, tenant) = (facts.loaded.shard, facts.enrollment().tenant);
+    let own = channel.limits.new_recipients.map(|cap| Counting {
+        by: CountedBy::Channel,
+        cap,
+        key: Key::recipients(shard, Lane { tenant, channel: channel.no }),
+        before: contact.recipient_of.get(&channel.no).copied(),
+    });
+    let account = facts.loaded.scope.account_of(channel.no);
+    let shared = account.and_then(|account| {
+        Some(Counting {
+            by: CountedBy::Account(account.no),
+            cap: account.new_recipients?,
+            key: Key::account_recipients(shard, tenant, account.no),
+            before: contact.recipient_of_accounts.get(&account.no).copied(),
+        })
+    });
+    own.into_iter().chain(shared).collect()
+}
+
+/// When there is room for the contact among the recipients of the channel and its account, in engine time; nothing where
+/// there is now.
 pub(super) async fn room_at(
     node: &Node,
     facts: &Facts,
     channel: &Channel,
     now: Moment,
 ) -> Result<Option<Moment>, Error> {
-    let Some(cap) = cap_of_new(facts, channel, now) else { return Ok(None) };
-    let row = node.store.get(vec![recipients(facts, channel)]).await?.pop().flatten();
-    let known = row.map(|row| Recipients::decode(&row.body)).transpose();
-    let known = known.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
-    let before = facts.contact.value.recipient_of.get(&channel.no).copied();
-    Ok(known.room_at(cap, node.engine_now(), before))
+    let counts = counts_of_new(facts, channel, now);
+    if counts.is_empty() {
+        return Ok(None);
+    }
+    let rows = node.store.get(counts.iter().map(|counting| counting.key.clone()).collect()).await?;
+    let mut room_at = None;
+    for (counting, row) in counts.iter().zip(rows) {
+        let known = row.map(|row| Recipients::decode(&row.body)).transpose();
+        let known = known.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
+        room_at = room_at.max(known.room_at(counting.cap, node.engine_now(), counting.before));
+    }
+    Ok(room_at)
 }
 
 /// The facts with what the outcome says of an open send: taken back when it surely did not reach the contact, moved
@@ -104,6 +149,6 @@ pub(super) fn put_right(
 /// The contact's row as these facts have it.
 pub(super) fn row(facts: &Facts, contact: &Contact) -> Result<Option<(Key, Bytes)>, Error> {
     let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
-    record::put(&mut commit, facts.contact.key.clone(), Format::Contact2, contact)?;
+    record::put(&mut commit, facts.contact.key.clone(), Format::Contact3, contact)?;
     Ok(commit.puts.pop())
 }

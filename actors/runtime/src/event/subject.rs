@@ -80,7 +80,7 @@ pub(super) fn contact_takes_in(
     enroll::know(&mut taken, profile)?;
     let heard = event.kind == EventKind::MessageReceived;
     if heard {
-        taken.last_inbound_at = taken.last_inbound_at.max(Some(event.occurred_at));
+        taken.hears(event.channel, event.occurred_at);
     }
     if opted_out {
         taken.suppressed.extend(out_of(event));

@@ -7,7 +7,6 @@
 use followupd_domain::backlog::Opening;
 use followupd_domain::gate;
 use followupd_domain::lane::{Head, HoldGroup, Lane, Queue, WakeRow};
-use followupd_domain::scope::HeldBy;
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Shard};
 use followupd_store::{Key, Scan, Store};
 use std::collections::BTreeSet;
@@ -238,12 +237,8 @@ pub(crate) fn opening(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -
         return Opening::OpenUntil(Moment::FAR);
     };
     let until = |until: Option<Moment>| until.map_or(Opening::Held, Opening::ClosedUntil);
-    match scope.held_by(queue.sequence, lane.channel, now) {
-        None => {}
-        Some(HeldBy::Provider) => return until(scope.provider_holds_until(lane.channel)),
-        Some(HeldBy::Tenant | HeldBy::Channel | HeldBy::Sequence | HeldBy::Quarantine | HeldBy::Step) => {
-            return Opening::Held;
-        }
+    if let Some(by) = scope.held_by(queue.sequence, lane.channel, now) {
+        return until(scope.holds_until(by, lane.channel));
     }
     let place = queue.narrowed.filter(|_| queue.hold == HoldGroup::Step);
     if let Some(reacted) = place.and_then(|place| scope.held_step(queue.sequence, place, now)) {

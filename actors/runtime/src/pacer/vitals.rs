@@ -62,8 +62,8 @@ impl Vitals {
         let reacting = match state.health.hear(step, said, now, day(&loaded, now).next_day_at) {
             None => return,
             Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),
-            Some(Act::HoldSender { until, because }) => {
-                Reacting::Sender { channel: lane.channel, until, because }
+            Some(Act::HoldSender { scope, until, because }) => {
+                Reacting::of(&loaded, lane.channel, scope, until, because)
             }
             Some(Act::HoldStep { step, until, because }) => Reacting::Step { step, until, because },
         };

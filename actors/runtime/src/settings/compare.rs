@@ -7,8 +7,9 @@ use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError};
 use followupd_store::Key;
 
+use super::account::{self, to_account};
 use super::{Ground, compile, is_only_begun, not_archived, to_channel, to_tenant};
-use crate::api::{Caller, ChannelSettings, Error, TenantSettings};
+use crate::api::{AccountSettings, Caller, ChannelSettings, Error, TenantSettings};
 use crate::loaded::Loaded;
 use crate::node::Node;
 use crate::scopes::{Change, Compared, Settings, Wanted, channel_settings, tenant_settings};
@@ -23,6 +24,7 @@ pub(crate) fn compare(
     let one = |Wanted { name, settings }| {
         let compared = match settings {
             Settings::Tenant(settings) => tenant(node, &mut loaded, &settings),
+            Settings::Account(settings) => of_account(&mut loaded, &name, &settings),
             Settings::Channel(settings) => channel(node, &mut loaded, caller, &name, &settings),
             Settings::Sequence(draft) => sequence(&loaded, &name, &draft),
         };
@@ -80,6 +82,21 @@ fn tenant(node: &Node, loaded: &mut Loaded, settings: &TenantSettings) -> Result
     })
 }
 
+fn of_account(loaded: &mut Loaded, name: &str, settings: &AccountSettings) -> Result<Compared, Error> {
+    let name = parsed(name)?;
+    let then = to_account(loaded, name.clone(), settings);
+    let (now, shown) = (loaded.account(&name).ok().map(account::shown), account::shown(&then));
+    let revision = loaded.revision(&Key::account(loaded.shard, loaded.scope.tenant.no, then.no));
+    loaded.scope.accounts.insert(then.no, then);
+    Ok(Compared {
+        change: Some(change(now.as_ref(), &shown)),
+        revision,
+        now: now.map(Settings::Account),
+        then: Some(Settings::Account(shown)),
+        ..Compared::default()
+    })
+}
+
 fn channel(
     node: &Node,
     loaded: &mut Loaded,
@@ -90,7 +107,8 @@ fn channel(
     let name = parsed(name)?;
     let then = to_channel(&Ground { node, loaded, caller }, name.clone(), settings)?;
     let known = loaded.channel(&name).ok();
-    let (now, shown) = (known.map(channel_settings), channel_settings(&then));
+    let now = known.map(|known| channel_settings(loaded, known));
+    let shown = channel_settings(loaded, &then);
     let other_secrets = known.map(|known| other_secrets(&known.transport, &then.transport));
     let other_secrets = other_secrets.unwrap_or_default();
     let change = if other_secrets.is_empty() { change(now.as_ref(), &shown) } else { Change::Changed };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use followupd_domain::holds::Reacted;
-use followupd_domain::{ChannelNo, Moment, StepNo, VersionNo, health::StepOf};
+use followupd_domain::reaction::Scope;
+use followupd_domain::{AccountNo, ChannelNo, Moment, StepNo, VersionNo, health::StepOf};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Key};
 
@@ -16,10 +17,34 @@ use crate::node::Node;
 /// What is to be held.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reacting {
-    /// A channel: its sender, or what the sender belongs to.
+    /// A channel: its sender.
     Sender { channel: ChannelNo, until: Option<Moment>, because: String },
+    /// An account, with all senders that belong to it.
+    Account { account: AccountNo, until: Option<Moment>, because: String },
     /// A step of a version.
     Step { step: StepOf, until: Option<Moment>, because: String },
+}
+
+impl Reacting {
+    /// What is held of what a channel's sender shares: its account. Where it has none, the sender alone: others that
+    /// share a thing nobody told us of are told themselves. An app is not known by any name; its senders are held account
+    /// by account.
+    pub(crate) fn of(
+        loaded: &Loaded,
+        channel: ChannelNo,
+        scope: Scope,
+        until: Option<Moment>,
+        because: String,
+    ) -> Reacting {
+        let account = match scope {
+            Scope::Account | Scope::App => loaded.scope.account_of(channel).map(|account| account.no),
+            Scope::Sender | Scope::Host | Scope::Contact | Scope::Step | Scope::Template => None,
+        };
+        match account {
+            Some(account) => Reacting::Account { account, until, because },
+            None => Reacting::Sender { channel, until, because },
+        }
+    }
 }
 
 /// Holds it, unless it is held for as long already; whether that was written. Calls that were under way together say the
@@ -40,7 +65,20 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             channel.reacted = Some(Reacted { since, until, to: because });
             let key = Key::channel(shard, tenant, channel.no);
             let put = change(what);
-            put.write(key, Format::Channel3, &channel, Class::Exit, PutAnswer::Done).await.map(|_| true)
+            put.write(key, Format::Channel4, &channel, Class::Exit, PutAnswer::Done).await.map(|_| true)
+        }
+        Reacting::Account { account, until, because } => {
+            let Some(known) = loaded.scope.accounts.get(&account) else { return Ok(false) };
+            if known.reacted.as_ref().is_some_and(|reacted| lasts(reacted, until, since)) {
+                return Ok(false);
+            }
+            tell(loaded, &format!("account {}", known.name), until, &because);
+            let what = format!("account {}: {because}", known.name);
+            let mut account = known.clone();
+            account.reacted = Some(Reacted { since, until, to: because });
+            let key = Key::account(shard, tenant, account.no);
+            let put = change(what);
+            put.write(key, Format::Account, &account, Class::Exit, PutAnswer::Done).await.map(|_| true)
         }
         Reacting::Step { step: StepOf { sequence, version, step }, until, because } => {
             let Some(known) = loaded.scope.sequences.get(&sequence) else { return Ok(false) };

@@ -1,9 +1,10 @@
 //! What a channel's settings say of its sends in doubt, and of what holds it when it fares badly; and looking after that.
 
+use followupd_domain::ChannelNo;
 use followupd_domain::channel::{Channel, InDoubt, Kind, Preset};
 use followupd_domain::lane::Lane;
-use followupd_domain::limits::KILL_SWITCHES;
-use followupd_domain::signal::{Counts, KillSwitch, Signal};
+use followupd_domain::limits::{KILL_SWITCHES, SIGNALS_OF};
+use followupd_domain::signal::{Counts, Hour, KillSwitch, Signal};
 use followupd_store::{Key, Scan};
 
 use super::{Faults, one_of};
@@ -26,11 +27,10 @@ pub(super) fn kill_switches(
     kind: Option<Kind>,
     faults: &mut Faults,
 ) -> Vec<KillSwitch> {
-    let given = &settings.kill_switches;
-    if given.is_empty() {
+    let Some(given) = &settings.kill_switches else {
         let preset = Preset::parse(&settings.preset).filter(|preset| Some(preset.serves()) == kind);
         return preset.map(Preset::kill_switches).unwrap_or_default();
-    }
+    };
     if given.len() > KILL_SWITCHES {
         let problem = format!("has {}: at most {KILL_SWITCHES} are allowed", given.len());
         faults.take("kill_switches", Err::<(), _>(problem));
@@ -76,16 +76,29 @@ pub(crate) fn shown(channel: &Channel) -> Vec<KillSwitchSettings> {
     shown.collect()
 }
 
+/// From now on a channel's switches look at what is counted from now on: a person has seen the rest.
+pub(super) async fn begin_anew(node: &Node, loaded: &Loaded, channel: &mut Channel) -> Result<(), Error> {
+    channel.watched_from = node.now();
+    channel.counted_before = rows(node, loaded, channel.no, Hour::of(channel.watched_from)).await?;
+    Ok(())
+}
+
 /// What a channel's counters say of its sends since a person looked at it last.
 pub(crate) async fn counts(node: &Node, loaded: &Loaded, channel: &Channel) -> Result<Counts, Error> {
-    let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
-    let from = Key::signals(loaded.shard, lane);
-    let to = from.after_prefix();
+    let oldest = channel.watched_from.max(node.now() - SIGNALS_OF);
+    let counts = rows(node, loaded, channel.no, Hour::of(oldest)).await?;
+    Ok(counts.without(&channel.counted_before))
+}
+
+/// A channel's counters from an hour on.
+async fn rows(node: &Node, loaded: &Loaded, channel: ChannelNo, from: Hour) -> Result<Counts, Error> {
+    let lane = Lane { tenant: loaded.scope.tenant.no, channel };
+    let to = Key::signals(loaded.shard, lane).after_prefix();
+    let from = Key::signal(loaded.shard, lane, from, Signal::ALL[0]);
     let rows = node.store.scan(Scan { from, to, limit: limits::SIGNAL_ROWS }).await?;
     let counts = rows.into_iter().filter_map(|(key, row)| {
         let (hour, signal) = key.to_signal()?;
-        let count = i64::from_le_bytes(row.body.as_ref().try_into().ok()?);
-        (hour.begin() >= channel.watched_from).then_some((hour, signal, count))
+        Some((hour, signal, i64::from_le_bytes(row.body.as_ref().try_into().ok()?)))
     });
     Ok(Counts(counts.collect()))
 }

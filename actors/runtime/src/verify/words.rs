@@ -101,7 +101,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",
         Table::Address => "contact by address",
-        Table::Scope => "tenant, channel or sequence",
+        Table::Scope => "tenant, account, channel or sequence",
         Table::Target => "target",
         Table::Version => "version",
         Table::Wake => "wake",

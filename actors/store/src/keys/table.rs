@@ -42,9 +42,9 @@ pub enum Table {
     Suppression = b'p',
     /// Contacts by their addresses: whom somebody is who writes to us.
     Address = b'q',
-    /// New recipients of channels.
+    /// New recipients of channels and accounts.
     Recipients = b'r',
-    /// Tenants, channels, sequences: the scopes an intent expects.
+    /// Tenants, accounts, channels, sequences: the scopes an intent expects.
     Scope = b's',
     /// Targets: their facts and who is enrolled about them.
     Target = b't',

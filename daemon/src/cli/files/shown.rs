@@ -1,7 +1,7 @@
 //! The way back: what a daemon answers, as the files that would put it.
 
 use super::outside::{Chatwoot, Http, Meta, Smtp, Twilio};
-use super::{Channel, KillSwitch, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp, rich};
+use super::{Account, Channel, KillSwitch, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp, rich};
 use followupd_proto::v1;
 
 impl From<v1::TenantSettings> for Tenant {
@@ -21,6 +21,12 @@ impl From<v1::TenantSettings> for Tenant {
     }
 }
 
+impl From<v1::AccountSettings> for Account {
+    fn from(shown: v1::AccountSettings) -> Account {
+        Account { new_recipients: shown.new_recipients }
+    }
+}
+
 impl From<v1::KillSwitch> for KillSwitch {
     fn from(shown: v1::KillSwitch) -> KillSwitch {
         KillSwitch {
@@ -34,6 +40,8 @@ impl From<v1::KillSwitch> for KillSwitch {
 
 impl From<v1::ChannelSettings> for Channel {
     fn from(shown: v1::ChannelSettings) -> Channel {
+        // Nothing is shown with its preset, so none is none.
+        let switches: Vec<KillSwitch> = shown.kill_switches.into_iter().map(KillSwitch::from).collect();
         let rate = |rate: v1::Rate| Rate { count: rate.count, per: rate.per, burst: rate.burst };
         Channel {
             kind: shown.kind,
@@ -51,7 +59,8 @@ impl From<v1::ChannelSettings> for Channel {
             new_recipients: shown.new_recipients,
             ignores_quiet_hours: shown.ignores_quiet_hours,
             in_doubt: shown.in_doubt,
-            kill_switches: shown.kill_switches.into_iter().map(KillSwitch::from).collect(),
+            kill_switches: Some(switches).filter(|switches| !switches.is_empty()),
+            account: shown.account,
             smtp: shown.smtp.into_option().map(Smtp::from),
             http: shown.http.into_option().map(Http::from),
             meta: shown.meta.into_option().map(Meta::from),

@@ -44,7 +44,7 @@ fn what_a_window_lets_through_is_asked_of_the_moment_it_leaves() {
             draft.steps[0].wait = wait.into();
         });
         sample.contact.phone = Some("+15550100".into());
-        sample.contact.last_inbound_at = Some(sample.now);
+        sample.contact.hears(Some(Kind::Whatsapp), sample.now);
         of(&sample).next
     };
     assert_eq!(next("23 hours"), Next::Send(ChannelNo(7)));

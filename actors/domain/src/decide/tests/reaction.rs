@@ -2,12 +2,16 @@
 
 use super::outcome::{in_flight, in_flight_by_mail};
 use super::{Sample, holds, outcomes, said_no};
+use crate::channel::Kind;
+use crate::content::Template;
 use crate::decide::outcome::{Outcome, Receipt};
+use crate::decide::samples::{NOON, add_whatsapp};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, SkipReason, State};
 use crate::ids::{SendId, StepNo};
 use crate::limits;
 use crate::reaction::{Blames, Pause, Reaction, Scope, Then, Until, Unwanted};
+use crate::render::render;
 use crate::time::Span;
 
 #[test]
@@ -136,11 +140,91 @@ fn what_is_held_for_all_comes_again_behind_the_hold() {
         sample.receives(0, Receipt::Failed(Some(reaction)));
         assert_eq!(sample.enrollment.send_id().occurrence, 1, "{reaction:?}");
     }
+}
+
+#[test]
+fn who_is_paused_goes_on_with_the_step_that_was_refused() {
     let mut sample = in_flight();
     sample.accepted();
+    let sent_at = sample.now;
     sample.take(holds::pause);
+    sample.pass(Span::hours(2));
     sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))));
-    assert_eq!(sample.enrollment.step, StepNo(1), "who is paused stays where they are");
+    assert_eq!(sample.enrollment.state, State::Paused { remaining: Span::ZERO });
+    assert_eq!((sample.enrollment.step, sample.enrollment.wake), (StepNo(0), None));
+    sample.take(holds::resume);
+    assert_eq!((sample.enrollment.step_due_at, sample.row().due_at), (sent_at, sample.now));
+    assert_eq!(sample.begin().send.occurrence, 1);
+}
+
+#[test]
+fn a_step_that_came_too_late_meanwhile_comes_again_behind_the_one_that_was_refused() {
+    let mut sample = Sample::walking(|_, draft| {
+        draft.steps[1].useless_after = "1 hour".into();
+        draft.steps.push(draft.steps[0].clone());
+    });
+    sample.begin();
+    sample.accepted();
+    sample.pass(Span::days(9));
+    sample.fire();
+    assert_eq!(sample.statuses()[1], SendStatus::Skipped(SkipReason::Late));
+    sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))));
+    assert_eq!(sample.enrollment.send_id().occurrence, 1);
+    sample.begin();
+    sample.accepted();
+    assert_eq!(sample.begin().send.step, StepNo(1));
+    sample.accepted();
+    // Behind a step that was called nothing comes again.
+    assert!(matches!(
+        sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))))[..],
+        [Decision::Received { .. }]
+    ));
+}
+
+/// A step by WhatsApp, within its window as far as is known, with a template to go instead, is under way.
+fn in_flight_by_whatsapp(fallback: bool) -> Sample {
+    let mut sample = Sample::walking(|scope, draft| {
+        add_whatsapp(scope);
+        draft.steps[0].channel = "whatsapp".into();
+        let template = Template { name: "aula".into(), language: "en".into(), ..Template::default() };
+        draft.steps[0].fallback = Some(template).filter(|_| fallback);
+    });
+    sample.contact.phone = Some("+15550100".into());
+    sample.contact.hears(Some(Kind::Whatsapp), NOON);
+    sample.begin();
+    sample
+}
+
+#[test]
+fn a_window_that_only_the_provider_knows_to_be_closed_sends_the_fallback_once() {
+    let no = Reaction::NeedsTemplate;
+    let text = |sample: &Sample| render(&sample.view(), &sample.version().steps[0]).map(|sent| sent.text());
+    for told_later in [false, true] {
+        let tell = |sample: &mut Sample| {
+            if told_later {
+                sample.accepted();
+                sample.receives(0, Receipt::Failed(Some(no)))
+            } else {
+                sample.ends(&said_no(no))
+            }
+        };
+        let mut sample = in_flight_by_whatsapp(true);
+        let due_at = sample.enrollment.step_due_at;
+        assert_eq!(text(&sample).as_deref(), Ok("about ch-1"), "as far as is known");
+        let decided = tell(&mut sample);
+        assert!(matches!(decided[..], [_, Decision::Reopened { .. }]), "{decided:?}");
+        let failed = SendStatus::Failed(SendFailure::NeedsTemplate);
+        assert_eq!(sample.statuses(), [failed, SendStatus::Pending]);
+        assert!(told_later || sample.enrollment.step_due_at == due_at, "how late it is goes on");
+        assert_eq!(text(&sample).as_deref(), Ok("[template aula en]"));
+        assert_eq!(sample.begin().send.occurrence, 1);
+        tell(&mut sample);
+        assert_eq!(sample.statuses()[..2], [failed, failed]);
+        assert_eq!(sample.enrollment.step, StepNo(1), "a template is the last that is tried");
+        let mut sample = in_flight_by_whatsapp(false);
+        tell(&mut sample);
+        assert_eq!((sample.statuses()[0], sample.enrollment.step), (failed, StepNo(1)));
+    }
 }
 
 #[test]

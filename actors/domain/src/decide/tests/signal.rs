@@ -44,7 +44,15 @@ fn a_send_that_was_refused_counts_as_one_that_failed_and_one_nobody_called_as_no
     let before = sample.enrollment.clone();
     sample.accepted();
     sample.receives(0, Receipt::Failed(Some(Reaction::SOON)));
-    assert_eq!(signals(&since(&before, &sample)), [Signal::Sent, Signal::Failed], "it comes again");
+    let told = since(&before, &sample);
+    assert_eq!(signals(&told), [], "it comes again");
+    let before = sample.enrollment.clone();
+    sample.begin();
+    sample.accepted();
+    assert_eq!(signals(&since(&before, &sample)), [Signal::Sent]);
+    let before = sample.enrollment.clone();
+    sample.receives(0, Receipt::Failed(None));
+    assert_eq!(signals(&since(&before, &sample)), [Signal::Failed]);
     let before = sample.enrollment.clone();
     sample.take(|view| leaves::exit(view, ExitReason::Manual));
     assert_eq!(since(&before, &sample), []);
