@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::Datelike;
+use followupd_domain::channel::Kind;
 
 use super::acks::Held;
 use super::deed::Around;
 use super::plan::{CHANNELS, SEQUENCES, TenantPlan, business_days_only};
 use super::trace::{Begun, Line, What, Whom, render};
-use super::windows::{Lives, exceeded, is_quiet, local, per_day};
+use super::windows::{
+    Lives, Start, contact_cap, exceeded, is_quiet, local, new_recipients, per_day, recipient_gap,
+};
 use super::world::World;
 
 /// A call that began, and where in the trace.
@@ -17,6 +20,8 @@ struct Call {
     place: usize,
     line: Line,
     begun: Begun,
+    /// Whether it surely reached nobody: its provider said no.
+    refused: bool,
 }
 
 /// Holds every call of a run to the rules.
@@ -24,12 +29,20 @@ pub(crate) fn check(world: &World) {
     let (calls, stops, held) = {
         let inner = world.inner();
         let lines = inner.trace.lines.iter().enumerate();
-        let calls: Vec<Call> = lines
-            .filter_map(|(place, line)| match &line.what {
-                What::Begun(begun) => Some(Call { place, line: line.clone(), begun: begun.clone() }),
-                _ => None,
-            })
-            .collect();
+        let mut calls: Vec<Call> = Vec::new();
+        for (place, line) in lines {
+            match &line.what {
+                What::Begun(begun) => {
+                    let (line, begun) = (line.clone(), begun.clone());
+                    calls.push(Call { place, line, begun, refused: false });
+                }
+                What::Ended(send, says) => {
+                    let call = calls.iter_mut().rfind(|call| call.begun.send == *send);
+                    call.unwrap().refused = !["accepted", "uncertain", "broke"].contains(says);
+                }
+                _ => {}
+            }
+        }
         (calls, inner.script.stops.clone(), inner.script.remembered.held.clone())
     };
     for call in &calls {
@@ -78,7 +91,7 @@ fn holds(world: &World, call: &Call, held: &[Held]) {
         held.iter().filter(|held| held.tenant + 1 == call.begun.tenant.0 as usize).filter(|held| match held
             .scope
         {
-            Around::Switch | Around::Tenant => true,
+            Around::Switch | Around::Tenant | Around::Account => true,
             Around::Channel(place) => CHANNELS[place] == call.begun.channel,
             Around::Sequence(place) => SEQUENCES[place] == SEQUENCES[call.begun.sequence.0 as usize - 1],
         });
@@ -96,15 +109,9 @@ fn holds(world: &World, call: &Call, held: &[Held]) {
 fn limits(world: &World, calls: &[Call]) {
     let mut lanes: BTreeMap<(u32, &str), Vec<&Call>> = BTreeMap::new();
     for call in calls {
-        let lane = lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default();
-        // The same send again: its charge moves with it.
-        let earlier =
-            lane.iter().rposition(|earlier| call.begun.again && earlier.begun.send == call.begun.send);
-        if let Some(earlier) = earlier {
-            lane.remove(earlier);
-        }
-        lane.push(call);
+        lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default().push(call);
     }
+    let lanes = lanes.into_iter().map(|(lane, calls)| (lane, once_each(calls.into_iter())));
     let mut lives = Lives::default();
     let lines = world.inner().trace.lines.clone();
     lines.iter().for_each(|line| lives.see(line.life, line.at, line.wall));
@@ -118,4 +125,59 @@ fn limits(world: &World, calls: &[Call]) {
             world.broken("E6", channel, format!("{} {channel}: {fault}", plan.name));
         }
     }
+    for (place, plan) in world.plan.tenants.iter().enumerate() {
+        let calls: Vec<&Call> =
+            once_each(calls.iter().filter(|call| call.begun.tenant.0 as usize == place + 1 && !call.refused));
+        let starts = lives.starts(calls.iter().map(|call| (call.line.life, call.line.at, call.line.wall)));
+        let starts: Vec<(Start, &Call)> = starts.into_iter().zip(calls).collect();
+        for fault in people(world, (place, plan), &starts) {
+            world.broken("E6", plan.name, format!("{}: {fault}", plan.name));
+        }
+    }
+}
+
+/// Of a send that is called again the last call: its charge moves with it.
+fn once_each<'a>(calls: impl Iterator<Item = &'a Call>) -> Vec<&'a Call> {
+    let mut each: Vec<&Call> = Vec::new();
+    for call in calls {
+        let earlier = each.iter().rposition(|one| call.begun.again && one.begun.send == call.begun.send);
+        if let Some(earlier) = earlier {
+            each.remove(earlier);
+        }
+        each.push(call);
+    }
+    each
+}
+
+/// What is limited by whom it goes to.
+fn people(world: &World, (place, plan): (usize, &TenantPlan), starts: &[(Start, &Call)]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut contacts: BTreeMap<&str, Vec<Start>> = BTreeMap::new();
+    let mut through: BTreeMap<(&str, usize), Vec<Start>> = BTreeMap::new();
+    for (start, call) in starts {
+        let channel = CHANNELS.iter().position(|known| *known == call.begun.channel).unwrap();
+        contacts.entry(&call.begun.contact).or_default().push(*start);
+        through.entry((&call.begun.contact, channel)).or_default().push(*start);
+    }
+    if let Some(cap) = plan.contact_per_day {
+        faults.extend(contacts.values().filter_map(|starts| contact_cap(cap, starts)));
+    }
+    for ((_, channel), starts) in &through {
+        faults.extend(plan.pace[*channel].recipient_gap.and_then(|gap| recipient_gap(gap, starts)));
+    }
+    if let Some(cap) = plan.new_recipients {
+        let wrote = world.inner().wrote.clone();
+        // WhatsApp does not count who wrote within the day before: of those it is not asked.
+        let counts = |call: &Call| {
+            call.begun.kind != Kind::Whatsapp || !wrote.contains(&(place, call.begun.contact.clone()))
+        };
+        let counted: Vec<(Start, &str)> = starts
+            .iter()
+            .filter(|(_, call)| counts(call))
+            .map(|(start, call)| (*start, call.begun.contact.as_str()))
+            .collect();
+        faults.extend(new_recipients(cap, &counted));
+    }
+    faults.truncate(3);
+    faults
 }

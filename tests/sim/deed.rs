@@ -14,7 +14,7 @@ use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo};
 use followupd_runtime::{Caller, Command, Engine, EnrollAnswer, Error, EventCall, ReceiptCall, ScopeName};
 
 use super::coverage::Event;
-use super::plan::{CHANNELS, SEQUENCES, draft, number, own_zone, target_kind};
+use super::plan::{ACCOUNT, CHANNELS, SEQUENCES, draft, number, own_zone, target_kind};
 use super::trace::What;
 use super::world::World;
 
@@ -25,6 +25,8 @@ pub(crate) enum Around {
     Switch,
     /// A whole tenant.
     Tenant,
+    /// The account of its channels.
+    Account,
     /// One of its channels.
     Channel(usize),
     /// One of its sequences.
@@ -35,7 +37,7 @@ impl Around {
     /// Every scope of a tenant that can be held.
     pub(crate) fn all() -> Vec<Around> {
         let channels = (0..CHANNELS.len()).map(Around::Channel);
-        [Around::Switch, Around::Tenant]
+        [Around::Switch, Around::Tenant, Around::Account]
             .into_iter()
             .chain(channels)
             .chain((0..SEQUENCES.len()).map(Around::Sequence))
@@ -46,6 +48,7 @@ impl Around {
         let name = |text: &str| Name::parse(text).unwrap();
         match self {
             Around::Switch | Around::Tenant => ScopeName::Tenant,
+            Around::Account => ScopeName::Account(name(ACCOUNT)),
             Around::Channel(place) => ScopeName::Channel(name(CHANNELS[place])),
             Around::Sequence(place) => ScopeName::Sequence(name(SEQUENCES[place])),
         }
@@ -171,6 +174,11 @@ pub(crate) async fn perform(world: Arc<World>, number: usize, deed: Deed) {
             return;
         }
         count(&world, &mut inner, &deed);
+        if let Deed::Event { tenant, event, .. } = &deed {
+            let by_chat = event.channel.is_none_or(|kind| kind == Kind::Whatsapp);
+            let wrote = event.contact.iter().filter(|_| by_chat).cloned();
+            inner.wrote.extend(wrote.map(|contact| (*tenant, contact)));
+        }
         let asked = world.note_in(&mut inner, What::Asked(number, format!("{deed:?}")));
         inner.asked(number, asked, &deed);
         asked

@@ -10,7 +10,7 @@ use followupd_store::memory::Memory;
 
 use super::coverage::Coverage;
 use super::faults::{Crash, Faults};
-use super::plan::{CHANNELS, SEQUENCES, draft};
+use super::plan::{ACCOUNT, CHANNELS, SEQUENCES, draft};
 use super::trace::render;
 use super::transport::Provider;
 use super::world::{Violation, World};
@@ -222,6 +222,7 @@ async fn set_up(world: &World, engine: &Engine) {
     let caller = Caller::default();
     for tenant in &world.plan.tenants {
         engine.put_tenant(&caller, tenant.name, tenant.settings(true)).await.unwrap();
+        engine.put_account(&caller, tenant.name, ACCOUNT, tenant.account()).await.unwrap();
         for (place, channel) in CHANNELS.iter().enumerate() {
             engine.put_channel(&caller, tenant.name, channel, tenant.channel(place)).await.unwrap();
         }

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 
 use super::dice::Dice;
 use super::env::SimEnv;
-use super::plan::{CHANNELS, Pace, Quiet, TenantPlan};
+use super::plan::{ACCOUNT, CHANNELS, Pace, Quiet, TenantPlan};
 use super::windows::{Lives, exceeded, is_quiet, local, per_day};
 use super::world;
 
@@ -60,6 +60,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         per_day,
         rest,
         warm_up: warm_up.filter(|_| per_day.is_some()),
+        ..Pace::default()
     });
     let quiet = prop::option::of((0..1_440u16, 60..1_200u16)).prop_map(|window| {
         let every = |from, to| Quiet { spelt: "mon-sun", days: (0..7).collect(), from, to };
@@ -218,8 +219,11 @@ impl Life<'_> {
                 contact_zone: false,
                 quiet: self.case.quiet.clone(),
                 pace,
+                contact_per_day: None,
+                new_recipients: None,
             };
             engine.put_tenant(&caller, "acme", plan.settings(true)).await.unwrap();
+            engine.put_account(&caller, "acme", ACCOUNT, plan.account()).await.unwrap();
             engine.put_channel(&caller, "acme", CHANNELS[0], plan.channel(0)).await.unwrap();
             let step = |wait: &str| DraftStep {
                 wait: wait.into(),

@@ -3,7 +3,7 @@
 use followupd_domain::ledger::WarmUp;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::target::TargetKind;
-use followupd_runtime::{ChannelSettings, RestSettings, TenantSettings};
+use followupd_runtime::{AccountSettings, ChannelSettings, RestSettings, TenantSettings};
 
 use super::dice::Dice;
 
@@ -15,6 +15,9 @@ pub(crate) const SEQUENCES: [&str; 3] = ["welcome", "charge", "mixed"];
 
 /// The channels of every tenant, in the order they are put.
 pub(crate) const CHANNELS: [&str; 2] = ["mail", "chat"];
+
+/// The account that both belong to.
+pub(crate) const ACCOUNT: &str = "house";
 
 /// A quiet window, as numbers: days (Monday 0), minutes from and to.
 #[derive(Clone, Debug)]
@@ -48,6 +51,10 @@ pub(crate) struct Pace {
     pub(crate) rest: Option<(u32, i64)>,
     /// Days until `per_day` is reached, and its value on the first.
     pub(crate) warm_up: Option<(u32, u32)>,
+    /// Least span between two starts to one contact.
+    pub(crate) recipient_gap: Option<i64>,
+    /// Whether its provider recognises no send, so that one in doubt is not called again.
+    pub(crate) forgets: bool,
 }
 
 /// A tenant.
@@ -63,6 +70,10 @@ pub(crate) struct TenantPlan {
     pub(crate) quiet: Vec<Quiet>,
     /// Its channels' limits, by their place in [`CHANNELS`].
     pub(crate) pace: [Pace; 2],
+    /// Sends to one contact in any moving 24 h.
+    pub(crate) contact_per_day: Option<u32>,
+    /// People whom both channels together write to in any moving 24 h.
+    pub(crate) new_recipients: Option<u32>,
 }
 
 /// A seed's world.
@@ -95,6 +106,8 @@ impl Plan {
                 contact_zone: false,
                 quiet: vec![weekdays(20 * 60, 8 * 60), weekend(16 * 60, 10 * 60)],
                 pace: [pace(dice), pace(dice)],
+                contact_per_day: dice.chance(400).then_some(2),
+                new_recipients: dice.chance(400).then_some(4),
             },
             TenantPlan {
                 name: "beta",
@@ -102,6 +115,8 @@ impl Plan {
                 contact_zone: true,
                 quiet: vec![every(22 * 60, 7 * 60 + 30)],
                 pace: [pace(dice), pace(dice)],
+                contact_per_day: dice.chance(400).then_some(2),
+                new_recipients: dice.chance(400).then_some(4),
             },
             TenantPlan {
                 name: "gamma",
@@ -109,6 +124,8 @@ impl Plan {
                 contact_zone: false,
                 quiet: vec![every(60, 3 * 60), every(13 * 60, 14 * 60)],
                 pace: [pace(dice), pace(dice)],
+                contact_per_day: dice.chance(400).then_some(2),
+                new_recipients: dice.chance(400).then_some(4),
             },
         ];
         Plan { start, tenants }
@@ -116,6 +133,12 @@ impl Plan {
 }
 
 fn pace(dice: &mut Dice) -> Pace {
+    let recipient_gap = dice.chance(300).then_some(3 * HOUR);
+    let forgets = dice.chance(400);
+    Pace { recipient_gap, forgets, ..lane(dice) }
+}
+
+fn lane(dice: &mut Dice) -> Pace {
     match dice.below(7) {
         0 => Pace { rate: Some((2, 1_000, 1)), ..Pace::default() },
         1 => Pace { rate: Some((1, 60_000, 3)), per_hour: Some(6), ..Pace::default() },
@@ -150,6 +173,7 @@ impl TenantPlan {
             contact_time_zone: self.contact_zone,
             quiet_hours: quiet.collect(),
             stop_words: vec!["parar".to_owned()],
+            contact_per_day: self.contact_per_day.unwrap_or(0),
             ..TenantSettings::default()
         }
     }
@@ -157,6 +181,11 @@ impl TenantPlan {
     /// The zone whose hours apply to a contact.
     pub(crate) fn zone_of(&self, contact: usize) -> &'static str {
         if self.contact_zone { own_zone(contact).unwrap_or(self.zone) } else { self.zone }
+    }
+
+    /// The settings of the account.
+    pub(crate) fn account(&self) -> AccountSettings {
+        AccountSettings { new_recipients: self.new_recipients.unwrap_or(0) }
     }
 
     /// The settings of a channel.
@@ -178,6 +207,9 @@ impl TenantPlan {
             rest: pace.rest.map(|(after, span)| RestSettings { after, span: seconds(span) }),
             warm_up: pace.warm_up.map(|(days, from)| WarmUp { days, from }),
             ignores_quiet_hours: None,
+            recipient_gap: pace.recipient_gap.map(seconds).unwrap_or_default(),
+            in_doubt: if pace.forgets { "leave".to_owned() } else { String::new() },
+            account: ACCOUNT.to_owned(),
             ..ChannelSettings::default()
         }
     }

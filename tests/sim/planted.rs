@@ -10,7 +10,7 @@ use super::life::run;
 const SEEDS: u64 = 60;
 
 /// The bugs, and the invariants that find them.
-const FOUND_BY: [(Bug, &[&str]); 9] = [
+const FOUND_BY: [(Bug, &[&str]); 10] = [
     (Bug::CallBeforeCommit, &["E7"]),
     (Bug::NoExitCheck, &["E8", "E9", "E13", "E16"]),
     (Bug::WakeForgottenOnExit, &["E9"]),
@@ -20,6 +20,7 @@ const FOUND_BY: [(Bug, &[&str]); 9] = [
     (Bug::PermitAfterRestart, &["E6"]),
     (Bug::ReceiptMovesBack, &["E9"]),
     (Bug::NoContactExpectation, &["E8"]),
+    (Bug::SendNotNoted, &["E6"]),
 ];
 
 /// Runs seeds with each bug until its invariant fails; the table, and the bugs that no seed found.

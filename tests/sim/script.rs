@@ -141,10 +141,11 @@ fn happening(dice: &mut Dice) -> Event {
 fn around(dice: &mut Dice, ahead: &mut Vec<(i64, Op)>) {
     let (tenant, at) = (dice.below(3) as usize, dice.span(7 * DAY));
     let until = at + dice.span(12 * HOUR);
-    let scope = match dice.below(4) {
+    let scope = match dice.below(5) {
         0 => deed::Around::Switch,
         1 => deed::Around::Tenant,
-        2 => deed::Around::Channel(dice.below(CHANNELS.len() as u64) as usize),
+        2 => deed::Around::Account,
+        3 => deed::Around::Channel(dice.below(CHANNELS.len() as u64) as usize),
         _ => deed::Around::Sequence(dice.below(SEQUENCES.len() as u64) as usize),
     };
     ahead.push((at, Op::Do(Deed::Hold { tenant, scope })));

@@ -1,17 +1,20 @@
 //! The provider at the other end: it takes, refuses, rejects, does not say, is slow, and now and then breaks.
 //!
-//! It knows a send by its key and takes it once only, as the outbox does.
+//! It knows a send by its key and takes it once only, as the outbox does; where the plan says that it forgets, it takes
+//! whatever comes, and nothing is to come twice.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use followupd_channel::{Answer, Call, Rest, Slot, Transport};
+use followupd_domain::enrollment::Enrollment;
 use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Until};
 use followupd_domain::{SendId, Span};
 use futures::future::BoxFuture;
 
 use super::coverage::{Event, Standing};
 use super::faults::Place;
+use super::plan::CHANNELS;
 use super::script;
 use super::trace::{Begun, What};
 use super::world::{Inner, World};
@@ -29,6 +32,7 @@ enum Says {
     Throttled,
     Rests,
     Stops,
+    AccountBusy,
     Uncertain,
     Breaks,
 }
@@ -92,6 +96,9 @@ impl Transport for Provider {
                     let until = Until::After(Span::minutes(1));
                     Answer::refused("maintenance", Reaction::Hold { scope: Scope::Sender, until })
                 }
+                Says::AccountBusy => {
+                    Answer::refused("80007", Reaction::back_off(Scope::Account, Span::minutes(5)))
+                }
                 Says::Stops => Answer::refused("spam", Reaction::stop(Scope::Sender)),
                 Says::Rejected => Answer::refused("unknown_address", Reaction::never(Blames::Address)),
                 Says::Uncertain => Answer::Uncertain,
@@ -116,7 +123,12 @@ fn begins(world: &World, inner: &mut Inner, call: &Call) {
         return inner.broken("E7", call.send.enrollment, "a call of an enrollment that is not durable");
     };
     let intents = inner.intents.get(&call.send).copied().unwrap_or(0);
-    let doubt = u32::from(inner.doubtful.contains(&call.send));
+    let forgets = forgets(world, &enrollment, call);
+    let doubt = u32::from(inner.doubtful.contains(&call.send) && !forgets);
+    if forgets && inner.taken.contains(&call.send) {
+        let what = format!("{:?} is called again, and its provider forgets", call.send);
+        inner.broken("E3", call.send.enrollment, what);
+    }
     let begun = inner.begun.entry(call.send).or_default();
     *begun += 1;
     let (begun, again) = (*begun, *begun > intents);
@@ -150,6 +162,12 @@ fn begins(world: &World, inner: &mut Inner, call: &Call) {
     world.note_in(inner, What::Begun(what));
 }
 
+/// Whether its provider recognises no send.
+fn forgets(world: &World, enrollment: &Enrollment, call: &Call) -> bool {
+    let place = CHANNELS.iter().position(|channel| *channel == call.channel.as_str()).unwrap();
+    world.forgets(enrollment.tenant, place)
+}
+
 fn fate(inner: &mut Inner, send: SendId) -> Fate {
     let armed = inner.armed;
     let dice = &mut inner.faults;
@@ -172,6 +190,7 @@ fn fate(inner: &mut Inner, send: SendId) -> Fate {
         25..=26 => (Says::Throttled, false),
         27 => (Says::Rests, false),
         28 if dice.chance(300) => (Says::Stops, false),
+        29 => (Says::AccountBusy, false),
         _ => (Says::Accepted, true),
     };
     let at_once = dice.chance(500);
@@ -196,6 +215,7 @@ fn ends(world: &World, send: SendId, fate: Fate) {
         Says::BadText => (Event::Rejected, "bad text"),
         Says::Throttled => (Event::Refused, "throttled"),
         Says::Rests => (Event::Refused, "in maintenance"),
+        Says::AccountBusy => (Event::Refused, "told to wait"),
         Says::Stops => (Event::Refused, "stopped"),
         Says::Rejected => (Event::Rejected, "rejected"),
         Says::Uncertain => (Event::Uncertain, "uncertain"),

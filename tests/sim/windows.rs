@@ -1,6 +1,6 @@
 //! When calls may begin, worked out from numbers alone: quiet hours, and limits in any moving span.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, Timelike};
 use chrono_tz::Tz;
@@ -127,6 +127,29 @@ pub(crate) fn exceeded(pace: &Pace, starts: &[Start]) -> Vec<String> {
     }
     faults.truncate(3);
     faults
+}
+
+const DAY: i64 = 86_400_000;
+
+/// Starts to one contact that come too close, of all its channels together.
+pub(crate) fn contact_cap(cap: u32, starts: &[Start]) -> Option<String> {
+    let some = starts.windows(cap as usize + 1).find(|some| some[cap as usize].high - some[0].low < DAY)?;
+    Some(format!("{} starts to one contact within a day: {some:?}", cap + 1))
+}
+
+/// Starts to one contact through one channel that come too close.
+pub(crate) fn recipient_gap(gap: i64, starts: &[Start]) -> Option<String> {
+    let pair = starts.windows(2).find(|pair| pair[1].high - pair[0].low < gap)?;
+    Some(format!("two starts to one contact within {gap} ms: {pair:?}"))
+}
+
+/// A moving day with more people than may be written to.
+pub(crate) fn new_recipients(cap: u32, starts: &[(Start, &str)]) -> Option<String> {
+    starts.iter().enumerate().find_map(|(place, (end, _))| {
+        let day = starts[..=place].iter().filter(|(start, _)| end.high - start.low < DAY);
+        let people: BTreeSet<&str> = day.map(|(_, contact)| *contact).collect();
+        (people.len() > cap as usize).then(|| format!("{} people within a day: {people:?}", people.len()))
+    })
 }
 
 /// Calendar days that hold more starts than they may.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use followupd_domain::decision::{Decision, Entry};
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::{EnrollmentId, SendId, invariant};
+use followupd_domain::{EnrollmentId, SendId, TenantNo, invariant};
 use followupd_runtime::plant::Poison;
 use followupd_runtime::{Engine, inspect};
 use followupd_store::keys::Table;
@@ -84,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) doubted: BTreeSet<SendId>,
     /// Sends the provider has taken.
     pub(crate) taken: BTreeSet<SendId>,
+    /// Contacts of tenants who may have written by chat.
+    pub(crate) wrote: BTreeSet<(usize, String)>,
 }
 
 impl World {
@@ -109,6 +111,7 @@ impl World {
             doubtful: BTreeSet::new(),
             doubted: BTreeSet::new(),
             taken: BTreeSet::new(),
+            wrote: BTreeSet::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
         let poison =
@@ -133,6 +136,11 @@ impl World {
             inner.trace.lines.push(line);
         }
         inner.trace.lines.len()
+    }
+
+    /// Whether the provider of a channel recognises no send.
+    pub(crate) fn forgets(&self, tenant: TenantNo, channel: usize) -> bool {
+        self.plan.tenants[tenant.0 as usize - 1].pace[channel].forgets
     }
 
     /// An invariant is broken.
@@ -225,8 +233,12 @@ impl World {
                     );
                 }
             }
-            if let Decision::Doubted { .. } = &entry.decision {
+            if let Decision::Doubted { wake } = &entry.decision {
                 inner.doubted.insert(after.send_id());
+                if self.forgets(after.tenant, wake.channel.0 as usize - 1) {
+                    let what = format!("{:?} is called again, and its provider forgets", after.send_id());
+                    inner.broken("E3", after.id, what);
+                }
             }
         }
     }

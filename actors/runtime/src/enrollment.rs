@@ -190,11 +190,13 @@ impl Live {
         let key = Key::ledger(facts.loaded.shard, lane);
         let no = ended.and_then(No::of_call).or(told);
         let suppressed = self.suppressed(facts, no, now).await?;
-        let right = sent::put_right(facts, open, surely_not, began_at);
+        let right = sent::put_right(&self.activation.node, facts, open, surely_not, began_at);
+        let (right, recipients) = right.map(|right| (right.facts, right.recipients)).unzip();
         let contact = right.as_ref().map(|right| sent::row(right, &right.contact.value)).transpose()?;
         let settled = self
             .commit(right.as_ref().unwrap_or(facts), decisions, now, trace, Class::Outcome, |transition| {
                 transition.put_once(facts, contact.flatten());
+                transition.commit.ledger.extend(recipients.into_iter().flatten());
                 transition.commit.ledger.push(LedgerChange { key, op: op.clone() });
                 transition.commit.expects.extend(suppressed.expects);
                 transition.commit.puts.extend(suppressed.puts);

@@ -23,11 +23,13 @@ pub enum Bug {
     ReceiptMovesBack,
     /// An intent expects neither its contact nor the address it goes to (E8).
     NoContactExpectation,
+    /// An intent notes nothing of what its contact was sent (E6).
+    SendNotNoted,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 9] = [
+    pub const ALL: [Bug; 10] = [
         Bug::CallBeforeCommit,
         Bug::NoExitCheck,
         Bug::WakeForgottenOnExit,
@@ -37,6 +39,7 @@ impl Bug {
         Bug::PermitAfterRestart,
         Bug::ReceiptMovesBack,
         Bug::NoContactExpectation,
+        Bug::SendNotNoted,
     ];
 }
 

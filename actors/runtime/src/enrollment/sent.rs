@@ -7,7 +7,7 @@ use followupd_domain::contact::{Contact, Sent};
 use followupd_domain::enrollment::OpenSend;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::{Recipients, START_WITHIN};
-use followupd_domain::{AccountNo, Moment, Span, limits};
+use followupd_domain::{AccountNo, ChannelNo, Moment, Span, limits};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
@@ -50,10 +50,7 @@ pub(super) fn note(
         contact.recipient_of_accounts.retain(|_, at| *at + REMEMBERED > intended_at);
     }
     let recipients = counts.iter().map(|Counting { by, cap, key, before }| {
-        match by {
-            CountedBy::Channel => contact.recipient_of.insert(channel.no, counted_at),
-            CountedBy::Account(no) => contact.recipient_of_accounts.insert(*no, counted_at),
-        };
+        by.note(&mut contact, channel.no, counted_at);
         let before = before.filter(|at| *at + REMEMBERED > intended_at);
         let op = LedgerOp::Recipient { cap: *cap, now: intended_at, before, counted_at };
         LedgerChange { key: key.clone(), op }
@@ -67,6 +64,16 @@ pub(super) fn note(
 enum CountedBy {
     Channel,
     Account(AccountNo),
+}
+
+impl CountedBy {
+    /// Notes when the contact is counted.
+    fn note(&self, contact: &mut Contact, channel: ChannelNo, at: Moment) {
+        match self {
+            CountedBy::Channel => contact.recipient_of.insert(channel, at),
+            CountedBy::Account(no) => contact.recipient_of_accounts.insert(*no, at),
+        };
+    }
 }
 
 /// A cap of new recipients that a send counts against.
@@ -127,23 +134,55 @@ pub(super) async fn room_at(
     Ok(room_at)
 }
 
-/// The facts with what the outcome says of an open send: taken back when it surely did not reach the contact, moved
-/// when it began later than it was thought to. Nothing where that changes nothing.
+/// What an outcome says of an open send.
+pub(super) struct Right {
+    /// The facts with the contact as it is right.
+    pub(super) facts: Facts,
+    /// The contact among the recipients of the channel and its account, where it is counted later than before.
+    pub(super) recipients: Vec<LedgerChange>,
+}
+
+/// Taken back when it surely did not reach the contact, moved when it began later than it was thought to: one that a
+/// later process called again. Nothing where that changes nothing.
 pub(super) fn put_right(
+    node: &Node,
     facts: &Facts,
     open: &OpenSend,
     surely_not: bool,
     began_at: Option<Moment>,
-) -> Option<Facts> {
+) -> Option<Right> {
     let sent = Sent { channel: open.channel, counted_at: open.charge.at + START_WITHIN };
     let mut right = facts.clone();
-    let contact = &mut right.contact.value;
+    let (contact, mut recipients) = (&mut right.contact.value, Vec::new());
     let changed = match (surely_not, began_at) {
         (true, _) => contact.take_back(sent),
-        (false, Some(at)) => contact.began(sent, at),
+        (false, Some(at)) => {
+            recipients = count_again(node, facts, open.channel, at, contact);
+            contact.began(sent, at)
+        }
         (false, None) => false,
     };
-    changed.then_some(right)
+    (changed || !recipients.is_empty()).then_some(Right { facts: right, recipients })
+}
+
+/// Counts a contact later among those who count it, where a call to it began after what they have. It adds nobody, and
+/// nothing refuses it: the call is made.
+fn count_again(
+    node: &Node,
+    facts: &Facts,
+    channel: ChannelNo,
+    began_at: Moment,
+    contact: &mut Contact,
+) -> Vec<LedgerChange> {
+    let Some(channel) = facts.loaded.scope.channels.get(&channel) else { return Vec::new() };
+    let now = node.engine_now();
+    let counts = counts_of_new(facts, channel, node.now()).into_iter();
+    let late = counts.filter(|counting| counting.before.is_some_and(|before| before < began_at));
+    let again = late.map(|Counting { by, key, before, .. }| {
+        by.note(contact, channel.no, now);
+        LedgerChange { key, op: LedgerOp::Recipient { cap: u32::MAX, now, before, counted_at: now } }
+    });
+    again.collect()
 }
 
 /// The contact's row as these facts have it.
