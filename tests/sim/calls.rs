@@ -37,8 +37,14 @@ pub(crate) fn check(world: &World) {
                     calls.push(Call { place, line, begun, refused: false });
                 }
                 What::Ended(send, says) => {
-                    let call = calls.iter_mut().rfind(|call| call.begun.send == *send);
-                    call.unwrap().refused = !["accepted", "uncertain", "broke"].contains(says);
+                    let mut known = calls.iter_mut().filter(|call| call.begun.send == *send);
+                    if ["rejected", "bad text"].contains(says) {
+                        // Who recognises a send and rejects it never took it.
+                        known.for_each(|call| call.refused = true);
+                    } else {
+                        let refused = !["accepted", "uncertain", "broke"].contains(says);
+                        known.next_back().unwrap().refused = refused;
+                    }
                 }
                 _ => {}
             }

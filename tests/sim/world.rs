@@ -171,6 +171,10 @@ impl World {
         }
         inner.intents.clear();
         inner.begun.clear();
+        // What was durable as the process died, nobody saw.
+        let doubted = inner.mirror.values().filter(|(enrollment, _)| enrollment.is_doubted());
+        let doubted: Vec<SendId> = doubted.map(|(enrollment, _)| enrollment.send_id()).collect();
+        inner.doubted.extend(doubted);
         inner.doubtful = inner
             .mirror
             .values()

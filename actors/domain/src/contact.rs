@@ -33,6 +33,9 @@ pub struct Contact {
     /// the contact is, and not kept with it.
     #[serde(skip)]
     pub barred: BTreeSet<Kind>,
+    /// Kinds of channel by which nothing reaches their address until then: read like `barred`.
+    #[serde(skip)]
+    pub unusable_until: BTreeMap<Kind, Moment>,
     /// When they last wrote to us through each kind of channel, by the event's own time.
     pub inbound: BTreeMap<Kind, Moment>,
     /// Their enrollments that have not ended, and the latest ones that have.

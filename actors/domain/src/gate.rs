@@ -245,10 +245,14 @@ fn suppression(view: &View<'_>, step: &Step) -> Verdict {
 }
 
 fn address(view: &View<'_>, step: &Step) -> Verdict {
-    let reachable = view
-        .channel(step)
-        .is_some_and(|channel| view.contact.address(channel.kind, &view.enrollment.contact).is_some());
-    if reachable { Verdict::Open } else { Verdict::Fail(SendFailure::NoAddress) }
+    let kind = view.channel(step).map(|channel| channel.kind);
+    let address = kind.and_then(|kind| view.contact.address(kind, &view.enrollment.contact));
+    let rests = kind.and_then(|kind| view.contact.unusable_until.get(&kind));
+    match address {
+        None => Verdict::Fail(SendFailure::NoAddress),
+        Some(_) if rests.is_some_and(|until| view.now < *until) => Verdict::Fail(SendFailure::Unusable),
+        Some(_) => Verdict::Open,
+    }
 }
 
 fn hold(view: &View<'_>, step: &Step) -> Verdict {

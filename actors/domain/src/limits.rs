@@ -131,6 +131,10 @@ pub const BREAKER_DOUBLES: u32 = 5;
 /// Failures so soon after the breaker has opened were under way then; the hold that follows is written by now.
 pub const BREAKER_SETTLES: Span = Span::seconds(10);
 
+/// How long nothing is sent to an address of which its provider says that nothing arrives there: time to install an app
+/// or to accept its terms (Meta, 131026), and few tries, since those that fail count against the sender.
+pub const UNUSABLE_FOR: Span = Span::days(7);
+
 /// How long an account rests whose provider asks for a pause and does not say for how long: rates of accounts are told by
 /// the minute or the hour, and one write to its row costs every look that is under way.
 pub const ACCOUNT_RESTS: Span = Span::minutes(1);

@@ -97,9 +97,14 @@ pub fn pseudonym(key: IdKey, tenant: TenantNo, id: &str) -> String {
     format!("person-{hash:032x}")
 }
 
-/// What is suppressed of one address; there is a row for it only while something is.
+/// What is known against one address; there is a row for it only where something is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suppressed(pub BTreeMap<Kind, Suppression>);
+pub struct Suppressed {
+    /// What must not be written to.
+    pub standing: BTreeMap<Kind, Suppression>,
+    /// Kinds of channel by which nothing arrives until then, as their provider said.
+    pub unusable_until: BTreeMap<Kind, Moment>,
+}
 
 /// Standing "do not contact" through one kind of channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,21 +149,37 @@ impl Suppressed {
     /// Suppresses these kinds; one that is suppressed already stays as it is.
     pub fn add(&mut self, kinds: impl IntoIterator<Item = Kind>, suppression: &Suppression) {
         for kind in kinds {
-            self.0.entry(kind).or_insert_with(|| suppression.clone());
+            self.standing.entry(kind).or_insert_with(|| suppression.clone());
         }
     }
 
-    /// Lifts the suppression of these kinds; whether there was any.
+    /// Nothing sent by this kind arrives before then; what has passed by `now` is forgotten.
+    pub fn rest(&mut self, kind: Kind, until: Moment, now: Moment) {
+        self.unusable_until.retain(|_, until| *until > now);
+        self.unusable_until.insert(kind, until);
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.standing.is_empty() && self.unusable_until.is_empty()
+    }
+
+    /// Lifts the suppression of these kinds, and tries them again; whether there was any.
     pub fn lift(&mut self, kinds: &BTreeSet<Kind>) -> bool {
-        let before = self.0.len();
-        self.0.retain(|kind, _| !kinds.contains(kind));
-        self.0.len() < before
+        let before = self.standing.len() + self.unusable_until.len();
+        self.standing.retain(|kind, _| !kinds.contains(kind));
+        self.unusable_until.retain(|kind, _| !kinds.contains(kind));
+        self.standing.len() + self.unusable_until.len() < before
     }
 
     /// Drops what is suppressed for another reason than that the person was erased, whose words are gone as well.
     pub fn erase(&mut self, kinds: impl IntoIterator<Item = Kind>, at: Moment) {
         let erased = Suppression { since: at, why: Why::Erased, by: String::new(), reason: String::new() };
-        self.0.values_mut().for_each(|known| *known = Suppression { since: known.since, ..erased.clone() });
+        self.unusable_until.clear();
+        self.standing
+            .values_mut()
+            .for_each(|known| *known = Suppression { since: known.since, ..erased.clone() });
         self.add(kinds, &erased);
     }
 
@@ -166,13 +187,13 @@ impl Suppressed {
     /// suppressed, and for another reason, the person cannot lift.
     pub fn opt_in(&mut self, kind: Kind, until: Moment) -> bool {
         let theirs = |known: &Suppression| known.why == Why::OptedOut && known.since <= until;
-        let lifts = self.0.get(&kind).is_some_and(theirs);
-        lifts && self.0.remove(&kind).is_some()
+        let lifts = self.standing.get(&kind).is_some_and(theirs);
+        lifts && self.standing.remove(&kind).is_some()
     }
 
     /// The kinds that are suppressed.
     pub fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
-        self.0.keys().copied()
+        self.standing.keys().copied()
     }
 }
 
@@ -231,9 +252,23 @@ mod tests {
             let mut known = Suppressed::default();
             known.add([Kind::Sms], &one(why));
             assert_eq!(known.opt_in(Kind::Sms, Moment(until)), lifts, "{why:?} {until}");
-            assert_eq!(known.0.is_empty(), lifts);
+            assert_eq!(known.is_empty(), lifts);
             assert!(!known.opt_in(Kind::Whatsapp, Moment(9)));
         }
+    }
+
+    #[test]
+    fn what_is_unusable_for_a_while_is_no_suppression_and_is_lifted_like_one() {
+        let mut known = Suppressed::default();
+        known.rest(Kind::Sms, Moment(10), Moment(0));
+        known.rest(Kind::Whatsapp, Moment(30), Moment(20));
+        assert_eq!(
+            known.unusable_until,
+            BTreeMap::from([(Kind::Whatsapp, Moment(30))]),
+            "what has passed goes"
+        );
+        assert!(known.kinds().next().is_none() && !known.is_empty());
+        assert!(known.lift(&BTreeSet::from([Kind::Whatsapp])) && known.is_empty());
     }
 
     #[test]
@@ -247,12 +282,18 @@ mod tests {
         let mut known = Suppressed::default();
         known.add([Kind::Sms], &one(1));
         known.add([Kind::Sms, Kind::Whatsapp], &one(2));
-        assert_eq!(known.0[&Kind::Sms].since, Moment(1));
+        assert_eq!(known.standing[&Kind::Sms].since, Moment(1));
         assert!(known.lift(&BTreeSet::from([Kind::Whatsapp])) && !known.lift(&BTreeSet::from([Kind::Email])));
         known.erase([Kind::Whatsapp], Moment(3));
-        assert_eq!((known.0[&Kind::Sms].since, known.0[&Kind::Whatsapp].since), (Moment(1), Moment(3)));
+        assert_eq!(
+            (known.standing[&Kind::Sms].since, known.standing[&Kind::Whatsapp].since),
+            (Moment(1), Moment(3))
+        );
         assert!(
-            known.0.values().all(|one| one.why == Why::Erased && one.by.is_empty() && one.reason.is_empty())
+            known
+                .standing
+                .values()
+                .all(|one| one.why == Why::Erased && one.by.is_empty() && one.reason.is_empty())
         );
     }
 }

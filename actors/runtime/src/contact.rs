@@ -59,7 +59,9 @@ pub(crate) async fn person(node: &Node, tenant: &TenantHandle, id: &str) -> Resu
 }
 
 fn shown(node: &Node, tenant: &TenantHandle, id: &str, found: Found) -> Person {
-    let Found { contact: Read { value: contact, .. }, addresses } = found;
+    let Found { contact: Read { value: mut contact, .. }, addresses } = found;
+    let now = node.now();
+    contact.unusable_until.retain(|_, until| *until > now);
     let kinds = Kind::ALL.into_iter().filter(|kind| contact.is_suppressed(*kind));
     let suppressions = kinds.map(|kind| {
         let of = addresses.of(kind);
@@ -206,7 +208,9 @@ async fn lift_contact(
     let kinds = kind.map_or_else(|| BTreeSet::from(Kind::ALL), |kind| BTreeSet::from([kind]));
     for _ in 0..limits::LOOKS {
         let Found { contact, addresses } = find(node, tenant, id).await?;
-        let suppressed = || Kind::ALL.into_iter().filter(|kind| contact.value.is_suppressed(*kind));
+        let rests = |kind: &Kind| contact.value.unusable_until.contains_key(kind);
+        let barred = |kind: &Kind| contact.value.is_suppressed(*kind) || rests(kind);
+        let suppressed = || Kind::ALL.into_iter().filter(barred);
         if contact.version.is_none() && suppressed().next().is_none() {
             return Ok(Lifted::Nobody);
         }

@@ -12,6 +12,7 @@ use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::{Enrollment, OpenSend};
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
+use followupd_domain::limits::UNUSABLE_FOR;
 use followupd_domain::reaction::{Blames, Reaction};
 use followupd_domain::suppression::{Address, Suppression, Why};
 use followupd_domain::{EnrollmentId, Moment, SendId};
@@ -179,8 +180,9 @@ impl Live {
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
         let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
+        // Of one that was in doubt before, a no says nothing of the first call, which may have reached the contact.
         let surely_not =
-            ended.is_some_and(|ended| matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. }));
+            ended.is_some_and(|ended| matches!(heard(ended), Outcome::NotBegun | Outcome::Refused { .. }));
         let charge = open.charge;
         let op = if surely_not && began_at.is_none() {
             LedgerOp::Refund { charge }
@@ -211,29 +213,33 @@ impl Live {
         Ok(true)
     }
 
-    /// What suppresses the address a message went to, where its provider said that nothing sent there will arrive, or that
-    /// nothing more is wanted.
+    /// What suppresses the address a message went to, where its provider said that nothing sent there will arrive, for
+    /// good or for a while, or that nothing more is wanted.
     async fn suppressed(&self, facts: &Facts, no: Option<No>, now: Moment) -> Result<Commit, Error> {
         let node = &self.activation.node;
         let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
         let Some(No { address, kind, code, reaction }) = no else { return Ok(commit) };
         let why = match reaction {
-            Reaction::Never { blames: Blames::Address, .. } => Why::Bounced,
-            Reaction::OptOut(_) => Why::OptedOut,
+            Reaction::Never { blames: Blames::Address, .. } => Some(Why::Bounced),
+            Reaction::OptOut(_) => Some(Why::OptedOut),
+            Reaction::Unusable => None,
             Reaction::Never { blames: Blames::Message, .. }
             | Reaction::Again { .. }
             | Reaction::Later { .. }
             | Reaction::Skip
             | Reaction::NeedsTemplate
-            | Reaction::Unusable
             | Reaction::BackOff { .. }
             | Reaction::Slow { .. }
             | Reaction::Hold { .. }
             | Reaction::Stop { .. } => return Ok(commit),
         };
         let addresses = suppression::read(&*node.store, node.place(&facts.loaded), vec![address]).await?;
-        let suppression = Suppression { since: now, why, by: String::new(), reason: code };
-        addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
+        if let Some(why) = why {
+            let suppression = Suppression { since: now, why, by: String::new(), reason: code };
+            addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
+        } else {
+            addresses.change(&mut commit, |_, known| known.rest(kind, now + UNUSABLE_FOR, now))?;
+        }
         Ok(commit)
     }
 

@@ -48,7 +48,8 @@ use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
 use crate::old::{
-    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Tenant1, Version1,
+    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Suppressed1, Tenant1,
+    Version1,
 };
 use crate::once::Done;
 use crate::record::Record;
@@ -187,6 +188,7 @@ fn a_contact_and_a_target_have_the_recorded_bytes() {
         attributes: BTreeMap::from([("plan".into(), "gold".into())]),
         suppressed: BTreeSet::from(Kind::ALL),
         barred: BTreeSet::new(),
+        unusable_until: BTreeMap::new(),
         inbound: BTreeMap::from([(Kind::Whatsapp, AT)]),
         enrollments: vec![membership],
         rests: vec![Rest { sequence: SequenceNo(4), target: Some(7), at: AT, opted_out: true }],
@@ -446,7 +448,9 @@ fn what_is_suppressed_of_an_address_has_the_recorded_bytes() {
     {
         suppressed.add([kind], &suppression(why));
     }
-    check("suppressed_1", Format::Suppressed, &suppressed);
+    check("suppressed_1", Format::Suppressed, &Suppressed1(suppressed.standing.clone()));
+    suppressed.rest(Kind::Sms, AT, Moment(0));
+    check("suppressed_2", Format::Suppressed2, &suppressed);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
 use followupd_domain::signal::{Counts, KillSwitch};
+use followupd_domain::suppression::{Suppressed, Suppression};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, Span, TenantNo};
 use followupd_store::codec::{self, Format};
@@ -289,6 +290,19 @@ pub(crate) fn contact(body: &[u8]) -> Result<Contact, Error> {
     match of_format::<Contact2>(Format::Contact2, body)? {
         Some(contact) => Ok(contact.into()),
         None => decode::<Contact1>(Format::Contact, body).map(Contact::from),
+    }
+}
+
+/// What is suppressed of an address, format 1: nothing was unusable only for a while.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Suppressed1(pub(crate) BTreeMap<Kind, Suppression>);
+
+/// What is known against the address of a row, in whichever format it was written.
+pub(crate) fn suppressed(body: &[u8]) -> Result<Suppressed, Error> {
+    match of_format(Format::Suppressed2, body)? {
+        Some(known) => Ok(known),
+        None => decode::<Suppressed1>(Format::Suppressed, body)
+            .map(|Suppressed1(standing)| Suppressed { standing, ..Suppressed::default() }),
     }
 }
 

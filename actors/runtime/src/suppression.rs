@@ -10,7 +10,7 @@ use followupd_store::codec::Format;
 use followupd_store::{Commit, Expect, Key, Store};
 
 use crate::api::Error;
-use crate::record::{self, Read, read_or_default};
+use crate::record::{self, Read, read_suppressed};
 
 /// Where the rows of a tenant's addresses lie, and the key their hashes are made with.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ pub(crate) async fn read_each(
         let read = addresses
             .into_iter()
             .zip(rows.by_ref())
-            .map(|(address, (key, row))| Ok((address, read_or_default(Format::Suppressed, key, row)?)));
+            .map(|(address, (key, row))| Ok((address, read_suppressed(key, row)?)));
         read.collect::<Result<_, Error>>().map(Addresses)
     });
     each.collect()
@@ -76,12 +76,14 @@ impl Addresses {
     /// becomes its own.
     pub(crate) fn bar(&self, contact: &mut Contact) {
         contact.barred.clear();
+        contact.unusable_until.clear();
         for (address, row) in &self.0 {
             match address {
                 Address::Contact(_) => contact.suppressed.extend(row.value.kinds()),
                 Address::Email(_) | Address::Phone(_) => {
                     let own = row.value.kinds().filter(|kind| address.kinds().contains(kind));
                     contact.barred.extend(own);
+                    contact.unusable_until.extend(&row.value.unusable_until);
                 }
             }
         }
@@ -122,10 +124,10 @@ impl Addresses {
             if changed == row.value {
                 continue;
             }
-            if changed.0.is_empty() {
+            if changed.is_empty() {
                 commit.deletes.push(row.key.clone());
             } else {
-                record::put(commit, row.key.clone(), Format::Suppressed, &changed)?;
+                record::put(commit, row.key.clone(), Format::Suppressed2, &changed)?;
             }
         }
         Ok(())
@@ -136,6 +138,6 @@ impl Addresses {
         let applies =
             |address: &Address| matches!(address, Address::Contact(_)) || address.kinds().contains(&kind);
         let mut rows = self.0.iter().filter(|(address, _)| applies(address));
-        rows.find_map(|(address, row)| Some((address, row.value.0.get(&kind)?)))
+        rows.find_map(|(address, row)| Some((address, row.value.standing.get(&kind)?)))
     }
 }

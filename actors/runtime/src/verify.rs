@@ -12,7 +12,6 @@ use followupd_domain::contact::Contact;
 use followupd_domain::decision::Entry;
 use followupd_domain::enrollment::Enrollment;
 use followupd_domain::ledger::{Ledger, Recipients};
-use followupd_domain::suppression::Suppressed;
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant};
 use followupd_store::codec::Format;
@@ -189,7 +188,7 @@ impl Verifier {
             Table::Once => read::<Done>(Format::Once, body),
             Table::Stop => read::<Stop>(Format::Stop, body),
             Table::Clock => read::<Moment>(Format::Clock, body),
-            Table::Suppression => read::<Suppressed>(Format::Suppressed, body),
+            Table::Suppression => old::suppressed(body).map(drop),
             Table::Address => address(key, body),
             Table::Version => old::version(body).map(drop),
             Table::Store => read::<StoreRow>(Format::Store, body),

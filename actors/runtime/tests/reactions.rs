@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::channel::Kind;
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::State;
 use followupd_domain::name::Name;
@@ -17,7 +18,7 @@ use followupd_domain::signal::Signal;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_runtime::{
     Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, HeldScope, KillSwitchSettings,
-    ScopeName, TenantSettings,
+    ScopeName, TenantSettings, Whom,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -384,6 +385,48 @@ async fn what_nobody_knows_the_end_of_is_called_again_or_left_as_the_channel_say
         pass(100_000).await;
         assert_eq!(world.calls(), calls, "{policy:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_nothing_reaches_is_left_alone_for_a_week_or_until_it_is_lifted() {
+    let world = world(channel(), |_| Some(Answer::refused("131026", Reaction::Unusable))).await;
+    // Two people who share an address.
+    let enroll = |id: &str, sequence: &'static str| {
+        let profile = Profile { email: Some("house@mail.example".into()), ..Profile::default() };
+        let request = Request { contact: id.into(), profile, ..Request::default() };
+        let engine = world.engine.clone();
+        async move { engine.enroll(&Caller::default(), "acme", sequence, vec![request]).await.unwrap() }
+    };
+    enroll("ana", "welcome").await;
+    pass(60).await;
+    enroll("bo", "welcome").await;
+    enroll("ana", "bad").await;
+    pass(3_600).await;
+    assert_eq!(world.calls(), 1, "it was told once");
+    let person = |id: &'static str| {
+        let engine = world.engine.clone();
+        async move { engine.contact(&Caller::default(), "acme", id).await.unwrap().contact }
+    };
+    assert!(person("bo").await.unusable_until.contains_key(&Kind::Email));
+    assert!(
+        !person("bo").await.is_suppressed(Kind::Email),
+        "they may be written to in other ways, and later"
+    );
+    world.says(|_| None);
+    pass(7 * 86_400).await;
+    assert!(person("bo").await.unusable_until.is_empty());
+    enroll("cy", "welcome").await;
+    pass(60).await;
+    assert_eq!(world.calls(), 2);
+    world.says(|_| Some(Answer::refused("131026", Reaction::Unusable)));
+    enroll("di", "welcome").await;
+    pass(60).await;
+    world.says(|_| None);
+    let whom = Whom::Contact("di".into());
+    assert!(world.engine.lift(&Caller::default(), "acme", whom, None).await.unwrap());
+    enroll("ed", "welcome").await;
+    pass(60).await;
+    assert_eq!(world.calls(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,6 +69,8 @@ pub enum Format {
     Tenant2 = 23,
     /// A sequence, format 3: its steps can be held by themselves.
     Sequence3 = 24,
+    /// What is known against an address, format 2: it can be unusable for a while.
+    Suppressed2 = 25,
     /// A version whose steps may be more than text.
     Version2 = 26,
     /// A sequence whose draft's steps may be more than text.

@@ -153,6 +153,8 @@ fn show(contact: &v1::Contact) -> String {
     let mut attributes: Vec<String> =
         profile.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
     attributes.sort();
+    let unusable = contact.unusable.iter();
+    let unusable = unusable.map(|one| format!("by {} until {}", one.kind, time::utc(one.until.as_option())));
     let lines = [
         ("contact", contact.id.clone()),
         ("name", profile.name.clone()),
@@ -161,6 +163,7 @@ fn show(contact: &v1::Contact) -> String {
         ("time zone", profile.time_zone.clone()),
         ("attributes", attributes.join(", ")),
         ("last wrote", time::utc(contact.last_inbound_at.as_option())),
+        ("unreachable", unusable.collect::<Vec<_>>().join(", ")),
         ("audit log", contact.pseudonym.clone()),
     ];
     let mut text = String::new();

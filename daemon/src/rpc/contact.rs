@@ -5,7 +5,7 @@ use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Membership;
 use followupd_domain::suppression::Address;
-use followupd_domain::{SendId, name};
+use followupd_domain::{Moment, SendId, name};
 use followupd_runtime::{Caller, Error, Known, Person, Whom};
 use tracing::Instrument;
 
@@ -198,8 +198,13 @@ fn contact(show: &Show<'_>, person: &Person) -> v1::Contact {
         suppressions: person.suppressions.iter().map(suppression).collect(),
         enrollments: known.enrollments.iter().map(|one| membership(show, one)).collect(),
         pseudonym: person.pseudonym.clone(),
+        unusable: known.unusable_until.iter().map(unusable).collect(),
         ..Default::default()
     }
+}
+
+fn unusable((kind, until): (&Kind, &Moment)) -> v1::Unusable {
+    v1::Unusable { kind: kind.word().to_owned(), until: show::moment(*until), ..Default::default() }
 }
 
 fn suppression(known: &Known) -> v1::Suppression {

@@ -82,6 +82,15 @@ fn sample() -> Sample {
 }
 
 #[test]
+fn an_address_that_is_unusable_for_a_while_fails_the_step_and_is_used_again_after() {
+    let mut sample = sample();
+    sample.contact.unusable_until.insert(Kind::Email, sample.now + Span(1));
+    assert_eq!(ask(&sample), Some((Binding::Address, Verdict::Fail(SendFailure::Unusable))));
+    sample.now = sample.now + Span(1);
+    assert_eq!(ask(&sample), None);
+}
+
+#[test]
 fn nothing_binds_where_nothing_stands_in_the_way() {
     assert_eq!(ask(&sample()), None);
 }
