@@ -65,6 +65,8 @@ pub enum Act {
     HoldStep {
         /// Which.
         step: StepOf,
+        /// Whether every step that sends the same approved template is, too.
+        template: bool,
         /// Until then; `None`: until a person releases it.
         until: Option<Moment>,
         /// Because of this.
@@ -147,7 +149,7 @@ impl Health {
                 Some(hold(scope, step, until, because))
             }
             Reaction::Later { times, then: Then::HoldStep, .. } if tries > times => {
-                Some(Act::HoldStep { step, until: None, because })
+                Some(Act::HoldStep { step, template: false, until: None, because })
             }
             Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
                 Some(Scope::Step | Scope::Template) => self.count(step, because),
@@ -184,7 +186,7 @@ impl Health {
         if held {
             self.alike.remove(&step);
         }
-        held.then_some(Act::HoldStep { step, until: None, because })
+        held.then_some(Act::HoldStep { step, template: false, until: None, because })
     }
 
     /// One more failure. Of a message that is tried again and again the first attempt counts, and one that is the first
@@ -222,7 +224,8 @@ impl Health {
 /// What is held of a scope.
 fn hold(scope: Scope, step: StepOf, until: Option<Moment>, because: String) -> Act {
     match scope {
-        Scope::Step | Scope::Template | Scope::Contact => Act::HoldStep { step, until, because },
+        Scope::Template => Act::HoldStep { step, template: true, until, because },
+        Scope::Step | Scope::Contact => Act::HoldStep { step, template: false, until, because },
         Scope::Sender | Scope::Account | Scope::App | Scope::Host => {
             Act::HoldSender { scope, until, because }
         }
@@ -273,6 +276,15 @@ mod tests {
                 held(Scope::Sender, Some(NOW + Span::seconds(60))),
             ),
             (Reaction::Slow { after: Span::seconds(1) }, Some(Act::Slow { after: Span::seconds(1) })),
+            (
+                Reaction::Hold { scope: Scope::Template, until: Until::Changed },
+                Some(Act::HoldStep {
+                    step: step(0),
+                    template: true,
+                    until: None,
+                    because: "the provider said 7".into(),
+                }),
+            ),
             (Reaction::HOST_RESTS, None),
             (Reaction::never(Blames::Message), None),
         ] {
@@ -298,7 +310,8 @@ mod tests {
             hear(&mut health, &no);
         }
         let because = "the provider said 7".to_owned();
-        assert_eq!(hear(&mut health, &no), Some(Act::HoldStep { step: step(0), until: None, because }));
+        let held = Act::HoldStep { step: step(0), template: false, until: None, because };
+        assert_eq!(hear(&mut health, &no), Some(held));
         assert_eq!(hear(&mut health, &no), None, "released, it is tried as often again");
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::channel::{Channel, Kind};
+use crate::health::StepOf;
 use crate::holds::{PastHold, Reacted};
 use crate::ids::{AccountNo, ChannelNo, SequenceNo, StepNo, VersionNo};
 use crate::sequence::{ChannelRef, Sequence, Version};
@@ -160,6 +161,22 @@ impl Scope {
     ) -> Option<&Reacted> {
         let held = self.sequences.get(&sequence)?.held_steps.get(&(version, step))?;
         Some(held).filter(|reacted| reacted.is_on(now))
+    }
+
+    /// The steps that send the same approved template as this one, itself among them; where it sends none, it alone.
+    #[must_use]
+    pub fn like(&self, step: StepOf) -> Vec<StepOf> {
+        let template = |step: &StepOf| {
+            let version = self.version(step.sequence, step.version)?;
+            let template = version.step(step.step)?.template()?;
+            Some((template.name.clone(), template.language.clone()))
+        };
+        let Some(wanted) = template(&step) else { return vec![step] };
+        let all = self.versions.iter().flat_map(|((sequence, version), known)| {
+            let steps = (0..known.steps.len()).filter_map(|no| u16::try_from(no).ok());
+            steps.map(|no| StepOf { sequence: *sequence, version: *version, step: StepNo(no) })
+        });
+        all.filter(|one| template(one).as_ref() == Some(&wanted)).collect()
     }
 
     /// When a wait that began at `from` and was to end at `due` ends, pushed back by the holds it ran through until

@@ -192,6 +192,17 @@ pub struct Step {
     pub on_failure: OnFailure,
 }
 
+impl Step {
+    /// The approved template that it sends, always or while the service window is closed.
+    #[must_use]
+    pub fn template(&self) -> Option<&Template> {
+        match &self.rich {
+            Some(Rich::Template(template)) => Some(template),
+            Some(Rich::Media(_) | Rich::Buttons(_)) | None => self.fallback.as_ref(),
+        }
+    }
+}
+
 /// The channel a step names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChannelRef {

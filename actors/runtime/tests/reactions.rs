@@ -9,10 +9,11 @@ use std::time::Duration;
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::channel::Kind;
+use followupd_domain::content::{Rich, Template};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::State;
 use followupd_domain::name::Name;
-use followupd_domain::reaction::{Blames, Reaction, Scope};
+use followupd_domain::reaction::{Blames, Reaction, Scope, Until};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
@@ -216,6 +217,46 @@ async fn a_step_that_is_refused_again_and_again_is_held_and_the_other_sequence_g
             usize::from(known.enrollment.sends[0].status == followupd_domain::enrollment::SendStatus::Sent);
     }
     assert_eq!(sent, 20 - refused, "those that were held, and no more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_is_gone_holds_every_step_that_sends_it() {
+    let gone: Says = |call| {
+        let until = Until::Changed;
+        let used = matches!(&call.message.rich, Some(Rich::Template(template)) if template.name == "aula");
+        used.then(|| Answer::refused("132001", Reaction::Hold { scope: Scope::Template, until }))
+    };
+    let chat = ChannelSettings { kind: "whatsapp".into(), ..channel() };
+    let world = world(channel(), gone).await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
+    for (sequence, name) in [("first", "aula"), ("second", "aula"), ("third", "boleto")] {
+        let template = Template { name: name.into(), language: "pt_BR".into(), ..Template::default() };
+        let rich = Some(Rich::Template(template));
+        let step = DraftStep { channel: "chat".into(), rich, ..DraftStep::default() };
+        let draft = Draft { steps: vec![step], ..Draft::default() };
+        engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
+        engine.publish(&caller, "acme", sequence).await.unwrap();
+    }
+    let enroll = |sequence: &'static str| {
+        let profile = Profile { phone: Some("+15550100".into()), ..Profile::default() };
+        let request = Request { contact: "ana".into(), profile, ..Request::default() };
+        let engine = world.engine.clone();
+        async move { engine.enroll(&Caller::default(), "acme", sequence, vec![request]).await.unwrap() }
+    };
+    enroll("first").await;
+    pass(60).await;
+    let held: Vec<ScopeName> = world.held().await.into_iter().map(|held| held.scope).collect();
+    let sequence = |name: &str| ScopeName::Sequence(Name::parse(name).unwrap());
+    assert_eq!(held, [sequence("first"), sequence("second")]);
+    enroll("second").await;
+    enroll("third").await;
+    pass(60).await;
+    assert_eq!(world.calls(), 2, "one was told, one sends another template");
+    world.says(|_| None);
+    world.release(sequence("second")).await;
+    pass(60).await;
+    assert_eq!((world.calls(), world.held().await.len()), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,7 +65,10 @@ impl Vitals {
             Some(Act::HoldSender { scope, until, because }) => {
                 Reacting::of(&loaded, lane.channel, scope, until, because)
             }
-            Some(Act::HoldStep { step, until, because }) => Reacting::Step { step, until, because },
+            Some(Act::HoldStep { step, template, until, because }) => {
+                let steps = if template { loaded.scope.like(step) } else { vec![step] };
+                Reacting::Steps { steps, until, because }
+            }
         };
         // A tenant that is stopping holds nothing; the next answer says it again.
         let _ = tenant.actor.send_message(TenantMsg::React(reacting));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use followupd_domain::holds::Reacted;
 use followupd_domain::reaction::Scope;
+use followupd_domain::sequence::Sequence;
 use followupd_domain::{AccountNo, ChannelNo, Moment, StepNo, VersionNo, health::StepOf};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Key};
@@ -21,8 +22,8 @@ pub(crate) enum Reacting {
     Sender { channel: ChannelNo, until: Option<Moment>, because: String },
     /// An account, with all senders that belong to it.
     Account { account: AccountNo, until: Option<Moment>, because: String },
-    /// A step of a version.
-    Step { step: StepOf, until: Option<Moment>, because: String },
+    /// Steps of versions, those of one sequence beside each other.
+    Steps { steps: Vec<StepOf>, until: Option<Moment>, because: String },
 }
 
 impl Reacting {
@@ -80,21 +81,37 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             let put = change(what);
             put.write(key, Format::Account, &account, Class::Exit, PutAnswer::Done).await.map(|_| true)
         }
-        Reacting::Step { step: StepOf { sequence, version, step }, until, because } => {
-            let Some(known) = loaded.scope.sequences.get(&sequence) else { return Ok(false) };
-            if known.held_steps.get(&(version, step)).is_some_and(|reacted| lasts(reacted, until, since)) {
-                return Ok(false);
+        Reacting::Steps { steps, until, because } => {
+            let mut written = false;
+            for of_one in steps.chunk_by(|a, b| a.sequence == b.sequence) {
+                let held = hold_steps(loaded, of_one, &Reacted { since, until, to: because.clone() });
+                let Some((sequence, place)) = held else { continue };
+                tell(loaded, &place, until, &because);
+                let key = Key::sequence(shard, tenant, sequence.no);
+                let put = change(format!("{place}: {because}"));
+                put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
+                written = true;
             }
-            let place = told_step(version, step);
-            tell(loaded, &format!("sequence {}, {place}", known.name), until, &because);
-            let what = format!("sequence {}, {place}: {because}", known.name);
-            let mut sequence = known.clone();
-            sequence.held_steps.insert((version, step), Reacted { since, until, to: because });
-            let key = Key::sequence(shard, tenant, sequence.no);
-            let put = change(what);
-            put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await.map(|_| true)
+            Ok(written)
         }
     }
+}
+
+/// A sequence with these steps of it held, and which they are; nothing where all of them are held as long already.
+fn hold_steps(loaded: &Loaded, steps: &[StepOf], reacted: &Reacted) -> Option<(Sequence, String)> {
+    let known = loaded.scope.sequences.get(&steps.first()?.sequence)?;
+    let is_new = |step: &&StepOf| {
+        let held = known.held_steps.get(&(step.version, step.step));
+        !held.is_some_and(|held| lasts(held, reacted.until, reacted.since))
+    };
+    let new: Vec<&StepOf> = steps.iter().filter(is_new).collect();
+    let first = new.first()?;
+    let mut sequence = known.clone();
+    for step in &new {
+        sequence.held_steps.insert((step.version, step.step), reacted.clone());
+    }
+    let more = if new.len() > 1 { format!(" and {} more", new.len() - 1) } else { String::new() };
+    Some((sequence, format!("sequence {}, {}{more}", known.name, told_step(first.version, first.step))))
 }
 
 /// A step as people count: from 1.
