@@ -370,20 +370,20 @@ class WhatsApp(Provider):
     # -------------------------------------------------------------------------------------------- what is told
 
     def webhook(self, order):
-        """A status {url, id, status, code?}, a message {url, from, type, part, context?}, or any {url, value}."""
+        """A status {url, id, status, code?}, a message {url, from, type, part, context?}, or any {url, value, field?}."""
         known = {
             "url": text(1), "id": text(1), "status": one_of("sent", "delivered", "read", "failed"), "code": number,
             "from": text(1), "type": text(1), "part": lambda *_: None, "context": text(1), "value": lambda *_: None,
-            "secret": text(), "timestamp": number,
+            "secret": text(), "timestamp": number, "field": text(1),
         }
         fields(order, "", known, ["url"])
         value = order.get("value") or (self.status(order) if "status" in order else self.message(order))
-        value = {
+        field = order.get("field", "messages")
+        around = {
             "messaging_product": "whatsapp",
             "metadata": {"display_phone_number": DISPLAY_NUMBER, "phone_number_id": PHONE_NUMBER_ID},
-            **value,
-        }
-        entry = {"id": ACCOUNT, "changes": [{"field": "messages", "value": value}]}
+        } if field == "messages" else {}
+        entry = {"id": ACCOUNT, "changes": [{"field": field, "value": {**around, **value}}]}
         # With what is not ASCII escaped, as Meta sends it.
         body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
         secret = order.get("secret", APP_SECRET).encode()

@@ -77,19 +77,59 @@ fn webhook(daemon: &Daemon, channel: &str) -> String {
     format!("http://{}/v1/webhooks/{TENANT}/{channel}", daemon.door().address)
 }
 
+/// A number of WhatsApp at a mock.
+fn number(mock: &Mock) -> String {
+    format!(
+        "transport: meta\nmeta:\n  phone_number_id: \"{}\"\n  token: {{ value: {} }}\n  base: http://{}\n  \
+         app_secrets: [{{ value: {} }}]\n  verify_token: {{ value: hello }}\n",
+        mock.who("phone_number_id"),
+        mock.who("token"),
+        mock.address,
+        mock.who("app_secret"),
+    )
+}
+
+#[test]
+fn a_paused_template_holds_its_step_until_it_is_approved_and_a_closed_window_sends_it() {
+    let (mock, folder) = (Mock::start("whatsapp"), tempfile::tempdir().unwrap());
+    let daemon = daemon(&folder, "whatsapp", |_| number(&mock));
+    let (mut client, url) = (daemon.client(), webhook(&daemon, "mail"));
+    let template = |event: &str| {
+        let value = json!({ "event": event, "message_template_id": 7, "message_template_name": "aula",
+            "message_template_language": "pt-BR", "reason": "NONE" });
+        json!({ "field": "message_template_status_update", "value": value })
+    };
+    let held = |client: &mut Client| {
+        let holds = client.must("TenantService/ListHolds", &json!({ "tenant": TENANT }));
+        holds["holds"].as_array().cloned().unwrap_or_default()
+    };
+    assert_eq!(tells(&mock, template("PAUSED"), &url), 204);
+    let holds = held(&mut client);
+    assert_eq!((holds.len(), &holds[0]["step"]), (1, &json!(1)), "{holds:?}");
+    assert_eq!(holds[0]["held"]["reason"], "the provider paused the template aula (pt_BR)");
+    enroll(&mut client, "ana", ANA);
+    assert_eq!(mock.sent().len(), 0);
+    for _ in 0..2 {
+        assert_eq!(tells(&mock, template("APPROVED"), &url), 204);
+    }
+    assert_eq!(held(&mut client), Vec::<Value>::new());
+    until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
+
+    // They wrote, says the platform; WhatsApp knows better.
+    let wrote = json!({ "source": "inbox", "id": "1", "type": "message.received", "contact": "cy" });
+    client.must("EventService/Send", &json!({ "tenant": TENANT, "event": wrote }));
+    let refused = json!({ "next": [{ "kind": "refuse", "code": 131_047 }] });
+    mock.side("POST", "/_fail", &refused.to_string());
+    enroll(&mut client, "cy", CY);
+    until(&daemon, "cy", |cy| cy.statuses == ["failed", "sent", "pending"]);
+    let sent = mock.sent();
+    assert_eq!((sent.len(), &sent[1]["message"]["template"]["name"]), (2, &json!("aula")));
+}
+
 #[test]
 fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     let (mock, folder) = (Mock::start("whatsapp"), tempfile::tempdir().unwrap());
-    let daemon = daemon(&folder, "whatsapp", |_| {
-        format!(
-            "transport: meta\nmeta:\n  phone_number_id: \"{}\"\n  token: {{ value: {} }}\n  base: http://{}\n  \
-             app_secrets: [{{ value: {} }}]\n  verify_token: {{ value: hello }}\n",
-            mock.who("phone_number_id"),
-            mock.who("token"),
-            mock.address,
-            mock.who("app_secret"),
-        )
-    });
+    let daemon = daemon(&folder, "whatsapp", |_| number(&mock));
     let (mut client, url) = (daemon.client(), webhook(&daemon, "mail"));
 
     let asked = |token| mock.side("POST", "/_verify", &json!({ "url": url, "token": token }).to_string());

@@ -18,6 +18,8 @@ pub enum Inbound {
     Said(Said),
     /// A contact told the provider whether to be written to.
     Choice(Choice),
+    /// An approved template fares otherwise than before.
+    Template(Template),
     /// A part of the body that is not as its provider describes it; what stands beside it is not lost for it.
     Unread(Wrong),
 }
@@ -93,6 +95,28 @@ pub enum Wants {
     Out,
     /// Messages again.
     In,
+}
+
+/// How an approved template fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its name.
+    pub name: String,
+    /// Its language, as templates are sent in: `pt_BR`.
+    pub language: String,
+    /// Whether it may be sent.
+    pub may: May,
+}
+
+/// Whether something may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    /// It may.
+    Now,
+    /// It may again after some hours, of which the provider tells.
+    Later,
+    /// It may not, until somebody has done something about it.
+    Not,
 }
 
 /// A part of a request that is wrong.

@@ -171,12 +171,20 @@ impl Scope {
             let template = version.step(step.step)?.template()?;
             Some((template.name.clone(), template.language.clone()))
         };
-        let Some(wanted) = template(&step) else { return vec![step] };
+        template(&step).map_or_else(|| vec![step], |(name, language)| self.sending(&name, &language))
+    }
+
+    /// The steps that send this approved template, those of one sequence beside each other.
+    #[must_use]
+    pub fn sending(&self, name: &str, language: &str) -> Vec<StepOf> {
         let all = self.versions.iter().flat_map(|((sequence, version), known)| {
-            let steps = (0..known.steps.len()).filter_map(|no| u16::try_from(no).ok());
-            steps.map(|no| StepOf { sequence: *sequence, version: *version, step: StepNo(no) })
+            let steps = (0_u16..).map(StepNo).zip(&known.steps);
+            steps.map(|(step, sends)| (StepOf { sequence: *sequence, version: *version, step }, sends))
         });
-        all.filter(|one| template(one).as_ref() == Some(&wanted)).collect()
+        let sends = all.filter(|(_, step)| {
+            step.template().is_some_and(|template| template.name == name && template.language == language)
+        });
+        sends.map(|(step, _)| step).collect()
     }
 
     /// When a wait that began at `from` and was to end at `due` ends, pushed back by the holds it ran through until

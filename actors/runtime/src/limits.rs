@@ -133,6 +133,10 @@ pub(crate) const SWEEP_STEP: Span = Span::seconds(1);
 /// Enrollments that a sweep ends at once: enough to fill a group of the committer, few beside those of callers.
 pub(crate) const EXPIRE_TOGETHER: usize = 64;
 
+/// How long a template rests that its provider has paused: the shortest of Meta's pauses. Where it is paused for longer, it
+/// says so again.
+pub(crate) const TEMPLATE_RESTS: Span = Span::hours(3);
+
 /// Rows of a channel's signals that are read: one for each signal of each hour that any is kept of.
 pub(crate) const SIGNAL_ROWS: usize = 5 * (8 * 24 + 2);
 

@@ -35,6 +35,8 @@ pub(crate) enum TenantMsg {
     Refresh(Arc<Loaded>, RpcReplyPort<()>),
     /// Hold this, because of what a provider said.
     React(Reacting),
+    /// The same, answered when it is written down.
+    ReactFor(Reacting, RpcReplyPort<Result<(), Error>>),
     /// Look whether a channel's kill switches trip.
     Watch(ChannelNo),
     /// Sweep on.
@@ -112,6 +114,12 @@ impl Actor for TenantActor {
                 let _ = reply.send(());
             }
             TenantMsg::React(reacting) => tenant.react(reacting).await,
+            TenantMsg::ReactFor(reacting, reply) => {
+                let reacted = settings::react::react(&tenant.node, &tenant.current(), reacting).await;
+                tenant.read_again().await;
+                // Whoever asked may have gone.
+                let _ = reply.send(reacted.map(drop));
+            }
             TenantMsg::Watch(channel) => {
                 if let Some(reacting) = state.watch(channel).await {
                     state.arguments.react(reacting).await;

@@ -4,7 +4,7 @@
 
 use crate::decide::{control_wake, plan_step, wake_at};
 use crate::decision::Decision;
-use crate::enrollment::{Enrollment, FailReason, State, Wake};
+use crate::enrollment::{Enrollment, FailReason, SendStatus, State, Wake};
 use crate::gate::{self, View};
 use crate::lane::HoldGroup;
 use crate::time::{Moment, Span};
@@ -36,7 +36,9 @@ pub(crate) fn whole_wait(view: &View<'_>) -> Span {
 #[must_use]
 pub fn resume(view: &View<'_>) -> Vec<Decision> {
     let State::Paused { remaining } = view.enrollment.state else { return Vec::new() };
-    let planned = view.enrollment.sends.iter().any(|send| send.step == view.enrollment.step);
+    let under_way = view.enrollment.sends.iter().rfind(|send| send.step == view.enrollment.step);
+    // One that was skipped before, and comes again, has to be planned anew.
+    let planned = under_way.is_some_and(|send| send.status.rank() <= SendStatus::Uncertain.rank());
     let due_at = if planned && remaining == Span::ZERO {
         // A step that was due before the pause stays due since then: its lateness goes on.
         view.enrollment.step_due_at

@@ -1,7 +1,7 @@
 //! What providers tell by webhook, taken in: receipts, messages and choices, each durable before it is answered, each as
 //! often as it comes.
 
-use followupd_channel::inbound::{Choice, Inbound, Receipt as Told, Said, Status, Wants};
+use followupd_channel::inbound::{Choice, Inbound, May, Receipt as Told, Said, Status, Template, Wants};
 use followupd_channel::transports::Told as Keys;
 use followupd_domain::channel::{Channel, Transport};
 use followupd_domain::decide::enroll::Profile;
@@ -10,12 +10,15 @@ use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
 use followupd_domain::{Moment, Span};
+use ractor::rpc::CallResult;
 
 use super::{Engine, named};
 use crate::addresses;
 use crate::api::{Caller, Error, EventAnswer, EventCall, ReceiptAnswer, ReceiptCall};
 use crate::contact;
 use crate::limits;
+use crate::settings::react::Reacting;
+use crate::tenant::TenantMsg;
 
 /// What became of what a provider told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +81,7 @@ impl Engine {
                     Some(channel) => self.chosen(&teller(channel), &choice).await,
                     None => Ok(false),
                 },
+                Inbound::Template(template) => self.template_told(&teller(channel), &template).await,
                 Inbound::Unread(wrong) => {
                     tracing::warn!(tenant, channel = %channel.name, %wrong, "a part of a webhook is not read");
                     done.unread += 1;
@@ -107,6 +111,32 @@ impl Engine {
         let call = ReceiptCall { send, receipt, code, address };
         let answers = self.receipts(&teller.caller, teller.tenant, vec![call]).await?;
         Ok(answers.iter().all(|answer| *answer != ReceiptAnswer::Unknown))
+    }
+
+    /// How a template fares; whether a step here sends it. Steps that do are held, or go on.
+    async fn template_told(&self, teller: &Teller<'_>, told: &Template) -> Result<bool, Error> {
+        let handle = self.tenant(&teller.caller, teller.tenant)?;
+        let steps = handle.loaded().scope.sending(&told.name, &told.language);
+        if steps.is_empty() {
+            return Ok(false);
+        }
+        let says = |what: &str| format!("the provider {what} the template {} ({})", told.name, told.language);
+        let reacting = match told.may {
+            May::Now => Reacting::Freed { steps, because: says("approved") },
+            May::Later => {
+                let until = Some(self.node.now() + limits::TEMPLATE_RESTS);
+                Reacting::Steps { steps, until, because: says("paused") }
+            }
+            May::Not => Reacting::Steps { steps, until: None, because: says("took away") },
+        };
+        let asked = handle.actor.call(|reply| TenantMsg::ReactFor(reacting, reply), None).await;
+        match asked {
+            Ok(CallResult::Success(done)) => done.map(|()| true),
+            // It stops: told again, the next one hears of it.
+            Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => {
+                Err(Error::Overloaded { retry_after: limits::COME_BACK })
+            }
+        }
     }
 
     /// A message of a contact's; whether anybody here has that address. A word that opts out counts for the address

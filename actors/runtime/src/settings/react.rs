@@ -24,6 +24,8 @@ pub(crate) enum Reacting {
     Account { account: AccountNo, until: Option<Moment>, because: String },
     /// Steps of versions, those of one sequence beside each other.
     Steps { steps: Vec<StepOf>, until: Option<Moment>, because: String },
+    /// Steps that go on, those of one sequence beside each other: their provider says that they may.
+    Freed { steps: Vec<StepOf>, because: String },
 }
 
 impl Reacting {
@@ -89,6 +91,27 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
                 tell(loaded, &place, until, &because);
                 let key = Key::sequence(shard, tenant, sequence.no);
                 let put = change(format!("{place}: {because}"));
+                put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
+                written = true;
+            }
+            Ok(written)
+        }
+        Reacting::Freed { steps, because } => {
+            let mut written = false;
+            for of_one in steps.chunk_by(|a, b| a.sequence == b.sequence) {
+                let known = of_one.first().and_then(|step| loaded.scope.sequences.get(&step.sequence));
+                let Some(mut sequence) = known.cloned() else { continue };
+                let before = sequence.held_steps.len();
+                sequence.held_steps.retain(|(version, step), _| {
+                    !of_one.iter().any(|one| (one.version, one.step) == (*version, *step))
+                });
+                if sequence.held_steps.len() == before {
+                    continue;
+                }
+                tracing::info!(tenant = %loaded.scope.tenant.name, sequence = %sequence.name, because, "its steps go on");
+                let key = Key::sequence(shard, tenant, sequence.no);
+                let put =
+                    Change { act: Act::Release, ..change(format!("sequence {}: {because}", sequence.name)) };
                 put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
                 written = true;
             }

@@ -3,7 +3,7 @@
 use followupd_domain::Moment;
 use serde_json::Value;
 
-use super::super::{Choice, Inbound, Receipt, Said, Status, Wants, Wrong};
+use super::super::{Choice, Inbound, May, Receipt, Said, Status, Template, Wants, Wrong};
 
 /// The whole of a body.
 pub(super) fn body(bytes: &[u8]) -> Result<Vec<Inbound>, Wrong> {
@@ -17,11 +17,20 @@ pub(super) fn body(bytes: &[u8]) -> Result<Vec<Inbound>, Wrong> {
         let changes = list(entry, "changes", &format!("entry[{n}]"), &mut told);
         for (change, at) in changes {
             let value = change.get("value").unwrap_or(&Value::Null);
-            Change { value, at: format!("{at}.value") }.read(&mut told);
+            let of_template = change.get("field").and_then(Value::as_str) == Some(TEMPLATES);
+            let change = Change { value, at: format!("{at}.value") };
+            if of_template {
+                told.extend(change.template().unwrap_or_else(|wrong| Some(Inbound::Unread(wrong))));
+            } else {
+                change.read(&mut told);
+            }
         }
     }
     Ok(told)
 }
+
+/// The field of what is told of templates.
+const TEMPLATES: &str = "message_template_status_update";
 
 fn wrong(at: impl Into<String>, right: &'static str) -> Wrong {
     Wrong { at: at.into(), right }
@@ -61,6 +70,27 @@ impl Change<'_> {
                 told.extend(read.unwrap_or_else(|wrong| Some(Inbound::Unread(wrong))));
             }
         }
+    }
+
+    /// How a template fares (Meta's reference of `message_template_status_update`); nothing for what does not change
+    /// whether it may be sent.
+    fn template(&self) -> Result<Option<Inbound>, Wrong> {
+        let text = |name: &str, right| {
+            let text = self.value.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            text.map(str::to_owned).ok_or_else(|| wrong(format!("{}.{name}", self.at), right))
+        };
+        let may = match text("event", "what became of the template")?.as_str() {
+            "APPROVED" | "REINSTATED" => May::Now,
+            "PAUSED" => May::Later,
+            "DISABLED" | "REJECTED" | "DELETED" | "PENDING_DELETION" | "ARCHIVED" => May::Not,
+            _ => return Ok(None),
+        };
+        Ok(Some(Inbound::Template(Template {
+            name: text("message_template_name", "the template's name")?,
+            // It is told with another sign than it is sent with.
+            language: text("message_template_language", "its language")?.replace('-', "_"),
+            may,
+        })))
     }
 
     /// The number of ours it is about.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Choice, Receipt, Said, Status, Wants};
+use super::super::{Choice, May, Receipt, Said, Status, Template, Wants};
 use super::*;
 use followupd_domain::Moment;
 
@@ -24,6 +24,37 @@ fn envelope(values: &[Value]) -> Vec<u8> {
 
 fn told(value: Value) -> Vec<Inbound> {
     read(&envelope(&[value])).unwrap()
+}
+
+#[test]
+fn how_a_template_fares_is_told_under_a_field_of_its_own() {
+    let told = |event: &str, more: Value| {
+        let mut value = json!({
+            "event": event, "message_template_id": 1_689_556_908_129_832_u64, "reason": "NONE",
+            "message_template_name": "aula", "message_template_language": "pt-BR",
+        });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let change = json!({ "field": "message_template_status_update", "value": value });
+        let entry = json!([{ "id": "1", "time": 1_739_321_024, "changes": [change] }]);
+        read(json!({ "object": "whatsapp_business_account", "entry": entry }).to_string().as_bytes()).unwrap()
+    };
+    for (event, may) in [
+        ("APPROVED", May::Now),
+        ("REINSTATED", May::Now),
+        ("PAUSED", May::Later),
+        ("DISABLED", May::Not),
+        ("REJECTED", May::Not),
+        ("PENDING_DELETION", May::Not),
+    ] {
+        let template = Template { name: "aula".into(), language: "pt_BR".into(), may };
+        assert_eq!(told(event, json!({})), [Inbound::Template(template)], "{event}");
+    }
+    for event in ["FLAGGED", "IN_APPEAL", "PENDING", "LOCKED"] {
+        assert_eq!(told(event, json!({})), [], "{event} changes nothing");
+    }
+    let unread = told("PAUSED", json!({ "message_template_name": 7 }));
+    let [Inbound::Unread(wrong)] = &unread[..] else { panic!("{unread:?}") };
+    assert_eq!(wrong.at, "entry[0].changes[0].value.message_template_name");
 }
 
 fn status(word: &str) -> Value {
@@ -69,7 +100,9 @@ fn said(text: Option<&str>) -> Said {
 fn unread(told: &[Inbound]) -> Vec<String> {
     let wrong = told.iter().map(|one| match one {
         Inbound::Unread(wrong) => wrong.to_string(),
-        Inbound::Receipt(_) | Inbound::Said(_) | Inbound::Choice(_) => panic!("{one:?} is read"),
+        Inbound::Receipt(_) | Inbound::Said(_) | Inbound::Choice(_) | Inbound::Template(_) => {
+            panic!("{one:?} is read")
+        }
     });
     wrong.collect()
 }

@@ -157,8 +157,8 @@ fn who_is_paused_goes_on_with_the_step_that_was_refused() {
     assert_eq!(sample.begin().send.occurrence, 1);
 }
 
-#[test]
-fn a_step_that_came_too_late_meanwhile_comes_again_behind_the_one_that_was_refused() {
+/// The first of three steps was sent, the second came too late.
+fn with_a_step_that_came_too_late() -> Sample {
     let mut sample = Sample::walking(|_, draft| {
         draft.steps[1].useless_after = "1 hour".into();
         draft.steps.push(draft.steps[0].clone());
@@ -168,12 +168,36 @@ fn a_step_that_came_too_late_meanwhile_comes_again_behind_the_one_that_was_refus
     sample.pass(Span::days(9));
     sample.fire();
     assert_eq!(sample.statuses()[1], SendStatus::Skipped(SkipReason::Late));
+    sample
+}
+
+#[test]
+fn a_step_that_came_too_late_is_planned_anew_for_who_was_paused_as_the_one_before_was_sent_again() {
+    let mut sample = with_a_step_that_came_too_late();
+    sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))));
+    sample.begin();
+    sample.take(holds::pause);
+    sample.accepted();
+    let before = sample.enrollment.clone();
+    sample.take(holds::resume);
+    assert!(crate::invariant::status_moves_forward(&before, &sample.enrollment));
+    let before = sample.enrollment.clone();
+    sample.begin();
+    assert!(crate::invariant::status_moves_forward(&before, &sample.enrollment), "{before:?}");
+    assert_eq!(sample.enrollment.send_id().occurrence, 1);
+}
+
+#[test]
+fn a_step_that_came_too_late_meanwhile_comes_again_behind_the_one_that_was_refused() {
+    let mut sample = with_a_step_that_came_too_late();
     sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))));
     assert_eq!(sample.enrollment.send_id().occurrence, 1);
     sample.begin();
     sample.accepted();
     assert_eq!(sample.begin().send.step, StepNo(1));
     sample.accepted();
+    let again = SendId { occurrence: 1, ..SendId { step: StepNo(1), ..sample.enrollment.send_id() } };
+    assert_eq!(sample.enrollment.sent(again).map(|send| send.status), Some(SendStatus::Sent));
     // Behind a step that was called nothing comes again.
     assert!(matches!(
         sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))))[..],
