@@ -61,6 +61,13 @@ pub enum Act {
         /// Because of this.
         because: String,
     },
+    /// What the sender's account shares rests; the sender's own way out does so by itself.
+    RestAccount {
+        /// Until then.
+        until: Moment,
+        /// Because of this.
+        because: String,
+    },
     /// A step is held.
     HoldStep {
         /// Which.
@@ -164,9 +171,9 @@ impl Health {
             | Reaction::Unusable
             | Reaction::OptOut(_) => None,
             // One sender's way out rests by itself; others of its account learn it here.
-            Reaction::BackOff { scope: scope @ (Scope::Account | Scope::App), pause } => {
-                let until = Some(now + pause.at_least.max(limits::ACCOUNT_RESTS));
-                Some(Act::HoldSender { scope, until, because })
+            Reaction::BackOff { scope: Scope::Account | Scope::App, pause } => {
+                let until = now + pause.at_least.max(limits::ACCOUNT_RESTS);
+                Some(Act::RestAccount { until, because })
             }
             Reaction::BackOff {
                 scope: Scope::Contact | Scope::Step | Scope::Template | Scope::Sender | Scope::Host,
@@ -256,6 +263,10 @@ mod tests {
         Some(Act::HoldSender { scope, until, because: "the provider said 7".into() })
     }
 
+    fn rests(until: Moment) -> Option<Act> {
+        Some(Act::RestAccount { until, because: "the provider said 7".into() })
+    }
+
     #[test]
     fn a_provider_that_says_so_holds_the_sender_at_once() {
         for (reaction, act) in [
@@ -265,11 +276,8 @@ mod tests {
                 Reaction::Hold { scope: Scope::Sender, until: Until::NextDay },
                 held(Scope::Sender, Some(TOMORROW)),
             ),
-            (Reaction::back_off(Scope::App, Span::ZERO), held(Scope::App, Some(NOW + limits::ACCOUNT_RESTS))),
-            (
-                Reaction::back_off(Scope::Account, Span::hours(1)),
-                held(Scope::Account, Some(NOW + Span::hours(1))),
-            ),
+            (Reaction::back_off(Scope::App, Span::ZERO), rests(NOW + limits::ACCOUNT_RESTS)),
+            (Reaction::back_off(Scope::Account, Span::hours(1)), rests(NOW + Span::hours(1))),
             (Reaction::back_off(Scope::Sender, Span::hours(1)), None),
             (
                 Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::seconds(60)) },

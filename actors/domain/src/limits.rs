@@ -135,9 +135,9 @@ pub const BREAKER_SETTLES: Span = Span::seconds(10);
 /// or to accept its terms (Meta, 131026), and few tries, since those that fail count against the sender.
 pub const UNUSABLE_FOR: Span = Span::days(7);
 
-/// How long an account rests whose provider asks for a pause and does not say for how long: rates of accounts are told by
-/// the minute or the hour, and one write to its row costs every look that is under way.
-pub const ACCOUNT_RESTS: Span = Span::minutes(1);
+/// How long an account rests whose provider asks for a pause and does not say for how long: not so short that many
+/// refusals come of it, since each rest is a write to its row, which costs every look that is under way.
+pub const ACCOUNT_RESTS: Span = Span::seconds(15);
 
 /// Sends whose signals a kill switch looks at: those of a week.
 pub const SIGNALS_OF: Span = Span::days(7);

@@ -241,6 +241,15 @@ async fn an_account_that_backs_off_rests_with_all_its_channels_and_goes_on_by_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_channel_of_no_account_that_is_told_to_wait_is_held_by_nobody() {
+    let busy: Says = |_| Some(Answer::refused("429", Reaction::back_off(Scope::Account, Span::ZERO)));
+    let world = world(0, busy).await;
+    world.enroll("alone", 0..3).await;
+    pass(Span::seconds(5)).await;
+    assert_eq!(world.held().await, [], "its way out rests by itself");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_account_is_put_before_its_channels_and_compared_like_them() {
     let world = world(250, |_| None).await;
     let World { engine, caller, .. } = &world;

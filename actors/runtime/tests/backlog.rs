@@ -136,13 +136,13 @@ async fn a_backlog_tells_what_is_due_who_holds_it_and_when_it_is_gone() {
         during.groups.iter().map(|group| (group.due, group.waits)).collect();
     let morning = Moment(START) + Span::hours(11);
     assert_eq!(waits, [(50, None), (5, Some(Waits { on: WaitsFor::Hours, until: Some(morning) }))]);
-    assert_eq!(during.empty_at, Some(morning + Span::minutes(5)), "when those in Tokyo have left too");
+    assert_eq!(during.empty_at, Some(morning + Span::minutes(4)), "when those in Tokyo have left too");
 
     let sequence = ScopeName::Sequence(Name::parse("renewal").unwrap());
     engine.hold(&Caller::default(), "acme", sequence, "not yet").await.unwrap();
     let held = backlog(&engine).await;
     assert_eq!(held.groups[0].waits, Some(Waits { on: WaitsFor::Sequence, until: None }));
-    assert_eq!(held.empty_at, Some(morning + Span::minutes(5)), "what is held has no end");
+    assert_eq!(held.empty_at, Some(morning + Span::minutes(4)), "what is held has no end");
     engine.hold(&Caller::default(), "acme", ScopeName::Tenant, "not yet").await.unwrap();
     let held = backlog(&engine).await;
     assert_eq!(held.waits, [Waits { on: WaitsFor::Tenant, until: None }]);
@@ -160,7 +160,7 @@ async fn a_cap_of_a_day_that_is_used_up_is_what_holds_it() {
     let midnight = Moment(START) + Span::hours(12);
     assert_eq!(found.due, 5);
     assert_eq!(found.waits, [Waits { on: WaitsFor::Limit(LimitName::PerDay), until: Some(midnight) }]);
-    assert_eq!(found.empty_at, Some(midnight + Span::hours(8) + Span::minutes(5)), "the morning after");
+    assert_eq!(found.empty_at, Some(midnight + Span::hours(8) + Span::minutes(4)), "the morning after");
     engine.drain().await;
 }
 

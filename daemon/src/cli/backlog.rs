@@ -9,7 +9,7 @@ use followupd_proto::v1;
 /// The lines, each a comment of the file that follows; none where nothing waits.
 pub(crate) fn lines(backlog: Option<&v1::Backlog>) -> String {
     let Some(backlog) = backlog else { return String::new() };
-    if backlog.due + backlog.later == 0 {
+    if backlog.due.saturating_add(backlog.later) == 0 {
         return "# nothing waits to leave\n".to_owned();
     }
     let about = if backlog.about { "about " } else { "" };
@@ -56,12 +56,14 @@ fn groups(backlog: &v1::Backlog) -> Table {
 fn pace(backlog: &v1::Backlog) -> String {
     let per_second = backlog.per_second;
     if per_second == 0.0 {
-        return "leaves as fast as it is taken: no limit says a pace".to_owned();
+        let ends = backlog.empty_at.is_set();
+        return if ends { "leaves as its day lets it" } else { "leaves as fast as it is taken" }.to_owned();
     }
     let (count, span) = match per_second {
         fast if fast >= 1.0 => (fast, "a second"),
         slow if slow * 60.0 >= 1.0 => (slow * 60.0, "a minute"),
-        slower => (slower * 3_600.0, "an hour"),
+        slow if slow * 3_600.0 >= 1.0 => (slow * 3_600.0, "an hour"),
+        slower => (slower * 86_400.0, "a day"),
     };
     let digits = format!("{count:.1}");
     let count = digits.strip_suffix(".0").unwrap_or(&digits);
@@ -142,6 +144,7 @@ mod tests {
         let backlog = |per_second| v1::Backlog { per_second, pace_percent: 100, ..Default::default() };
         assert_eq!(pace(&backlog(0.1)), "leaves at 6 a minute ()");
         assert_eq!(pace(&backlog(0.005)), "leaves at 18 an hour ()");
-        assert!(pace(&backlog(0.0)).contains("no limit"));
+        assert_eq!(pace(&backlog(0.00005)), "leaves at 4.3 a day ()");
+        assert_eq!(pace(&backlog(0.0)), "leaves as fast as it is taken");
     }
 }

@@ -297,12 +297,12 @@ impl Limits {
     }
 
     /// The limit that is slowest in the long run, that of a day aside, and how many microseconds it leaves between two
-    /// starts; `None`: there is no such limit.
+    /// starts, where a lane has so many thousandths of its rate; `None`: there is no such limit.
     #[must_use]
-    pub fn slowest(&self) -> Option<(LimitName, u64)> {
+    pub fn slowest(&self, share: u32) -> Option<(LimitName, u64)> {
         let each = |span: Span, count: u32| 1_000 * span.0 / i64::from(count.max(1));
         let gap = self.gap.map(|gap| 1_000 * gap.0 + self.jitter.map_or(0, |jitter| 500 * jitter.0));
-        let rate = self.rate.map(|rate| rate.interval());
+        let rate = self.rate.map(|rate| rate.interval().saturating_mul(1_000) / i64::from(share.max(1)));
         let run = rate.max(gap).unwrap_or_default();
         // Of so many spans between starts one is the rest.
         let rested = self.rest.map(|Rest { after, span }| {
@@ -465,13 +465,17 @@ mod tests {
 
     #[test]
     fn the_slowest_limit_is_named_with_its_span() {
-        assert_eq!(Limits::default().slowest(), None);
+        assert_eq!(Limits::default().slowest(1_000), None);
         let limits = rate(80, Span::seconds(1), 8);
-        assert_eq!(limits.slowest(), Some((LimitName::Rate, 12_500)));
+        assert_eq!(limits.slowest(1_000), Some((LimitName::Rate, 12_500)));
         let limits = Limits { per_hour: Some(3_600), per_day: Some(1), ..limits };
-        assert_eq!(limits.slowest(), Some((LimitName::PerHour, 1_000_000)));
+        assert_eq!(limits.slowest(1_000), Some((LimitName::PerHour, 1_000_000)));
         let rest = Some(Rest { after: 4, span: Span::seconds(8) });
-        assert_eq!(Limits { rest, ..limits }.slowest(), Some((LimitName::Rest, 2_009_375)));
+        assert_eq!(Limits { rest, ..limits }.slowest(1_000), Some((LimitName::Rest, 2_009_375)));
+        let both = Limits { per_hour: Some(3_600), ..limits };
+        let slowed = [1_000, 100, 10].map(|share| both.slowest(share));
+        let hour = Some((LimitName::PerHour, 1_000_000));
+        assert_eq!(slowed, [hour, hour, Some((LimitName::Rate, 1_250_000))], "what is slowed is the rate");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use followupd_domain::backlog::{Ahead, Day, Line, Opening, empty_at};
 use followupd_domain::channel::Channel;
 use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue};
-use followupd_domain::ledger::{Earliest, Ledger, LimitName};
+use followupd_domain::ledger::{Earliest, Ledger, LimitName, Recipients};
 use followupd_domain::name::Name;
 use followupd_domain::scope::HeldBy;
 use followupd_domain::{Moment, SequenceNo, Span};
@@ -143,18 +143,44 @@ impl Engine {
         let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
         let fares = self.fares(&loaded, lane).await;
         backlog.share = fares.map_or(1_000, |fares| u32::try_from(fares.share).unwrap_or(1_000));
-        let slowed = |every: u64| every.saturating_mul(1_000) / u64::from(backlog.share.max(1));
-        let slowest = channel.limits.slowest();
-        backlog.pace = slowest.map(|(name, every)| (name, slowed(every)));
+        backlog.pace = channel.limits.slowest(backlog.share);
         backlog.waits = self.lane_waits(&loaded, channel, &ledger, fares, now);
         let held = backlog.waits.iter().any(|waits| waits.until.is_none());
-        if let Some((_, every)) = slowest.filter(|_| !held) {
+        let new = self.room_for_new(&loaded, channel).await?;
+        // Of a lane that is slowed for a while the whole pace counts; one that only days bound is as fast as can be.
+        let pace = channel.limits.slowest(1_000).map(|(_, every)| every);
+        let every = pace.or((channel.limits.per_day.is_some() || new.is_some()).then_some(1));
+        if let Some(every) = every.filter(|_| !held && !backlog.more) {
             let begins = backlog.waits.iter().filter_map(|waits| waits.until).max();
-            let world =
-                World { loaded: &loaded, lane, channel, ledger: &ledger, waiting: &waiting, now, begins };
+            let (loaded, ledger, waiting) = (&*loaded, &ledger, &*waiting);
+            let world = World { loaded, lane, channel, ledger, new, waiting, now, begins };
             backlog.empty_at = empty_at(&world.lines(), every, &world, now);
         }
         Ok(backlog)
+    }
+
+    /// How many new people a channel may write to now, and a day: by its own limit and that of its account.
+    async fn room_for_new(&self, loaded: &Loaded, channel: &Channel) -> Result<Option<(u64, u64)>, Error> {
+        let (shard, tenant) = (loaded.shard, loaded.scope.tenant.no);
+        let own = channel.limits.new_recipients;
+        let own = own.map(|cap| (cap, Key::recipients(shard, Lane { tenant, channel: channel.no })));
+        let account = loaded.scope.account_of(channel.no);
+        let account = account.and_then(|account| {
+            Some((account.new_recipients?, Key::account_recipients(shard, tenant, account.no)))
+        });
+        let caps: Vec<(u32, Key)> = own.into_iter().chain(account).collect();
+        if caps.is_empty() {
+            return Ok(None);
+        }
+        let rows = self.node.store.get(caps.iter().map(|(_, key)| key.clone()).collect()).await?;
+        let (mut left, mut a_day) = (u64::MAX, u64::MAX);
+        for ((cap, _), row) in caps.into_iter().zip(rows) {
+            let known = row.map(|row| Recipients::decode(&row.body)).transpose();
+            let known = known.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
+            left = left.min(u64::from(cap.saturating_sub(known.counted(self.node.engine_now()))));
+            a_day = a_day.min(u64::from(cap));
+        }
+        Ok(Some((left, a_day)))
     }
 
     /// The queues of a lane and how much waits in each.
@@ -277,6 +303,8 @@ impl Engine {
         match ledger.earliest(&channel.limits, engine_now, pacer::day(loaded, now)) {
             // What paces it is no hold, however slow.
             Earliest::At(_, LimitName::Rate | LimitName::Gap) => {}
+            // A day is the wall's.
+            Earliest::At(at, name @ LimitName::PerDay) => held(WaitsFor::Limit(name), Some(at.max(now))),
             Earliest::At(at, name) if at.since(engine_now) > limits::BACKLOG_HOLDS => {
                 held(WaitsFor::Limit(name), Some(wall(at)));
             }
@@ -334,6 +362,8 @@ struct World<'a> {
     lane: Lane,
     channel: &'a Channel,
     ledger: &'a Ledger,
+    /// New people now and a day; taken as if all were new.
+    new: Option<(u64, u64)>,
     waiting: &'a [Waiting],
     now: Moment,
     /// Nothing leaves before that.
@@ -350,15 +380,17 @@ impl World<'_> {
 impl Ahead for World<'_> {
     fn opening(&self, line: usize, at: Moment) -> Opening {
         let Some(one) = self.waiting.get(line) else { return Opening::Held };
-        match self.begins.filter(|begins| *begins > at) {
+        let opening = pacer::opening(&one.queue, self.lane, self.loaded, at);
+        match self.begins.filter(|begins| *begins > at && opening != Opening::Held) {
             Some(begins) => Opening::ClosedUntil(begins),
-            None => pacer::opening(&one.queue, self.lane, self.loaded, at),
+            None => opening,
         }
     }
 
     fn day(&self, at: Moment) -> Day {
         let (today, day) = (pacer::day(self.loaded, self.now), pacer::day(self.loaded, at));
         let left = self.ledger.left_on(&self.channel.limits, today.day, day.day).map(u64::from);
-        Day { left, ends_at: day.next_day_at }
+        let new = self.new.map(|(now, a_day)| if day.day == today.day { now } else { a_day });
+        Day { left: left.into_iter().chain(new).min(), ends_at: day.next_day_at }
     }
 }

@@ -65,6 +65,10 @@ impl Vitals {
             Some(Act::HoldSender { scope, until, because }) => {
                 Reacting::of(&loaded, lane.channel, scope, until, because)
             }
+            Some(Act::RestAccount { until, because }) => {
+                let Some(account) = loaded.scope.account_of(lane.channel) else { return };
+                Reacting::Account { account: account.no, until: Some(until), because }
+            }
             Some(Act::HoldStep { step, template, until, because }) => {
                 let steps = if template { loaded.scope.like(step) } else { vec![step] };
                 Reacting::Steps { steps, until, because }
