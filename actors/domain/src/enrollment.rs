@@ -373,6 +373,13 @@ impl Enrollment {
         since.is_some_and(|since| self.open.is_none_or(|open| open.intended_at != since))
     }
 
+    /// Whether a provider has said of the step under way that the service window is closed.
+    #[must_use]
+    pub fn found_shut(&self) -> bool {
+        let said = SendStatus::Failed(SendFailure::NeedsTemplate);
+        self.sends.iter().any(|send| send.step == self.step && send.status == said)
+    }
+
     /// The row its wake stands in.
     #[must_use]
     pub fn wake_row(&self) -> Option<WakeRow> {

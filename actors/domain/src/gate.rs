@@ -247,7 +247,12 @@ fn suppression(view: &View<'_>, step: &Step) -> Verdict {
 fn address(view: &View<'_>, step: &Step) -> Verdict {
     let kind = view.channel(step).map(|channel| channel.kind);
     let address = kind.and_then(|kind| view.contact.address(kind, &view.enrollment.contact));
-    let rests = kind.and_then(|kind| view.contact.unusable_until.get(&kind));
+    let rests = kind.and_then(|kind| {
+        let until = view.contact.unusable_until.get(&kind)?;
+        // Who has written since has been reached.
+        let wrote = view.contact.inbound.get(&kind).is_some_and(|at| *at + limits::UNUSABLE_FOR > *until);
+        Some(until).filter(|_| !wrote)
+    });
     match address {
         None => Verdict::Fail(SendFailure::NoAddress),
         Some(_) if rests.is_some_and(|until| view.now < *until) => Verdict::Fail(SendFailure::Unusable),

@@ -137,7 +137,7 @@ pub const UNUSABLE_FOR: Span = Span::days(7);
 
 /// How long an account rests whose provider asks for a pause and does not say for how long: not so short that many
 /// refusals come of it, since each rest is a write to its row, which costs every look that is under way.
-pub const ACCOUNT_RESTS: Span = Span::seconds(15);
+pub const ACCOUNT_RESTS: Span = Span::minutes(1);
 
 /// Sends whose signals a kill switch looks at: those of a week.
 pub const SIGNALS_OF: Span = Span::days(7);

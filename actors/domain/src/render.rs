@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use crate::contact::Contact;
 use crate::content::Rich;
-use crate::enrollment::{SendFailure, SendStatus};
+use crate::enrollment::SendFailure;
 use crate::gate::View;
 use crate::limits;
 use crate::name;
@@ -180,11 +180,9 @@ pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
 fn is_open(view: &View<'_>, step: &Step) -> bool {
     let windowed = view.channel(step).filter(|channel| channel.transport.has_service_window());
     let Some(channel) = windowed else { return true };
-    let said_shut = SendStatus::Failed(SendFailure::NeedsTemplate);
-    let mut sends = view.enrollment.sends.iter().filter(|send| send.step == view.enrollment.step);
     let closes_at = view.contact.inbound.get(&channel.kind).map(|last| *last + limits::SERVICE_WINDOW);
     let is_known_open = closes_at.is_some_and(|closes_at| view.now + limits::INTENT_LIFE < closes_at);
-    is_known_open && !sends.any(|send| send.status == said_shut)
+    is_known_open && !view.enrollment.found_shut()
 }
 
 fn values(view: &View<'_>) -> Value {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::channel::{Channel, Kind};
+use crate::content::Template;
 use crate::health::StepOf;
 use crate::holds::{PastHold, Reacted};
 use crate::ids::{AccountNo, ChannelNo, SequenceNo, StepNo, VersionNo};
-use crate::sequence::{ChannelRef, Sequence, Version};
+use crate::sequence::{ChannelRef, Sequence, Step, Version};
 use crate::tenant::Tenant;
 use crate::time::Moment;
 
@@ -163,26 +164,34 @@ impl Scope {
         Some(held).filter(|reacted| reacted.is_on(now))
     }
 
-    /// The steps that send the same approved template as this one, itself among them; where it sends none, it alone.
+    /// The steps that send the same approved template of an account as this one by `channel`, itself among them; where it
+    /// sends none, it alone.
     #[must_use]
-    pub fn like(&self, step: StepOf) -> Vec<StepOf> {
+    pub fn like(&self, step: StepOf, channel: ChannelNo) -> Vec<StepOf> {
         let template = |step: &StepOf| {
             let version = self.version(step.sequence, step.version)?;
             let template = version.step(step.step)?.template()?;
             Some((template.name.clone(), template.language.clone()))
         };
-        template(&step).map_or_else(|| vec![step], |(name, language)| self.sending(&name, &language))
+        template(&step).map_or_else(|| vec![step], |(name, language)| self.sending(&name, &language, channel))
     }
 
-    /// The steps that send this approved template, those of one sequence beside each other.
+    /// The steps that send this approved template by `channel`, or another of its account, those of one sequence beside
+    /// each other: other accounts have templates of their own under the same name.
     #[must_use]
-    pub fn sending(&self, name: &str, language: &str) -> Vec<StepOf> {
+    pub fn sending(&self, name: &str, language: &str, channel: ChannelNo) -> Vec<StepOf> {
+        let account = self.channels.get(&channel).and_then(|channel| channel.account);
+        let shares = |step: &Step| {
+            self.channel(&step.channel)
+                .is_some_and(|one| one.no == channel || (account.is_some() && one.account == account))
+        };
         let all = self.versions.iter().flat_map(|((sequence, version), known)| {
             let steps = (0_u16..).map(StepNo).zip(&known.steps);
             steps.map(|(step, sends)| (StepOf { sequence: *sequence, version: *version, step }, sends))
         });
         let sends = all.filter(|(_, step)| {
-            step.template().is_some_and(|template| template.name == name && template.language == language)
+            let is_it = |template: &Template| template.name == name && template.language == language;
+            step.template().is_some_and(is_it) && shares(step)
         });
         sends.map(|(step, _)| step).collect()
     }

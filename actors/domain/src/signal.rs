@@ -85,6 +85,8 @@ pub struct Counted {
     pub hour: Hour,
     /// What.
     pub signal: Signal,
+    /// When the send was sent.
+    pub sent_at: Moment,
 }
 
 /// What a transition from `before` to `after`, decided at `now`, counts as. A send that was refused for what passes, so
@@ -93,8 +95,8 @@ pub struct Counted {
 pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
     let mut counted = Vec::new();
     let mut count = |send: &Send, signal| {
-        let hour = Hour::of(send.sent_at.unwrap_or(now));
-        counted.push(Counted { channel: send.channel, hour, signal });
+        let sent_at = send.sent_at.unwrap_or(now);
+        counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, sent_at });
     };
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);

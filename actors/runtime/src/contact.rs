@@ -214,7 +214,7 @@ async fn lift_contact(
         if contact.version.is_none() && suppressed().next().is_none() {
             return Ok(Lifted::Nobody);
         }
-        let all_may = kinds.iter().all(|kind| addresses.of(*kind).is_none_or(|(_, known)| may(known)));
+        let all_may = kinds.iter().all(|kind| addresses.all_of(*kind).all(&may));
         if !suppressed().any(|kind| kinds.contains(&kind)) || !all_may {
             return Ok(Lifted::Nothing);
         }

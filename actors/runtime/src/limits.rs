@@ -137,6 +137,9 @@ pub(crate) const EXPIRE_TOGETHER: usize = 64;
 /// says so again.
 pub(crate) const TEMPLATE_RESTS: Span = Span::hours(3);
 
+/// How long one rests of which it says that it may not be sent: then it is tried.
+pub(crate) const TEMPLATE_AWAY: Span = Span::hours(6);
+
 /// Rows of a channel's signals that are read: one for each signal of each hour that any is kept of.
 pub(crate) const SIGNAL_ROWS: usize = 5 * (8 * 24 + 2);
 

@@ -195,7 +195,12 @@ pub(crate) fn transition(
         leave_indexes(facts, &record.enrollment, now, &mut commit, planted)?;
     }
     count(facts.loaded.shard, Some(before), &record.enrollment, &mut commit);
-    for Counted { channel, hour, signal } in signal::counted(before, &record.enrollment, now) {
+    for Counted { channel, hour, signal, sent_at } in signal::counted(before, &record.enrollment, now) {
+        // What was sent before a person looked counts no more, whatever becomes of it.
+        let known = facts.loaded.scope.channels.get(&channel);
+        if known.is_some_and(|known| sent_at < known.watched_from) {
+            continue;
+        }
         let lane = Lane { tenant: before.tenant, channel };
         commit.counts.push(Count { key: Key::signal(facts.loaded.shard, lane, hour, signal), by: 1 });
     }

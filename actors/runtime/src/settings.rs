@@ -417,10 +417,11 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
+            let was_held = channel.holds.current.is_some()
+                || channel.reacted.as_ref().is_some_and(|reacted| reacted.is_on(now));
             turn(&mut channel.holds);
-            let held = channel.reacted.as_mut().filter(|reacted| reacted.is_on(now) && reason.is_none());
-            if let Some(reacted) = held {
-                reacted.end(now);
+            if reason.is_none() && was_held {
+                channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
                 watch::begin_anew(change.node, loaded, &mut channel).await?;
             }
             let key = Key::channel(shard, no, channel.no);

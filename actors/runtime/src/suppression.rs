@@ -133,6 +133,15 @@ impl Addresses {
         Ok(())
     }
 
+    /// All suppressions that apply to a kind: the contact's own, and its address's.
+    pub(crate) fn all_of(&self, kind: Kind) -> impl Iterator<Item = &Suppression> {
+        let applies = move |address: &Address| {
+            matches!(address, Address::Contact(_)) || address.kinds().contains(&kind)
+        };
+        let rows = self.0.iter().filter(move |(address, _)| applies(address));
+        rows.filter_map(move |(_, row)| row.value.standing.get(&kind))
+    }
+
     /// The suppression that applies to a kind: the contact's own, else its address's.
     pub(crate) fn of(&self, kind: Kind) -> Option<(&Address, &Suppression)> {
         let applies =

@@ -188,6 +188,8 @@ async fn an_account_that_is_held_holds_its_channels_until_it_is_released() {
     assert_eq!((world.count("one"), world.count("two"), world.count("alone")), (0, 0, 3));
     let [HeldScope { scope, held, step: None }] = &world.held().await[..] else { panic!() };
     assert_eq!((scope, held.reason.as_str(), held.until), (&portfolio(), "unpaid", None));
+    let shown = world.engine.get_channel(&world.caller, TENANT, "one").await.unwrap();
+    assert_eq!(shown.held.unwrap().reason, "account portfolio: unpaid");
     let waits = world.engine.backlog(&world.caller, TENANT, "one").await.unwrap();
     assert!(waits.waits.iter().any(|waits| waits.on == WaitsFor::Account), "{waits:?}");
     let freed = world.engine.forecast(&world.caller, TENANT, &portfolio()).await.unwrap();

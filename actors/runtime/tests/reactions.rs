@@ -230,10 +230,13 @@ async fn a_template_that_is_gone_holds_every_step_that_sends_it() {
     let world = world(channel(), gone).await;
     let (engine, caller) = (&world.engine, Caller::default());
     engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
-    for (sequence, name) in [("first", "aula"), ("second", "aula"), ("third", "boleto")] {
+    let other = ChannelSettings { kind: "whatsapp".into(), ..channel() };
+    engine.put_channel(&caller, "acme", "other", other).await.unwrap();
+    let all = [("first", "aula", "chat"), ("second", "aula", "chat"), ("third", "boleto", "chat")];
+    for (sequence, name, channel) in all.into_iter().chain([("elsewhere", "aula", "other")]) {
         let template = Template { name: name.into(), language: "pt_BR".into(), ..Template::default() };
         let rich = Some(Rich::Template(template));
-        let step = DraftStep { channel: "chat".into(), rich, ..DraftStep::default() };
+        let step = DraftStep { channel: channel.into(), rich, ..DraftStep::default() };
         let draft = Draft { steps: vec![step], ..Draft::default() };
         engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
         engine.publish(&caller, "acme", sequence).await.unwrap();
@@ -247,6 +250,7 @@ async fn a_template_that_is_gone_holds_every_step_that_sends_it() {
     enroll("first").await;
     pass(60).await;
     let held: Vec<ScopeName> = world.held().await.into_iter().map(|held| held.scope).collect();
+    assert_eq!(held.len(), 2, "not that of another number: {held:?}");
     let sequence = |name: &str| ScopeName::Sequence(Name::parse(name).unwrap());
     assert_eq!(held, [sequence("first"), sequence("second")]);
     enroll("second").await;

@@ -135,7 +135,9 @@ fn waits_text(gate: Binding) -> &'static str {
         Binding::Line => "others stand in line before it",
         Binding::RecipientGap => "the contact was sent something through this channel a short while ago",
         Binding::ContactCaps => "the contact has been sent as much as the tenant allows in a day or a week",
-        Binding::NewRecipients => "the channel has written to as many new people as it may in 24 h",
+        Binding::NewRecipients => {
+            "the channel, or its account, has written to as many new people as it may in 24 h"
+        }
         Binding::Channel
         | Binding::Target
         | Binding::Lifetime

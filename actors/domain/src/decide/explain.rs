@@ -140,8 +140,11 @@ impl Walk<'_> {
     /// A wake that was put off stands later than all gates say.
     fn new_recipients(&self) -> Verdict {
         let enrollment = self.view.enrollment;
-        let counts =
-            self.view.channel(self.step).is_some_and(|channel| channel.limits.new_recipients.is_some());
+        let counts = self.view.channel(self.step).is_some_and(|channel| {
+            let account = self.view.scope.account_of(channel.no);
+            let shared = account.and_then(|account| account.new_recipients);
+            channel.limits.new_recipients.or(shared).is_some()
+        });
         match enrollment.wake.filter(|_| counts && enrollment.attempts == 0) {
             Some(wake) if wake.due_at > self.at => Verdict::Until(wake.due_at),
             _ => Verdict::Open,

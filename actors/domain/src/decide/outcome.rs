@@ -3,7 +3,7 @@
 use crate::channel::Channel;
 use crate::decide::{apply, settle, wake_at};
 use crate::decision::Decision;
-use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason, State};
+use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason};
 use crate::gate::{self, View};
 use crate::ids::{SendId, StepNo};
 use crate::limits;
@@ -109,7 +109,7 @@ fn window_shut(view: &View<'_>, jitter: u16) -> Vec<Decision> {
     let after = apply(view.enrollment.clone(), std::slice::from_ref(&failed), view.now);
     let again = Enrollment { step, ..after };
     let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(limits::RETRY_AFTER, jitter));
-    let goes = again.state == State::Active && falls_back(view, &again, step);
+    let goes = !again.state.is_over() && falls_back(view, &again, step);
     match wake.filter(|_| goes) {
         Some(wake) => vec![failed, Decision::Reopened { step, due_at, wake }],
         None => settle(view, failed),

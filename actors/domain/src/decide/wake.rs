@@ -136,15 +136,15 @@ pub enum Doubt {
 /// Decides about an in-doubt send by what its channel can do.
 ///
 /// A call that begins again is a call that begins: not after an acknowledged exit, pause or opt-out (E8), nor while
-/// any gate is closed (E5).
+/// any gate is closed (E5). Where caps of new recipients count the contact no more (`counted`), it needs room as any other.
 #[must_use]
-pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Doubt {
+pub fn in_doubt(view: &View<'_>, open: &OpenSend, counted: bool) -> Doubt {
     let channel = view.scope.channels.get(&open.channel);
     let by_key = channel.is_some_and(Channel::calls_again);
     let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
     let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
     let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());
-    if by_key && free {
+    if by_key && free && counted {
         return Doubt::CallAgain;
     }
     // What recognises it waits in line while a gate is closed.

@@ -86,6 +86,9 @@ fn an_address_that_is_unusable_for_a_while_fails_the_step_and_is_used_again_afte
     let mut sample = sample();
     sample.contact.unusable_until.insert(Kind::Email, sample.now + Span(1));
     assert_eq!(ask(&sample), Some((Binding::Address, Verdict::Fail(SendFailure::Unusable))));
+    let mut wrote = Sample { contact: sample.contact.clone(), ..self::sample() };
+    wrote.contact.hears(Some(Kind::Email), wrote.now);
+    assert_eq!(ask(&wrote), None, "who writes is there");
     sample.now = sample.now + Span(1);
     assert_eq!(ask(&sample), None);
 }

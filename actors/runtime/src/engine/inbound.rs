@@ -116,7 +116,7 @@ impl Engine {
     /// How a template fares; whether a step here sends it. Steps that do are held, or go on.
     async fn template_told(&self, teller: &Teller<'_>, told: &Template) -> Result<bool, Error> {
         let handle = self.tenant(&teller.caller, teller.tenant)?;
-        let steps = handle.loaded().scope.sending(&told.name, &told.language);
+        let steps = handle.loaded().scope.sending(&told.name, &told.language, teller.channel.no);
         if steps.is_empty() {
             return Ok(false);
         }
@@ -127,7 +127,12 @@ impl Engine {
                 let until = Some(self.node.now() + limits::TEMPLATE_RESTS);
                 Reacting::Steps { steps, until, because: says("paused") }
             }
-            May::Not => Reacting::Steps { steps, until: None, because: says("took away") },
+            // Where it stays away, the next answer holds them for good: a webhook may come late, behind one that says
+            // that all is well again.
+            May::Not => {
+                let until = Some(self.node.now() + limits::TEMPLATE_AWAY);
+                Reacting::Steps { steps, until, because: says("took away") }
+            }
         };
         let asked = handle.actor.call(|reply| TenantMsg::ReactFor(reacting, reply), None).await;
         match asked {

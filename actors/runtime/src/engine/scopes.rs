@@ -169,10 +169,25 @@ impl Engine {
             is_default: loaded.scope.is_default(channel),
             held: match self.held(loaded, &scope, &channel.holds).await? {
                 Some(held) => Some(held),
-                None => self.reacted(channel.reacted.as_ref()),
+                None => match self.reacted(channel.reacted.as_ref()) {
+                    Some(held) => Some(held),
+                    None => self.held_by_account(loaded, channel).await?,
+                },
             },
             fares: None,
         })
+    }
+
+    /// What holds the account of a channel, and so the channel.
+    async fn held_by_account(&self, loaded: &Loaded, channel: &Channel) -> Result<Option<Held>, Error> {
+        let Some(account) = loaded.scope.account_of(channel.no) else { return Ok(None) };
+        let scope = ScopeName::Account(account.name.clone());
+        let held = match self.held(loaded, &scope, &account.holds).await? {
+            Some(held) => Some(held),
+            None => self.reacted(account.reacted.as_ref()),
+        };
+        let says = |held: Held| Held { reason: format!("account {}: {}", account.name, held.reason), ..held };
+        Ok(held.map(says))
     }
 
     /// A sequence as it is.

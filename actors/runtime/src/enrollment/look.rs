@@ -241,7 +241,8 @@ impl Live {
             return Ok(Step::Return(Returned::Called));
         }
         let view = facts.view(now);
-        match wake::in_doubt(&view, open) {
+        let counted = sent::is_counted(&self.activation.node, facts, open.channel);
+        match wake::in_doubt(&view, open, counted) {
             wake::Doubt::Leave(decisions) => {
                 let settled =
                     self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;

@@ -18,6 +18,9 @@ use crate::record::{self, Facts};
 /// Longer than a moving day counts anybody, a 64th of it included.
 const REMEMBERED: Span = Span::hours(25);
 
+/// A call that a later process makes again is settled, and counted anew, well within this.
+const COUNT_AGAIN_WITHIN: Span = Span::minutes(15);
+
 /// What an intent writes of this besides itself.
 #[derive(Default)]
 pub(super) struct Noted {
@@ -38,7 +41,7 @@ pub(super) fn note(
     let tenant = &facts.loaded.scope.tenant;
     let caps = tenant.contact_per_day.is_some() || tenant.contact_per_week.is_some();
     let gaps = channel.limits.recipient_gap.is_some() || (caps && channel.kind != Kind::Webhook);
-    let counts = counts_of_new(facts, channel, now);
+    let counts = counts_of_new(facts, channel, Some(now));
     let mut contact = facts.contact.value.clone();
     let counted_at = intended_at + START_WITHIN;
     if gaps {
@@ -85,12 +88,16 @@ struct Counting {
     before: Option<Moment>,
 }
 
-/// The caps that this send counts against: the channel's, and that of its account. WhatsApp counts nobody who wrote
-/// within the 24 h before.
-fn counts_of_new(facts: &Facts, channel: &Channel, now: Moment) -> Vec<Counting> {
+/// The caps that a send at `now` counts against: the channel's, and that of its account. WhatsApp counts nobody who wrote
+/// within the 24 h before, as far as it knows; `None`: whoever wrote.
+fn counts_of_new(facts: &Facts, channel: &Channel, now: Option<Moment>) -> Vec<Counting> {
     let contact = &facts.contact.value;
-    let wrote = |at: &Moment| (now + START_WITHIN).since(*at) < limits::SERVICE_WINDOW;
-    if channel.kind == Kind::Whatsapp && contact.inbound.get(&channel.kind).is_some_and(wrote) {
+    let inbound = contact.inbound.get(&channel.kind).filter(|_| channel.kind == Kind::Whatsapp);
+    let wrote = |now: Moment| {
+        inbound.is_some_and(|at| (now + START_WITHIN).since(*at) < limits::SERVICE_WINDOW)
+            && !facts.enrollment().found_shut()
+    };
+    if now.is_some_and(wrote) {
         return Vec::new();
     }
     let (shard, tenant) = (facts.loaded.shard, facts.enrollment().tenant);
@@ -120,7 +127,7 @@ pub(super) async fn room_at(
     channel: &Channel,
     now: Moment,
 ) -> Result<Option<Moment>, Error> {
-    let counts = counts_of_new(facts, channel, now);
+    let counts = counts_of_new(facts, channel, Some(now));
     if counts.is_empty() {
         return Ok(None);
     }
@@ -165,6 +172,14 @@ pub(super) fn put_right(
     (changed || !recipients.is_empty()).then_some(Right { facts: right, recipients })
 }
 
+/// Whether whoever counts the contact of an open send does so still: else another may have their place by now.
+pub(super) fn is_counted(node: &Node, facts: &Facts, channel: ChannelNo) -> bool {
+    let Some(channel) = facts.loaded.scope.channels.get(&channel) else { return true };
+    let mut counts = counts_of_new(facts, channel, Some(node.now())).into_iter();
+    let day_ago = node.engine_now() + COUNT_AGAIN_WITHIN - Span::days(1);
+    counts.all(|counting| counting.before.is_some_and(|before| before > day_ago))
+}
+
 /// Counts a contact later among those who count it, where a call to it began after what they have. It adds nobody, and
 /// nothing refuses it: the call is made.
 fn count_again(
@@ -176,7 +191,8 @@ fn count_again(
 ) -> Vec<LedgerChange> {
     let Some(channel) = facts.loaded.scope.channels.get(&channel) else { return Vec::new() };
     let now = node.engine_now();
-    let counts = counts_of_new(facts, channel, node.now()).into_iter();
+    // Who was counted stays so, whatever they wrote meanwhile.
+    let counts = counts_of_new(facts, channel, None).into_iter();
     let late = counts.filter(|counting| counting.before.is_some_and(|before| before < began_at));
     let again = late.map(|Counting { by, key, before, .. }| {
         by.note(contact, channel.no, now);

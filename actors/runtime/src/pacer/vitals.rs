@@ -70,7 +70,7 @@ impl Vitals {
                 Reacting::Account { account: account.no, until: Some(until), because }
             }
             Some(Act::HoldStep { step, template, until, because }) => {
-                let steps = if template { loaded.scope.like(step) } else { vec![step] };
+                let steps = if template { loaded.scope.like(step, lane.channel) } else { vec![step] };
                 Reacting::Steps { steps, until, because }
             }
         };

@@ -245,6 +245,12 @@ fn a_window_that_only_the_provider_knows_to_be_closed_sends_the_fallback_once() 
         tell(&mut sample);
         assert_eq!(sample.statuses()[..2], [failed, failed]);
         assert_eq!(sample.enrollment.step, StepNo(1), "a template is the last that is tried");
+        let mut paused = in_flight_by_whatsapp(true);
+        paused.take(holds::pause);
+        tell(&mut paused);
+        assert_eq!((paused.enrollment.step, paused.enrollment.wake), (StepNo(0), None), "{told_later}");
+        paused.take(holds::resume);
+        assert_eq!(paused.begin().send.occurrence, 1);
         let mut sample = in_flight_by_whatsapp(false);
         tell(&mut sample);
         assert_eq!((sample.statuses()[0], sample.enrollment.step), (failed, StepNo(1)));

@@ -351,13 +351,15 @@ fn a_send_in_doubt_is_called_again_only_while_it_could_begin() {
     let mut undisturbed = sample();
     let open = undisturbed.begin();
     assert_eq!(undisturbed.look(), Look::InDoubt(open));
-    assert_eq!(wakes::in_doubt(&undisturbed.view(), &open), Doubt::CallAgain);
+    assert_eq!(wakes::in_doubt(&undisturbed.view(), &open, true), Doubt::CallAgain);
+    let uncounted = wakes::in_doubt(&undisturbed.view(), &open, false);
+    assert!(matches!(uncounted, Doubt::Leave(_)), "somebody else may have their place: {uncounted:?}");
     for (what, disturb) in disturbances {
         let mut sample = sample();
         let open = sample.begin();
         disturb(&mut sample);
         assert_eq!(sample.look(), Look::InDoubt(open), "{what}");
-        let Doubt::Leave(decisions) = wakes::in_doubt(&sample.view(), &open) else {
+        let Doubt::Leave(decisions) = wakes::in_doubt(&sample.view(), &open, true) else {
             panic!("called again in spite of {what}")
         };
         // It waits in line where a gate may open again: in the end it is called once more, or never.

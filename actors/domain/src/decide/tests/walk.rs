@@ -122,7 +122,7 @@ impl Walk<'_> {
     /// A lane starts and finds the send that is open.
     fn restart(&mut self) {
         let Some(open) = self.sample.enrollment.open else { return };
-        match wakes::in_doubt(&self.sample.view(), &open) {
+        match wakes::in_doubt(&self.sample.view(), &open, true) {
             Doubt::CallAgain => self.may_begin(open.channel),
             Doubt::Leave(decisions) => self.take(|_| decisions),
         }
