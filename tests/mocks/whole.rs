@@ -19,8 +19,10 @@ const ANA: &str = "+5511999990000";
 const STRANGER: &str = "+5511888880000";
 const CY: &str = "+5511777770000";
 
-const RICH: &str = "  buttons: [{ id: \"yes\", title: \"Sim\" }]
-  fallback:
+const BUTTONS: &str = "  buttons: [{ id: \"yes\", title: \"Sim\" }]\n";
+
+/// The template that goes to whom WhatsApp takes nothing else for.
+const FALLBACK: &str = "  fallback:
     name: aula
     language: pt_BR
     header_media: { kind: image, link: \"https://cdn.example/a.png\" }
@@ -28,14 +30,32 @@ const RICH: &str = "  buttons: [{ id: \"yes\", title: \"Sim\" }]
     buttons: [{ index: 0, payload: \"yes\" }, { index: 1, url_end: \"{{ contact.id }}\" }]
 ";
 
+/// A file with its words and its name, that WhatsApp is to fetch.
+const FILE: &str = "  media:
+    kind: document
+    link: \"https://cdn.example/{{ contact.id }}.pdf\"
+    caption: \"Para {{ contact.id }}\"
+    file_name: aula.pdf
+";
+
 /// A daemon with one channel, and a sequence that says hi by it and comes back after two hours.
 fn daemon(folder: &tempfile::TempDir, kind: &str, transport: impl FnOnce(&Daemon) -> String) -> Daemon {
+    // WhatsApp takes an approved template alone of whom nothing was heard lately.
+    let rich = if kind == "whatsapp" { [BUTTONS, FALLBACK].concat() } else { String::new() };
+    daemon_with(folder, kind, &format!("  body: \"hi\"\n{rich}"), transport)
+}
+
+/// A daemon whose first step sends this.
+fn daemon_with(
+    folder: &tempfile::TempDir,
+    kind: &str,
+    first: &str,
+    transport: impl FnOnce(&Daemon) -> String,
+) -> Daemon {
     let daemon = Daemon::start_with(folder.path(), CONFIG);
     let channel = format!("kind: {kind}\n{}", transport(&daemon));
-    // WhatsApp takes an approved template alone of whom nothing was heard lately.
-    let rich = if kind == "whatsapp" { RICH } else { "" };
     let again = format!("- {{ wait: 2 hours, channel: {kind}, body: \"again\" }}\n");
-    let sequence = format!("steps:\n- channel: {kind}\n  body: \"hi\"\n{rich}{again}");
+    let sequence = format!("steps:\n- channel: {kind}\n{first}{again}");
     let files = Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence: &sequence };
     daemon.put(TENANT, "welcome", &files);
     daemon
@@ -193,6 +213,24 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     let pressed = json!({ "from": &CY[1..], "type": "interactive", "part": pressed });
     assert_eq!(tells(&mock, pressed, &url), 204);
     assert_eq!(of(&daemon, "cy").reason, "replied");
+}
+
+#[test]
+fn a_file_goes_to_who_wrote_with_its_words_and_its_name_and_a_template_to_the_others() {
+    let (mock, folder) = (Mock::start("whatsapp"), tempfile::tempdir().unwrap());
+    let daemon = daemon_with(&folder, "whatsapp", &[FILE, FALLBACK].concat(), |_| number(&mock));
+    let mut client = daemon.client();
+    enroll(&mut client, "ana", ANA);
+    until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
+    assert_eq!(mock.sent()[0]["message"]["template"]["name"], "aula");
+
+    let wrote = json!({ "source": "inbox", "id": "1", "type": "message.received", "contact": "cy" });
+    client.must("EventService/Send", &json!({ "tenant": TENANT, "event": wrote }));
+    enroll(&mut client, "cy", CY);
+    until(&daemon, "cy", |cy| cy.statuses == ["sent", "pending"]);
+    let sent = &mock.sent()[1]["message"];
+    let file = json!({ "link": "https://cdn.example/cy.pdf", "caption": "Para cy", "filename": "aula.pdf" });
+    assert_eq!((&sent["type"], &sent["document"]), (&json!("document"), &file));
 }
 
 #[test]
