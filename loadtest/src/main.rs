@@ -17,6 +17,7 @@ mod enroll;
 mod figures;
 mod fire;
 mod raw;
+mod repeats;
 mod reply;
 mod sink;
 
@@ -76,6 +77,12 @@ enum What {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Webhooks of a provider that come again and again, forged ones among them.
+    Repeats {
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000)]
+        requests: usize,
+    },
     /// The most memory the daemon takes while sleepers are made, and after a kill while some of them reply.
     Dormant {
         /// How many sleep.
@@ -103,6 +110,7 @@ fn main() -> ExitCode {
         What::Backlog { contacts, seconds } => {
             backlog::measure(folder.path(), contacts, Duration::from_secs(seconds)).map(print)
         }
+        What::Repeats { requests } => repeats::measure(folder.path(), requests).map(print),
         What::Dormant { contacts, replies } => {
             let measured = dormant::measure(folder.path(), contacts, replies.clamp(1, contacts));
             measured.print();
