@@ -5,6 +5,7 @@
 //! and so is what callers will enroll.
 
 use crate::lane::PriorityClass;
+use crate::ledger::Window;
 use crate::limits;
 use crate::time::{Moment, Span};
 
@@ -39,6 +40,15 @@ pub struct Day {
     pub ends_at: Moment,
 }
 
+/// How fast a lane goes, days aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Microseconds between two.
+    pub every: u64,
+    /// What a cap lets leave beside that.
+    pub window: Option<Window>,
+}
+
 /// What the forecast asks of the world.
 pub trait Ahead {
     /// Whether a line may send at a moment, from 0.
@@ -48,11 +58,11 @@ pub trait Ahead {
     fn day(&self, at: Moment) -> Day;
 }
 
-/// When nothing that is due waits any more, if one may leave every so many microseconds. `None`: nothing is due that
-/// leaves by itself; or not within a year or so, or after more events than are looked at.
+/// When nothing that is due waits any more, at such a pace. `None`: nothing is due that leaves by itself; or not within
+/// a year or so, or after more events than are looked at.
 #[must_use]
-pub fn empty_at(lines: &[Line], every: u64, ahead: &impl Ahead, now: Moment) -> Option<Moment> {
-    let mut forecast = Forecast::new(lines, every.max(1), ahead, now);
+pub fn empty_at(lines: &[Line], pace: Pace, ahead: &impl Ahead, now: Moment) -> Option<Moment> {
+    let mut forecast = Forecast::new(lines, pace, ahead, now);
     forecast.reach();
     if !forecast.waits() {
         return None;
@@ -73,7 +83,7 @@ pub fn empty_at(lines: &[Line], every: u64, ahead: &impl Ahead, now: Moment) -> 
 /// The lane as it will be at a moment.
 struct Forecast<'a, A> {
     ahead: &'a A,
-    every: u64,
+    pace: Pace,
     /// Microseconds that have passed since the last left, as far as the next needs them: an event between the two takes
     /// nothing away.
     passed: u64,
@@ -109,15 +119,20 @@ impl Standing<'_> {
 }
 
 impl<'a, A: Ahead> Forecast<'a, A> {
-    fn new(lines: &'a [Line], every: u64, ahead: &'a A, now: Moment) -> Self {
+    fn new(lines: &'a [Line], pace: Pace, ahead: &'a A, now: Moment) -> Self {
         let standing =
             |line: &'a Line| Standing { class: line.class, due: line.due, later: &line.later, opening: None };
         let lines = lines.iter().map(standing).collect();
-        Forecast { ahead, every, passed: 0, at: now, day: ahead.day(now), lines }
+        Forecast { ahead, pace, passed: 0, at: now, day: ahead.day(now), lines }
     }
 
     /// Takes in what has come due, and what has opened or closed.
     fn reach(&mut self) {
+        if let Some(window) = self.pace.window.as_mut().filter(|window| window.ends_at <= self.at) {
+            // What has not left of it is not lost: the next begins when something leaves.
+            window.left = window.count;
+            window.ends_at = self.at + window.length;
+        }
         if self.day.ends_at <= self.at {
             self.day = self.ahead.day(self.at);
         }
@@ -147,23 +162,29 @@ impl<'a, A: Ahead> Forecast<'a, A> {
     fn go_on(&mut self) {
         let events = self.lines.iter().filter(|line| !line.is_held()).map(Standing::changes_at);
         let midnight = self.day.left.map(|_| self.day.ends_at);
+        let refill = self.pace.window.filter(|window| window.left == 0).map(|window| window.ends_at);
         // A moment that is no later would be looked at for ever.
-        let next = events.chain(midnight).min().unwrap_or(Moment::FAR).max(self.at + Span(1));
+        let next = events.chain(midnight).chain(refill).min().unwrap_or(Moment::FAR).max(self.at + Span(1));
         let open: u64 = self.lines.iter().filter(|line| line.is_open()).map(|line| line.due).sum();
-        let can = open.min(self.day.left.unwrap_or(u64::MAX));
+        let most = self.pace.window.map_or(u64::MAX, |window| window.left);
+        let can = open.min(self.day.left.unwrap_or(u64::MAX)).min(most);
+        let every = self.pace.every.max(1);
         let time = next.since(self.at).0.unsigned_abs().saturating_mul(1_000).saturating_add(self.passed);
-        let leave = can.min(time / self.every);
+        let leave = can.min(time / every);
         self.leave(leave);
+        if let Some(window) = &mut self.pace.window {
+            window.left -= leave;
+        }
         if let Some(left) = &mut self.day.left {
             *left -= leave;
         }
-        let taken = leave.saturating_mul(self.every);
+        let taken = leave.saturating_mul(every);
         if leave == can && can > 0 {
             let takes = taken.saturating_sub(self.passed).div_ceil(1_000);
             self.passed = 0;
             self.at = (self.at + Span(i64::try_from(takes).unwrap_or(i64::MAX / 2))).min(next);
         } else {
-            self.passed = time.saturating_sub(taken).min(self.every);
+            self.passed = time.saturating_sub(taken).min(every);
             self.at = next;
         }
     }
@@ -199,6 +220,11 @@ mod tests {
     const NOW: Moment = Moment(1_795_435_200_000);
     /// 80 a second.
     const EVERY: u64 = 12_500;
+    const PACE: Pace = even(EVERY);
+
+    const fn even(every: u64) -> Pace {
+        Pace { every, window: None }
+    }
 
     /// Open but for what it says.
     #[derive(Default)]
@@ -232,7 +258,7 @@ mod tests {
     }
 
     fn after(lines: &[Line], world: &World) -> Option<Span> {
-        empty_at(lines, EVERY, world, NOW).map(|at| at.since(NOW))
+        empty_at(lines, PACE, world, NOW).map(|at| at.since(NOW))
     }
 
     #[test]
@@ -287,14 +313,42 @@ mod tests {
         let every = 5_400_000_000;
         let hours = (1..=12).map(|n| (NOW + Span::hours(n), 0)).collect();
         let line = Line { later: hours, ..due(6) };
-        assert_eq!(empty_at(&[line], every, &World::default(), NOW), Some(NOW + Span::hours(9)));
+        assert_eq!(empty_at(&[line], even(every), &World::default(), NOW), Some(NOW + Span::hours(9)));
     }
 
     #[test]
     fn a_cap_of_a_day_alone_lets_all_of_it_leave_at_once() {
         let world = World { a_day: Some((100, 1_000)), ..World::default() };
-        let end = empty_at(&[due(100 + 1_000 + 400)], 1, &world, NOW).unwrap();
+        let end = empty_at(&[due(100 + 1_000 + 400)], even(1), &world, NOW).unwrap();
         assert_eq!(end.since(NOW + Span::hours(12) + Span::days(1)), Span(1));
+    }
+
+    #[test]
+    fn what_a_cap_leaves_now_leaves_now_and_the_rest_span_by_span() {
+        // Ten a second, 600 an hour of which 100 are left for half an hour.
+        let (half, hour) = (NOW + Span::minutes(30), Span::hours(1));
+        let window = Window { left: 100, ends_at: half, count: 600, length: hour };
+        let pace = Pace { every: 100_000, window: Some(window) };
+        let takes = |count, closed| {
+            let world = World { closed: vec![closed], ..World::default() };
+            empty_at(&[due(count)], pace, &world, NOW).unwrap()
+        };
+        assert_eq!(takes(50, Span::ZERO), NOW + Span::seconds(5));
+        assert_eq!(takes(100 + 600, Span::ZERO), half + Span(59_900), "one is ready when the span begins");
+        let then = takes(100 + 2 * 600 + 10, Span::ZERO);
+        assert!(
+            (half + Span::hours(2)..half + Span::hours(2) + Span::seconds(3)).contains(&then),
+            "{then:?}"
+        );
+        let closed = takes(600, hour);
+        assert!((NOW + hour..NOW + hour + Span::seconds(61)).contains(&closed), "{closed:?}");
+    }
+
+    #[test]
+    fn a_cap_that_the_pace_never_reaches_takes_nothing_away() {
+        let window = Window { left: 600, ends_at: NOW, count: 600, length: Span::minutes(1) };
+        let slow = Pace { every: 1_000_000, window: Some(window) };
+        assert_eq!(empty_at(&[due(7_200)], slow, &World::default(), NOW), Some(NOW + Span::hours(2)));
     }
 
     proptest! {

@@ -37,6 +37,19 @@ pub const LAST_MOMENT: Moment = Moment(8_000_000_000_000);
 /// Stands for a day that has not come yet.
 const NO_DAY: i32 = i32::MIN;
 
+/// A cap of a moving span, as if one span came after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// So many leave until `ends_at`.
+    pub left: u64,
+    /// When more leave.
+    pub ends_at: Moment,
+    /// So many leave from then on in each.
+    pub count: u64,
+    /// How long each is.
+    pub length: Span,
+}
+
 /// What is left of each limit of one lane.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
@@ -243,6 +256,29 @@ impl Ledger {
         let cap = limits.warm_up.map_or(cap, |warm_up| warm_up.cap(cap, since));
         let used = if day > today { 0 } else { self.today.count_on(day).saturating_add(self.open) };
         Some(cap.saturating_sub(used))
+    }
+
+    /// What the cap of a minute or of an hour leaves now, and when it leaves as many together as `wanted`, or all it
+    /// can. `None`: there is no such cap.
+    #[must_use]
+    pub fn window(&self, limits: &Limits, name: LimitName, wanted: u32, now: Moment) -> Option<Window> {
+        let is_minute = name == LimitName::PerMinute;
+        let cap = if is_minute { limits.per_minute } else { limits.per_hour };
+        let cap = cap.filter(|_| is_minute || name == LimitName::PerHour)?;
+        let mut reached = self.clone();
+        reached.raise_mark(now);
+        let (mark, others) = (reached.mark, wanted.clamp(1, cap.max(1)) - 1);
+        let (used, free, length) = if is_minute {
+            (reached.minute.sum(mark), reached.minute.verdict(mark, cap, others), Span::minutes(1))
+        } else {
+            (reached.hour.sum(mark), reached.hour.verdict(mark, cap, others), Span::hours(1))
+        };
+        let ends_at = match free {
+            Verdict::Free(at) => at.max(mark),
+            Verdict::Open => mark + length,
+        };
+        let left = u64::from(cap.saturating_sub(used.saturating_add(self.open)));
+        Some(Window { left, ends_at, count: u64::from(cap), length })
     }
 
     /// Sends that are charged and neither settled nor refunded.
@@ -713,6 +749,29 @@ mod tests {
         let next = DayContext { day: DAY.day + 1, next_day_at: DAY.next_day_at + Span::days(1) };
         assert!(ledger.charge(&limits, DAY.next_day_at - Span(1), DAY).is_err());
         assert!(ledger.charge(&limits, DAY.next_day_at, next).is_err());
+    }
+
+    #[test]
+    fn a_window_tells_what_is_left_and_when_as_many_as_wanted_fit() {
+        let limits = per_minute(4);
+        let mut ledger = Ledger::default();
+        for second in [0, 20, 40] {
+            send(&mut ledger, &limits, after(second * 1_000));
+        }
+        let now = after(50_000);
+        let told = |name, wanted| ledger.window(&limits, name, wanted, now);
+        for wanted in 0..9 {
+            let window = told(LimitName::PerMinute, wanted).unwrap();
+            assert_eq!((window.left, window.count, window.length), (1, 4, Span::minutes(1)));
+            let fit = |at: Moment| {
+                let mut then = ledger.clone();
+                then.raise_mark(at);
+                (0..wanted.min(4)).all(|_| then.charge(&limits, at, DAY).is_ok())
+            };
+            assert!(fit(window.ends_at), "{wanted}");
+            assert!(wanted < 2 || !fit(window.ends_at - Span(1)), "{wanted}");
+        }
+        assert_eq!((told(LimitName::PerHour, 1), told(LimitName::Gap, 1)), (None, None));
     }
 
     #[test]

@@ -71,6 +71,9 @@ pub(crate) const BACKLOG_COUNTS: usize = 20_000;
 /// estimate.
 pub(crate) const BACKLOG_LOOKS: usize = 1_000;
 
+/// Spans of a cap that a forecast goes through one by one.
+pub(crate) const FORECAST_WINDOWS: u64 = 1_000;
+
 /// What holds a lane for less is its pace.
 pub(crate) const BACKLOG_HOLDS: Span = Span::seconds(1);
 

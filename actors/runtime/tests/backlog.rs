@@ -118,6 +118,24 @@ async fn pass(span: Span) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_few_do_not_wait_for_what_a_cap_leaves_in_the_long_run() {
+    let engine = start(&Memory::default()).await;
+    let capped = ChannelSettings { rate_per: "1 second".into(), per_hour: 50, ..one_a_minute() };
+    put(&engine, capped).await;
+    enroll(&engine, "renewal", "UTC", 60).await;
+    pass(Span::minutes(30) + Span::seconds(30)).await;
+    let during = backlog(&engine).await;
+    assert_eq!((during.due, during.pace), (30, Some((LimitName::PerHour, 72_000_000))));
+    // Twenty within as many seconds; ten, when the first of all are an hour old.
+    let end = during.empty_at.unwrap().since(Moment(START) + Span::minutes(90));
+    assert!((Span::seconds(10)..Span::minutes(2)).contains(&end), "{end:?}");
+    pass(end + Span::minutes(59) + Span::seconds(26)).await;
+    assert!(backlog(&engine).await.due > 0, "the last is told to leave in 4 seconds");
+    pass(Span::seconds(6)).await;
+    assert_eq!(backlog(&engine).await.due, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backlog_tells_what_is_due_who_holds_it_and_when_it_is_gone() {
     let engine = start(&Memory::default()).await;
     put(&engine, one_a_minute()).await;

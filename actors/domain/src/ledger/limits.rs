@@ -300,6 +300,16 @@ impl Limits {
     /// starts, where a lane has so many thousandths of its rate; `None`: there is no such limit.
     #[must_use]
     pub fn slowest(&self, share: u32) -> Option<(LimitName, u64)> {
+        self.spans(share).max_by_key(|(_, span)| *span)
+    }
+
+    /// [`Limits::slowest`] of all limits besides one.
+    #[must_use]
+    pub fn slowest_besides(&self, name: LimitName, share: u32) -> Option<u64> {
+        self.spans(share).filter(|(other, _)| *other != name).map(|(_, span)| span).max()
+    }
+
+    fn spans(&self, share: u32) -> impl Iterator<Item = (LimitName, u64)> {
         let each = |span: Span, count: u32| 1_000 * span.0 / i64::from(count.max(1));
         let gap = self.gap.map(|gap| 1_000 * gap.0 + self.jitter.map_or(0, |jitter| 500 * jitter.0));
         let rate = self.rate.map(|rate| rate.interval().saturating_mul(1_000) / i64::from(share.max(1)));
@@ -316,8 +326,7 @@ impl Limits {
             (LimitName::PerMinute, self.per_minute.map(|cap| each(Span::minutes(1), cap))),
             (LimitName::PerHour, self.per_hour.map(|cap| each(Span::hours(1), cap))),
         ];
-        let there = spans.into_iter().filter_map(|(name, span)| Some((name, span?.unsigned_abs())));
-        there.max_by_key(|(_, span)| *span)
+        spans.into_iter().filter_map(|(name, span)| Some((name, span?.unsigned_abs())))
     }
 
     /// Checks each setting, then those that bear on each other.

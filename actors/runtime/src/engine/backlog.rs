@@ -4,10 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use followupd_domain::backlog::{Ahead, Day, Line, Opening, empty_at};
+use followupd_domain::backlog::{Ahead, Day, Line, Opening, Pace, empty_at};
 use followupd_domain::channel::Channel;
 use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue};
-use followupd_domain::ledger::{Earliest, Ledger, LimitName, Recipients};
+use followupd_domain::ledger::{Earliest, Ledger, LimitName, Recipients, Window};
 use followupd_domain::name::Name;
 use followupd_domain::scope::HeldBy;
 use followupd_domain::{Moment, SequenceNo, Span};
@@ -147,16 +147,33 @@ impl Engine {
         backlog.waits = self.lane_waits(&loaded, channel, &ledger, fares, now);
         let held = backlog.waits.iter().any(|waits| waits.until.is_none());
         let new = self.room_for_new(&loaded, channel).await?;
-        // Of a lane that is slowed for a while the whole pace counts; one that only days bound is as fast as can be.
-        let pace = channel.limits.slowest(1_000).map(|(_, every)| every);
-        let every = pace.or((channel.limits.per_day.is_some() || new.is_some()).then_some(1));
-        if let Some(every) = every.filter(|_| !held && !backlog.more) {
+        let bounds_days = channel.limits.per_day.is_some() || new.is_some();
+        let pace = self.pace(channel, &ledger, backlog.due).or_else(|| {
+            // One that only days bound is as fast as can be.
+            bounds_days.then_some(Pace { every: 1, window: None })
+        });
+        if let Some(pace) = pace.filter(|_| !held && !backlog.more) {
             let begins = backlog.waits.iter().filter_map(|waits| waits.until).max();
             let (loaded, ledger, waiting) = (&*loaded, &ledger, &*waiting);
             let world = World { loaded, lane, channel, ledger, new, waiting, now, begins };
-            backlog.empty_at = empty_at(&world.lines(), every, &world, now);
+            backlog.empty_at = empty_at(&world.lines(), pace, &world, now);
         }
         Ok(backlog)
+    }
+
+    /// How fast so many leave, by what their lane's limits leave of now. Of one that is slowed for a while the whole pace
+    /// counts. `None`: nothing paces it.
+    fn pace(&self, channel: &Channel, ledger: &Ledger, due: u64) -> Option<Pace> {
+        let now = self.node.engine_now();
+        let (name, every) = channel.limits.slowest(1_000)?;
+        let wanted = u32::try_from(due).unwrap_or(u32::MAX);
+        let window = ledger.window(&channel.limits, name, wanted, now);
+        // Over many spans of a cap it comes to the same as if it were spread over them.
+        let window = window.filter(|window| due / window.count.max(1) < limits::FORECAST_WINDOWS);
+        let window =
+            window.map(|window| Window { ends_at: self.node.now() + window.ends_at.since(now), ..window });
+        let every = window.map_or(every, |_| channel.limits.slowest_besides(name, 1_000).unwrap_or(1));
+        Some(Pace { every, window })
     }
 
     /// How many new people a channel may write to now, and a day: by its own limit and that of its account.
