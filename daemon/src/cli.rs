@@ -125,7 +125,7 @@ enum Command {
     Sequence(put::SequenceCommand),
     /// Enroll one contact, or a file of any size.
     Enroll(enroll::Options),
-    /// Events: `send`.
+    /// Events: `send`, `receipt`.
     #[command(subcommand)]
     Event(event::EventCommand),
     /// Enrollments: `show`, `timeline`, `list`, `explain`, `exit`, `pause`, `resume`, `release`, `quarantined`.

@@ -10,6 +10,7 @@ pub(crate) fn explain(message: &str) -> String {
     unknown(message, "unknown field `", "key")
         .or_else(|| unknown(message, "unknown variant `", "value"))
         .or_else(|| no_keys(message))
+        .or_else(|| mistyped(message))
         .unwrap_or_else(|| message.to_owned())
 }
 
@@ -40,6 +41,35 @@ fn no_keys(message: &str) -> Option<String> {
     Some(format!("holds a {given} instead of the keys of a {wanted}, one `key: value` a line"))
 }
 
+/// A value of another type than its key's. What stands in the place of keys is not said: it may be a secret.
+fn mistyped(message: &str) -> Option<String> {
+    let (before, rest) =
+        ["invalid type: ", "invalid value: "].iter().find_map(|by| message.split_once(by))?;
+    let (given, rest) = rest.rsplit_once(", expected ")?;
+    let (wanted, after) = match rest.rfind(" at line ") {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (kind, value) = given.split_once([' ', '`']).unwrap_or((given, ""));
+    let keys = wanted.strip_prefix("keys: ").or_else(|| wanted.starts_with("struct ").then_some("its keys"));
+    let given = match kind {
+        "sequence" => "a list",
+        "map" => "a list of keys",
+        "unit" => "empty",
+        _ if keys.is_some() => "no list of keys",
+        _ => value.trim_start_matches("point ").trim_matches('`'),
+    };
+    let right = match wanted {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number, 0 or more",
+        "a boolean" => "true or false",
+        "a string" => "a text, in quotes",
+        "a sequence" => "a list",
+        wanted => keys.unwrap_or(wanted),
+    };
+    Some(format!("{before}is {given}: give {right}{after}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +81,16 @@ mod tests {
     struct Sample {
         time_zone: String,
         holidays: Option<Vec<String>>,
+        on: Option<bool>,
+        per_day: Option<u32>,
+        token: Option<Keys>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(expecting = "keys: env or file")]
+    #[expect(dead_code, reason = "only whether they are read counts")]
+    struct Keys {
+        env: String,
     }
 
     fn yaml(text: &str) -> String {
@@ -66,7 +106,7 @@ mod tests {
     #[test]
     fn a_key_near_to_none_lists_them() {
         let said = yaml("colour: red\n");
-        assert!(said.starts_with("unknown key `colour`: there are time_zone, holidays"), "{said}");
+        assert!(said.starts_with("unknown key `colour`: there are time_zone, holidays, on"), "{said}");
     }
 
     #[test]
@@ -82,6 +122,24 @@ mod tests {
             "holds a string instead of the keys of a sample, one `key: value` a line"
         );
         assert!(yaml("- a\n").starts_with("holds a list instead"), "{}", yaml("- a\n"));
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_told_what_would_be_right() {
+        for (given, said) in [
+            ("per_day: -4", "per_day: is -4: give a whole number from 0 to 4294967295 at line 1 column 10"),
+            ("per_day: 9999999999", "per_day: is 9999999999: give a whole number from 0 to 4294967295"),
+            ("per_day: 1.5", "per_day: is 1.5: give a whole number"),
+            ("per_day: few", "per_day: is \"few\": give a whole number"),
+            ("per_day: [1]", "per_day: is a list: give a whole number"),
+            ("on: 1", "on: is 1: give true or false"),
+            ("time_zone: { a: b }", "time_zone: is a list of keys: give a text, in quotes"),
+            ("holidays: 2026-12-25", "holidays: is \"2026-12-25\": give a list"),
+            ("token: a-secret, expected u32", "token: is no list of keys: give env or file"),
+        ] {
+            let found = yaml(&format!("{given}\n"));
+            assert!(found.starts_with(said), "{given}: {found}");
+        }
     }
 
     #[test]

@@ -8,13 +8,20 @@ use followupd_proto::v1;
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Smtp {
+    #[serde(skip_serializing_if = "String::is_empty")]
     host: String,
     port: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
     security: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<Secret>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     from: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     from_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     unsubscribe: String,
     connections: u32,
 }
@@ -23,7 +30,9 @@ pub(super) struct Smtp {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Http {
+    #[serde(skip_serializing_if = "String::is_empty")]
     url: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     secrets: Vec<Secret>,
     connections: u32,
 }
@@ -32,11 +41,17 @@ pub(super) struct Http {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Meta {
+    #[serde(skip_serializing_if = "String::is_empty")]
     phone_number_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<Secret>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     base: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     app_secrets: Vec<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     verify_token: Option<Secret>,
     connections: u32,
 }
@@ -45,13 +60,21 @@ pub(super) struct Meta {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Twilio {
+    #[serde(skip_serializing_if = "String::is_empty")]
     account: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<Secret>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     number: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     service: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     status_callback: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     auth_tokens: Vec<Secret>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     base: String,
     connections: u32,
 }
@@ -60,8 +83,10 @@ pub(super) struct Twilio {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Chatwoot {
+    #[serde(skip_serializing_if = "String::is_empty")]
     base: String,
     account: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<Secret>,
     connections: u32,
 }
@@ -82,7 +107,11 @@ impl std::fmt::Debug for Secret {
 }
 
 #[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "keys: one of env: VARIABLE, file: PATH, value: SECRET and kept: true"
+)]
 struct SecretKeys {
     #[serde(skip_serializing_if = "Option::is_none")]
     env: Option<String>,
