@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use blackbox::daemon::{Daemon, Files};
 use blackbox::http::{Client, Failed};
@@ -30,6 +31,9 @@ const TENANT: &str = "acme";
 
 /// Cases of each call.
 const CASES: usize = 60;
+
+/// After so long it is not going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nothing is due while the test runs, so that what is read before and after a refusal is the same.
 const FILES: Files<'_> = Files {
@@ -93,6 +97,23 @@ fn populate(daemon: &Daemon) -> String {
     enrollment
 }
 
+/// Waits until nobody is left in a sequence that was archived: its enrollments leave one by one after the answer.
+fn emptied(client: &mut Client, sequence: &Value) {
+    let began = Instant::now();
+    for state in ["active", "paused"] {
+        let filter = json!({ "sequence": sequence, "state": state });
+        let asked = json!({ "tenant": TENANT, "filter": filter });
+        let left = |client: &mut Client| {
+            let found = client.must("EnrollmentService/ListEnrollments", &asked);
+            found["enrollments"].as_array().is_some_and(|left| !left.is_empty())
+        };
+        while left(client) {
+            assert!(began.elapsed() < PATIENCE, "{sequence} was archived and has {state} enrollments");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// How often something was answered so, as text.
 fn said<Word: Display>(told: &BTreeMap<Word, usize>) -> String {
     let said: Vec<String> = told.iter().map(|(word, times)| format!("{word} × {times}")).collect();
@@ -126,6 +147,10 @@ fn no_request_breaks_the_daemon_or_is_half_done() {
             *told.entry(status).or_default() += 1;
             if status == 200 && call.path == "TenantService/DeleteTenant" && request["tenant"] == TENANT {
                 populate(&daemon);
+            }
+            if status == 200 && call.path == "SequenceService/ArchiveSequence" && request["tenant"] == TENANT
+            {
+                emptied(&mut client, &request["sequence"]);
             }
             let text = request.to_string();
             assert!(status == 200 || REFUSALS.contains(&status), "{} {text}: {status} {says}", call.path);
