@@ -143,7 +143,7 @@ impl Health {
         let because = format!("the provider said {code}");
         match reaction {
             Reaction::Slow { after } => Some(Act::Slow { after }),
-            Reaction::Stop { scope, .. } => Some(hold(scope, step, None, because)),
+            Reaction::Stop { scope } => Some(hold(scope, step, None, because)),
             Reaction::Hold { scope, until } => {
                 let until = match until {
                     Until::After(span) => Some(now + span),

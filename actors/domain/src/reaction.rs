@@ -66,15 +66,6 @@ pub enum Until {
     Changed,
 }
 
-/// Who may end a stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
-    /// A person.
-    Person,
-    /// A person, or the provider by a webhook about the sender's quality.
-    PersonOrQuality,
-}
-
 /// What becomes of a message whose tries are used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
@@ -193,12 +184,10 @@ pub enum Reaction {
         /// Until when.
         until: Until,
     },
-    /// Nothing of the scope leaves until it is released, and a person is told. Contacts wait, nobody fails.
+    /// Nothing of the scope leaves until a person releases it, and one is told. Contacts wait, nobody fails.
     Stop {
         /// What stops.
         scope: Scope,
-        /// By whom.
-        release: Release,
     },
 }
 
@@ -224,10 +213,10 @@ impl Reaction {
         Reaction::Never { blames, alike: None }
     }
 
-    /// A stop of `scope` that a person releases.
+    /// A stop of `scope`.
     #[must_use]
     pub const fn stop(scope: Scope) -> Reaction {
-        Reaction::Stop { scope, release: Release::Person }
+        Reaction::Stop { scope }
     }
 
     /// A rest of `scope` of at least so long.

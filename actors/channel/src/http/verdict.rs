@@ -80,7 +80,7 @@ fn health(reaction: Reaction) -> Health {
         Reaction::Slow { after } => asks(after),
         Reaction::BackOff { scope, pause } if is_shared(scope) => asks(pause.at_least),
         Reaction::Hold { scope, until: Until::After(span) } if is_shared(scope) => asks(span),
-        Reaction::Hold { scope, .. } | Reaction::Stop { scope, .. } if is_shared(scope) => Health::Fails,
+        Reaction::Hold { scope, .. } | Reaction::Stop { scope } if is_shared(scope) => Health::Fails,
         Reaction::BackOff { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => Health::Works,
         Reaction::Again { .. }
         | Reaction::Later { .. }

@@ -6,7 +6,7 @@ use followupd_domain::Span;
 use serde_json::Value;
 
 use crate::http::Reading;
-use followupd_domain::reaction::{Blames, Pause, Reaction, Release, Scope, Then, Until, Unwanted};
+use followupd_domain::reaction::{Blames, Pause, Reaction, Scope, Then, Until, Unwanted};
 
 /// What an answer says: the message's id, or a code.
 pub(super) fn read(_status: u16, body: &Value) -> Reading {
@@ -42,7 +42,9 @@ pub fn reaction(code: u64) -> Option<Reaction> {
         131_056 => {
             Reaction::BackOff { scope: Scope::Contact, pause: Pause { at_least: Span::seconds(1), grows: 4 } }
         }
-        131_048 => Reaction::Stop { scope: Scope::Sender, release: Release::PersonOrQuality },
+        // No webhook says that it is over: since October 2025 numbers are not flagged any more, and Meta's reference of
+        // `phone_number_quality_update` knows only a throughput that rose.
+        131_048 => Reaction::stop(Scope::Sender),
         131_049 => Reaction::Later { after: Span::days(1), times: 1, then: Then::Skip },
         131_050 => Reaction::OptOut(Unwanted::Channel),
         130_472 => Reaction::Skip,
@@ -93,11 +95,7 @@ mod tests {
                     pause: Pause { at_least: Span::seconds(1), grows: 4 },
                 },
             ),
-            (
-                "spam limit",
-                vec![131_048],
-                Reaction::Stop { scope: Scope::Sender, release: Release::PersonOrQuality },
-            ),
+            ("spam limit", vec![131_048], Reaction::stop(Scope::Sender)),
             (
                 "Meta chose not to deliver",
                 vec![131_049],
