@@ -155,7 +155,7 @@ fn a_draft_is_published_and_what_the_folder_does_not_name_is_left_alone() {
 #[test]
 fn a_check_prints_what_is_in_force_and_touches_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = folder.path().join("config.toml");
+    let settings = folder.path().join("checked.toml");
     fs::write(
         &settings,
         "[store]\nfolder = \"STORE\"\n[drain]\nwithin_seconds = 7\n"
@@ -170,7 +170,7 @@ fn a_check_prints_what_is_in_force_and_touches_nothing() {
     };
     let (shown, says) = check(&[]);
     assert!(shown.contains("[drain]\nwithin_seconds = 7\n"), "{shown}");
-    assert!(says.contains("config.toml: sound") && says.contains("store.folder is made"), "{says}");
+    assert!(says.contains("checked.toml: sound") && says.contains("store.folder is made"), "{says}");
     assert!(!folder.path().join("store").exists(), "nothing is made");
     let json: Value = serde_json::from_str(&check(&["--json"]).0).unwrap();
     assert_eq!(json["drain"]["within_seconds"], 7);

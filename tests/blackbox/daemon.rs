@@ -51,6 +51,9 @@ pub fn asking(door: &Door) -> Command {
     command
 }
 
+/// A test makes all its calls with one key: how many it gets to make is not to depend on how fast the machine is.
+const ONE_KEY: &str = "[limits]\ncalls_per_second_per_key = 1000000\n";
+
 /// What runs a daemon, such as strace; the daemon's own command line follows it.
 pub type Wrapper = Vec<String>;
 
@@ -60,7 +63,7 @@ pub struct Daemon {
     folder: PathBuf,
     address: SocketAddr,
     wrapper: Wrapper,
-    settings: Option<PathBuf>,
+    settings: PathBuf,
     child: Child,
 }
 
@@ -77,27 +80,31 @@ impl Daemon {
     /// It does not take calls.
     #[must_use]
     pub fn start_under(wrapper: Wrapper, folder: &Path) -> Daemon {
-        let address = free_address();
-        let child = spawn(&wrapper, folder, address, None);
-        let mut daemon = Daemon { folder: folder.to_path_buf(), address, wrapper, settings: None, child };
+        let mut daemon = Daemon::spawned(wrapper, folder, "");
         daemon.wait_until_ready();
         daemon
     }
 
-    /// Starts one with a settings file; it is ready when its log says so, whatever its port speaks.
+    /// Starts one with these settings; it is ready when its log says so, whatever its port speaks. Unless they have
+    /// bounds of their own, one key may call as often as it can.
     ///
     /// # Panics
     /// It does not take calls.
     #[must_use]
     pub fn start_with(folder: &Path, settings: &str) -> Daemon {
-        let path = folder.join("config.toml");
-        fs::write(&path, settings).expect("the folder can be written");
-        let address = free_address();
-        let child = spawn(&Vec::new(), folder, address, Some(&path));
-        let (folder, settings) = (folder.to_path_buf(), Some(path));
-        let mut daemon = Daemon { folder, address, wrapper: Vec::new(), settings, child };
+        let mut daemon = Daemon::spawned(Vec::new(), folder, settings);
         daemon.wait_until_logged("takes calls", 1);
         daemon
+    }
+
+    fn spawned(wrapper: Wrapper, folder: &Path, settings: &str) -> Daemon {
+        let bounds = if settings.contains("[limits]") { "" } else { ONE_KEY };
+        fs::create_dir_all(folder).expect("the folder can be made");
+        let path = folder.join("config.toml");
+        fs::write(&path, format!("{settings}{bounds}")).expect("the folder can be written");
+        let address = free_address();
+        let child = spawn(&wrapper, folder, address, &path);
+        Daemon { folder: folder.to_path_buf(), address, wrapper, settings: path, child }
     }
 
     /// Waits until a line with these words was written to the log so many times.
@@ -143,7 +150,7 @@ impl Daemon {
     /// # Panics
     /// It does not take calls.
     pub fn restart(&mut self) {
-        self.child = spawn(&self.wrapper, &self.folder, self.address, self.settings.as_deref());
+        self.child = spawn(&self.wrapper, &self.folder, self.address, &self.settings);
         self.wait_until_ready();
     }
 
@@ -318,8 +325,7 @@ pub struct Files<'a> {
     pub sequence: &'a str,
 }
 
-fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr, settings: Option<&Path>) -> Child {
-    fs::create_dir_all(folder).expect("the folder can be made");
+fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr, settings: &Path) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("daemon.log"));
     let mut command = match wrapper.split_first() {
         None => command(),
@@ -329,10 +335,7 @@ fn spawn(wrapper: &Wrapper, folder: &Path, address: SocketAddr, settings: Option
             command
         }
     };
-    command.args(["serve", "--listen", &address.to_string()]);
-    if let Some(settings) = settings {
-        command.arg("--config").arg(settings);
-    }
+    command.args(["serve", "--listen", &address.to_string()]).arg("--config").arg(settings);
     command.arg("--store").arg(folder.join("store")).arg("--outbox").arg(folder.join("outbox"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.expect("the log can be written"));
     command.spawn().expect("the daemon can be run")
