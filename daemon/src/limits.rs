@@ -111,6 +111,12 @@ pub(crate) const ANSWER_BYTES: usize = 4 * MESSAGE_BYTES;
 /// Bytes of a provider's code in a receipt, as it stands on timelines.
 pub(crate) const CODE_BYTES: usize = 64;
 
+/// First pause before what a provider told and does not tell again is taken in once more; doubles each time.
+pub(crate) const TOLD_AGAIN: Duration = Duration::from_millis(100);
+
+/// The last such pause: with those before it less than the 15 seconds that Twilio waits for an answer.
+pub(crate) const TOLD_AGAIN_MOST: Duration = Duration::from_millis(6_400);
+
 const _: () = assert!(CSV_BATCH <= followupd_domain::limits::BATCH_ITEMS);
 const _: () = assert!(CSV_ROW_BYTES > followupd_domain::limits::ATTRIBUTE_BYTES);
 const _: () = assert!(ENROLL_BATCHES_AHEAD <= CSV_BATCHES_AHEAD);

@@ -123,14 +123,14 @@ fn a_paused_template_holds_its_step_until_it_is_approved_and_a_closed_window_sen
         let holds = client.must("TenantService/ListHolds", &json!({ "tenant": TENANT }));
         holds["holds"].as_array().cloned().unwrap_or_default()
     };
-    assert_eq!(tells(&mock, template("PAUSED"), &url), 204);
+    assert_eq!(tells(&mock, template("PAUSED"), &url), 200);
     let holds = held(&mut client);
     assert_eq!((holds.len(), &holds[0]["step"]), (1, &json!(1)), "{holds:?}");
     assert_eq!(holds[0]["held"]["reason"], "the provider paused the template aula (pt_BR)");
     enroll(&mut client, "ana", ANA);
     assert_eq!(mock.sent().len(), 0);
     for _ in 0..2 {
-        assert_eq!(tells(&mock, template("APPROVED"), &url), 204);
+        assert_eq!(tells(&mock, template("APPROVED"), &url), 200);
     }
     assert_eq!(held(&mut client), Vec::<Value>::new());
     until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
@@ -171,7 +171,7 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
         [("delivered", "delivered"), ("sent", "delivered"), ("read", "read"), ("delivered", "read")]
     {
         for _ in 0..3 {
-            assert_eq!(tells(&mock, json!({ "id": id, "status": status }), &url), 204);
+            assert_eq!(tells(&mock, json!({ "id": id, "status": status }), &url), 200);
         }
         assert_eq!(of(&daemon, "ana").statuses[0], shown, "{status}");
     }
@@ -181,18 +181,18 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     let mut forged = said(&ANA[1..], "oi");
     forged["secret"] = json!("another");
     assert_eq!(tells(&mock, forged, &url), 403);
-    assert_eq!(tells(&mock, json!({ "id": "wamid.other", "status": "read" }), &url), 204);
+    assert_eq!(tells(&mock, json!({ "id": "wamid.other", "status": "read" }), &url), 200);
     assert_eq!(tells(&mock, json!({ "id": id, "status": "read" }), &webhook(&daemon, "none")), 404);
     let (status, says) = client.request("POST", "/v1/webhooks/acme/mail", &[], "{}").unwrap();
     assert!(status == 401 && says.contains("X-Hub-Signature-256"), "{status} {says}");
     assert_eq!(of(&daemon, "ana").state, "active");
 
-    assert_eq!(tells(&mock, said(&ANA[1..], "oi"), &url), 204);
+    assert_eq!(tells(&mock, said(&ANA[1..], "oi"), &url), 200);
     let ana = of(&daemon, "ana");
     assert_eq!((&*ana.state, &*ana.reason, &*ana.statuses[0]), ("exited", "replied", "replied"));
 
     // Somebody nobody knows says stop: nobody is enrolled by that number.
-    assert_eq!(tells(&mock, said(&STRANGER[1..], "stop"), &url), 204);
+    assert_eq!(tells(&mock, said(&STRANGER[1..], "stop"), &url), 200);
     let refused = enroll(&mut client, "bob", STRANGER).to_string();
     assert!(refused.contains("suppressed"), "{refused}");
     assert_eq!(mock.sent().len(), 1);
@@ -211,7 +211,7 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     assert_eq!(reply, json!({ "id": "yes", "title": "Sim" }));
     let pressed = json!({ "type": "button_reply", "button_reply": reply });
     let pressed = json!({ "from": &CY[1..], "type": "interactive", "part": pressed });
-    assert_eq!(tells(&mock, pressed, &url), 204);
+    assert_eq!(tells(&mock, pressed, &url), 200);
     assert_eq!(of(&daemon, "cy").reason, "replied");
 }
 

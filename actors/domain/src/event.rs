@@ -33,7 +33,7 @@ pub struct Event {
     pub target: Option<TargetRef>,
     /// The kind of channel it came through, where that is known; an opt-out without one is from all.
     pub channel: Option<Kind>,
-    /// The text of an inbound message.
+    /// The text of an inbound message; of a button that was pressed what stands behind it.
     pub text: String,
     /// An automatic reply is not a reply.
     pub automatic: bool,

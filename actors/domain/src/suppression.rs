@@ -10,6 +10,7 @@ use std::hash::Hasher;
 use crate::channel::Kind;
 use crate::contact::Contact;
 use crate::ids::{IdKey, TenantNo};
+use crate::limits;
 use crate::time::Moment;
 
 /// Where messages reach a person; several kinds of channel can share one.
@@ -97,13 +98,19 @@ pub fn pseudonym(key: IdKey, tenant: TenantNo, id: &str) -> String {
     format!("person-{hash:032x}")
 }
 
-/// What is known against one address; there is a row for it only where something is.
+/// What is known of one address, whoever has it; there is a row for it only where something is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suppressed {
+pub struct AddressFacts {
     /// What must not be written to.
     pub standing: BTreeMap<Kind, Suppression>,
     /// Kinds of channel by which nothing arrives until then, as their provider said.
     pub unusable_until: BTreeMap<Kind, Moment>,
+    /// When somebody last wrote from it through each kind of channel while no contact was known to have it: whoever is
+    /// enrolled with it afterwards has written then.
+    pub heard: BTreeMap<Kind, Moment>,
+    /// When they last asked to be written to again, by the provider's clock: an opt-out of before that, told late or
+    /// told again, says nothing any more.
+    pub back_at: BTreeMap<Kind, Moment>,
 }
 
 /// Standing "do not contact" through one kind of channel.
@@ -145,24 +152,48 @@ impl Why {
     }
 }
 
-impl Suppressed {
-    /// Suppresses these kinds; one that is suppressed already stays as it is.
+impl AddressFacts {
+    /// Suppresses these kinds; one that is suppressed already stays as it is, and so does one whose opt-out was taken
+    /// back since.
     pub fn add(&mut self, kinds: impl IntoIterator<Item = Kind>, suppression: &Suppression) {
         for kind in kinds {
-            self.standing.entry(kind).or_insert_with(|| suppression.clone());
+            if suppression.why != Why::OptedOut || !self.is_taken_back(kind, suppression.since) {
+                self.standing.entry(kind).or_insert_with(|| suppression.clone());
+            }
         }
     }
 
-    /// Nothing sent by this kind arrives before then; what has passed by `now` is forgotten.
-    pub fn rest(&mut self, kind: Kind, until: Moment, now: Moment) {
+    /// Whether an opt-out of that moment was taken back since.
+    #[must_use]
+    pub fn is_taken_back(&self, kind: Kind, opted_out_at: Moment) -> bool {
+        self.back_at.get(&kind).is_some_and(|back_at| opted_out_at <= *back_at)
+    }
+
+    /// Somebody wrote from it then.
+    pub fn hears(&mut self, kind: Kind, at: Moment) {
+        let last = self.heard.entry(kind).or_insert(at);
+        *last = at.max(*last);
+    }
+
+    /// Forgets what can matter no more: what was heard longer ago than a service window lasts, who came back before any
+    /// opt-out that could still be told, what was unusable until before now.
+    pub fn forget(&mut self, now: Moment) {
         self.unusable_until.retain(|_, until| *until > now);
+        self.heard.retain(|_, at| *at + limits::SERVICE_WINDOW > now);
+        let told_until = limits::EVENT_MEMORY_OF_PROVIDERS + limits::EVENT_AHEAD;
+        self.back_at.retain(|_, at| *at + told_until > now);
+    }
+
+    /// Nothing sent by this kind arrives before then; what matters no more by `now` is forgotten.
+    pub fn rest(&mut self, kind: Kind, until: Moment, now: Moment) {
+        self.forget(now);
         self.unusable_until.insert(kind, until);
     }
 
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.standing.is_empty() && self.unusable_until.is_empty()
+        *self == AddressFacts::default()
     }
 
     /// Lifts the suppression of these kinds, and tries them again; whether there was any.
@@ -177,15 +208,19 @@ impl Suppressed {
     pub fn erase(&mut self, kinds: impl IntoIterator<Item = Kind>, at: Moment) {
         let erased = Suppression { since: at, why: Why::Erased, by: String::new(), reason: String::new() };
         self.unusable_until.clear();
+        self.heard.clear();
+        self.back_at.clear();
         self.standing
             .values_mut()
             .for_each(|known| *known = Suppression { since: known.since, ..erased.clone() });
         self.add(kinds, &erased);
     }
 
-    /// Takes back an opt-out of a kind that is no later than `until`; whether there was one. What somebody else
-    /// suppressed, and for another reason, the person cannot lift.
+    /// Takes back an opt-out of a kind that is no later than `until`, told or yet to be told; whether there was one. What
+    /// somebody else suppressed, and for another reason, the person cannot lift.
     pub fn opt_in(&mut self, kind: Kind, until: Moment) -> bool {
+        let back_at = self.back_at.entry(kind).or_insert(until);
+        *back_at = until.max(*back_at);
         let theirs = |known: &Suppression| known.why == Why::OptedOut && known.since <= until;
         let lifts = self.standing.get(&kind).is_some_and(theirs);
         lifts && self.standing.remove(&kind).is_some()
@@ -200,6 +235,7 @@ impl Suppressed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Span;
 
     const KEY: IdKey = IdKey([7; 16]);
 
@@ -249,17 +285,53 @@ mod tests {
             (Why::Bounced, 9, false),
             (Why::Erased, 9, false),
         ] {
-            let mut known = Suppressed::default();
+            let mut known = AddressFacts::default();
             known.add([Kind::Sms], &one(why));
             assert_eq!(known.opt_in(Kind::Sms, Moment(until)), lifts, "{why:?} {until}");
-            assert_eq!(known.is_empty(), lifts);
+            assert_eq!(known.standing.is_empty(), lifts);
             assert!(!known.opt_in(Kind::Whatsapp, Moment(9)));
         }
     }
 
     #[test]
+    fn an_opt_out_that_is_told_after_it_was_taken_back_says_nothing_any_more() {
+        let one =
+            |since, why| Suppression { since: Moment(since), why, by: String::new(), reason: String::new() };
+        let mut known = AddressFacts::default();
+        assert!(!known.opt_in(Kind::Sms, Moment(5)), "it comes before what it takes back");
+        known.opt_in(Kind::Sms, Moment(3));
+        known.add([Kind::Sms], &one(5, Why::OptedOut));
+        assert!(known.standing.is_empty());
+        known.add([Kind::Whatsapp], &one(5, Why::OptedOut));
+        known.add([Kind::Sms], &one(5, Why::Bounced));
+        assert_eq!(
+            known.kinds().collect::<Vec<_>>(),
+            [Kind::Whatsapp, Kind::Sms],
+            "another kind, another reason"
+        );
+        let mut known = AddressFacts { standing: BTreeMap::new(), ..known };
+        known.add([Kind::Sms], &one(6, Why::OptedOut));
+        assert_eq!(known.standing[&Kind::Sms].since, Moment(6), "they changed their mind once more");
+    }
+
+    #[test]
+    fn what_was_heard_and_who_came_back_is_forgotten_in_time() {
+        let mut known = AddressFacts::default();
+        known.hears(Kind::Whatsapp, Moment(7));
+        known.hears(Kind::Whatsapp, Moment(5));
+        known.opt_in(Kind::Whatsapp, Moment(7));
+        let window = Moment(7) + limits::SERVICE_WINDOW;
+        known.forget(window - Span(1));
+        assert_eq!(known.heard[&Kind::Whatsapp], Moment(7));
+        known.forget(window);
+        assert!(known.heard.is_empty() && !known.is_empty());
+        known.forget(Moment(7) + limits::EVENT_MEMORY_OF_PROVIDERS + limits::EVENT_AHEAD);
+        assert!(known.is_empty());
+    }
+
+    #[test]
     fn what_is_unusable_for_a_while_is_no_suppression_and_is_lifted_like_one() {
-        let mut known = Suppressed::default();
+        let mut known = AddressFacts::default();
         known.rest(Kind::Sms, Moment(10), Moment(0));
         known.rest(Kind::Whatsapp, Moment(30), Moment(20));
         assert_eq!(
@@ -279,7 +351,7 @@ mod tests {
             by: "a".into(),
             reason: "b".into(),
         };
-        let mut known = Suppressed::default();
+        let mut known = AddressFacts::default();
         known.add([Kind::Sms], &one(1));
         known.add([Kind::Sms, Kind::Whatsapp], &one(2));
         assert_eq!(known.standing[&Kind::Sms].since, Moment(1));

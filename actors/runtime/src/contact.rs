@@ -10,7 +10,7 @@ use followupd_domain::decide::enroll::Profile;
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::name;
 use followupd_domain::sequence::FieldError;
-use followupd_domain::suppression::{Address, Suppressed, Suppression, Why, pseudonym};
+use followupd_domain::suppression::{Address, AddressFacts, Suppression, Why, pseudonym};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 
@@ -94,7 +94,7 @@ pub(crate) async fn suppress(
                 reason: reason.to_owned(),
             };
             let kinds = kinds_of(address, kind)?;
-            let change = |known: &mut Suppressed| known.add(kinds.iter().copied(), &suppression);
+            let change = |known: &mut AddressFacts| known.add(kinds.iter().copied(), &suppression);
             change_address(node, tenant, caller, Act::Suppress, address, change).await?;
             return Ok(Stopped::default());
         }
@@ -129,17 +129,17 @@ pub(crate) async fn suppress(
     }
 }
 
-/// Suppresses an address for a kind of channel, as who has it wrote.
+/// Suppresses an address for a kind of channel, as who has it wrote then.
 pub(crate) async fn opt_out(
     node: &Arc<Node>,
     tenant: &TenantHandle,
     caller: &Caller,
     address: &Address,
-    kind: Kind,
+    (kind, at): (Kind, Moment),
 ) -> Result<(), Error> {
-    let (since, why, by) = (node.now(), Why::OptedOut, caller.by.clone());
+    let (since, why, by) = (at.min(node.now()), Why::OptedOut, caller.by.clone());
     let suppression = Suppression { since, why, by, reason: String::new() };
-    let change = |known: &mut Suppressed| known.add([kind], &suppression);
+    let change = |known: &mut AddressFacts| known.add([kind], &suppression);
     change_address(node, tenant, caller, Act::Suppress, address, change).await.map(drop)
 }
 
@@ -149,14 +149,31 @@ pub(crate) async fn opt_in(
     tenant: &TenantHandle,
     caller: &Caller,
     (address, contacts): (&Address, &[String]),
-    (kind, until): (Kind, Moment),
+    (kind, at): (Kind, Moment),
 ) -> Result<(), Error> {
+    let until = at.min(node.now());
     let theirs = |known: &Suppression| known.why == Why::OptedOut && known.since <= until;
     for id in contacts {
         lift_contact(node, tenant, caller, id, Some(kind), theirs).await?;
     }
-    let change = |known: &mut Suppressed| {
+    let change = |known: &mut AddressFacts| {
+        known.forget(node.now());
         known.opt_in(kind, until);
+    };
+    change_address(node, tenant, caller, Act::Lift, address, change).await.map(drop)
+}
+
+/// Notes that somebody wrote from an address that no contact is known to have.
+pub(crate) async fn hear(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    address: &Address,
+    (kind, at): (Kind, Moment),
+) -> Result<(), Error> {
+    let change = |known: &mut AddressFacts| {
+        known.hears(kind, at);
+        known.forget(node.now());
     };
     change_address(node, tenant, caller, Act::Lift, address, change).await.map(drop)
 }
@@ -173,7 +190,7 @@ pub(crate) async fn lift(
         Whom::Contact(id) => id,
         Whom::Address(address) => {
             let kinds = kinds_of(address, kind)?;
-            let change = |known: &mut Suppressed| {
+            let change = |known: &mut AddressFacts| {
                 known.lift(&kinds);
             };
             return change_address(node, tenant, caller, Act::Lift, address, change).await;
@@ -252,25 +269,28 @@ fn kinds_of(address: &Address, kind: Option<Kind>) -> Result<BTreeSet<Kind>, Err
     }
 }
 
-/// Changes what is suppressed of one address; whether that changed anything.
+/// Changes what is known of one address; whether that changed anything. What changes of its suppression is written down
+/// in the audit log.
 async fn change_address(
     node: &Node,
     tenant: &TenantHandle,
     caller: &Caller,
     act: Act,
     address: &Address,
-    change: impl Fn(&mut Suppressed),
+    change: impl Fn(&mut AddressFacts),
 ) -> Result<bool, Error> {
     let place = node.place(&tenant.loaded());
     for _ in 0..limits::LOOKS {
         let addresses = suppression::read(&*node.store, place, vec![address.clone()]).await?;
         let mut commit = Commit::new(Class::Exit, tenant.no, tenant.shard);
-        addresses.change(&mut commit, |_, known| change(known))?;
+        let audited = addresses.change(&mut commit, |_, known| change(known))?;
         if commit.puts.is_empty() && commit.deletes.is_empty() {
             return Ok(false);
         }
-        let hash = u128::from_be_bytes(address.hash(place.key, place.tenant));
-        audit::add(&mut commit, node, tenant.no, caller, act, &format!("address-{hash:032x}"))?;
+        if audited {
+            let hash = u128::from_be_bytes(address.hash(place.key, place.tenant));
+            audit::add(&mut commit, node, tenant.no, caller, act, &format!("address-{hash:032x}"))?;
+        }
         if submit(node, commit).await? {
             return Ok(true);
         }

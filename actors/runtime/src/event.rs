@@ -12,7 +12,7 @@ use followupd_domain::decide::leave;
 use followupd_domain::decision::TraceId;
 use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::event::Event;
-use followupd_domain::suppression::{Suppression, Why};
+use followupd_domain::suppression::{Address, Suppression, Why};
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, limits as domain_limits, name};
 use followupd_store::codec::Format;
@@ -27,7 +27,7 @@ use crate::enrollment::{Ask, class_of};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
-use crate::record::{self, Facts, Transition, read_contact, read_or_default};
+use crate::record::{self, Facts, Read, Transition, read_contact, read_or_default};
 use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
@@ -172,7 +172,8 @@ impl<'a> Acceptance<'a> {
         let mut next = || rows.next().flatten();
         let contact = contact_key.map(|key| read_contact(key, next())).transpose()?;
         let target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
-        let opted_out = event.opts_out(&loaded.scope.tenant);
+        let opted_out = event.opts_out(&loaded.scope.tenant)
+            && (asked.by_hand.is_some() || !is_taken_back(asked, &event, contact.as_ref()).await?);
         let affected = affected(&event, contact.as_ref(), target.as_ref());
         let before = contact.as_ref().map(|read| read.value.clone()).unwrap_or_default();
         let contact =
@@ -244,12 +245,12 @@ impl<'a> Acceptance<'a> {
     fn suppress(&self, commit: &mut Commit) -> Result<(), Error> {
         let Asked { node, tenant, caller, by_hand, .. } = self.asked;
         let suppression = Suppression {
-            since: node.now(),
+            since: self.event.occurred_at.min(node.now()),
             why: if by_hand.is_some() { Why::ByHand } else { Why::OptedOut },
             by: caller.by.clone(),
             reason: by_hand.map(|by_hand| by_hand.reason.clone()).unwrap_or_default(),
         };
-        self.addresses.suppress(&subject::out_of(&self.event), &suppression, commit)?;
+        let _ = self.addresses.suppress(&subject::out_of(&self.event), &suppression, commit)?;
         match by_hand {
             Some(by_hand) => audit::add(commit, node, tenant.no, caller, Act::Suppress, &by_hand.what),
             None => Ok(()),
@@ -368,6 +369,20 @@ impl<'a> Acceptance<'a> {
         }
         Ok(Some(answer(consumed?)))
     }
+}
+
+/// Whether a contact who opts out by an event has asked to be written to again since: it was told late, or again.
+async fn is_taken_back(
+    Asked { node, loaded, .. }: Asked<'_>,
+    event: &Event,
+    contact: Option<&Read<Contact>>,
+) -> Result<bool, Error> {
+    let (Some(kind), Some(id)) = (event.channel, &event.contact) else { return Ok(false) };
+    let Some(address) = contact.and_then(|contact| Address::of(kind, &contact.value, id)) else {
+        return Ok(false);
+    };
+    let read = suppression::read(&*node.store, node.place(loaded), vec![address]).await?;
+    Ok(read.is_taken_back(kind, event.occurred_at))
 }
 
 enum AtOnce {

@@ -33,7 +33,7 @@ use followupd_domain::sequence::{
     UniquePer, Version,
 };
 use followupd_domain::signal::{Counts, Hour, KillSwitch, Signal};
-use followupd_domain::suppression::{Suppressed, Suppression, Why};
+use followupd_domain::suppression::{AddressFacts, Suppression, Why};
 use followupd_domain::target::{Target, TargetKind, TargetRef, Terminal, TerminalFact};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{
@@ -48,8 +48,8 @@ use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
 use crate::event::FanOut;
 use crate::old::{
-    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Suppressed1, Tenant1,
-    Version1,
+    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Suppressed1,
+    Suppressed2, Tenant1, Version1,
 };
 use crate::once::Done;
 use crate::record::Record;
@@ -443,14 +443,18 @@ fn what_is_kept_of_events_and_of_the_store_has_the_recorded_bytes() {
 fn what_is_suppressed_of_an_address_has_the_recorded_bytes() {
     let suppression =
         |why| Suppression { since: AT, why, by: "desk".into(), reason: "asked by phone".into() };
-    let mut suppressed = Suppressed::default();
+    let mut suppressed = AddressFacts::default();
     for (kind, why) in [(Kind::Whatsapp, Why::OptedOut), (Kind::Sms, Why::ByHand), (Kind::Email, Why::Erased)]
     {
         suppressed.add([kind], &suppression(why));
     }
     check("suppressed_1", Format::Suppressed, &Suppressed1(suppressed.standing.clone()));
     suppressed.rest(Kind::Sms, AT, Moment(0));
-    check("suppressed_2", Format::Suppressed2, &suppressed);
+    let AddressFacts { standing, unusable_until, .. } = suppressed.clone();
+    check("suppressed_2", Format::Suppressed2, &Suppressed2 { standing, unusable_until });
+    suppressed.hears(Kind::Whatsapp, AT);
+    suppressed.opt_in(Kind::Sms, AT);
+    check("address_facts_1", Format::AddressFacts, &suppressed);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::name::Name;
 use followupd_domain::signal::{Counts, KillSwitch};
-use followupd_domain::suppression::{Suppressed, Suppression};
+use followupd_domain::suppression::{AddressFacts, Suppression};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, Span, TenantNo};
 use followupd_store::codec::{self, Format};
@@ -297,13 +297,23 @@ pub(crate) fn contact(body: &[u8]) -> Result<Contact, Error> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Suppressed1(pub(crate) BTreeMap<Kind, Suppression>);
 
-/// What is known against the address of a row, in whichever format it was written.
-pub(crate) fn suppressed(body: &[u8]) -> Result<Suppressed, Error> {
-    match of_format(Format::Suppressed2, body)? {
-        Some(known) => Ok(known),
-        None => decode::<Suppressed1>(Format::Suppressed, body)
-            .map(|Suppressed1(standing)| Suppressed { standing, ..Suppressed::default() }),
+/// What is known against an address, format 2: nobody was heard whom no contact was known to be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Suppressed2 {
+    pub(crate) standing: BTreeMap<Kind, Suppression>,
+    pub(crate) unusable_until: BTreeMap<Kind, Moment>,
+}
+
+/// What is known of the address of a row, in whichever format it was written.
+pub(crate) fn address_facts(body: &[u8]) -> Result<AddressFacts, Error> {
+    if let Some(known) = of_format(Format::AddressFacts, body)? {
+        return Ok(known);
     }
+    if let Some(Suppressed2 { standing, unusable_until }) = of_format(Format::Suppressed2, body)? {
+        return Ok(AddressFacts { standing, unusable_until, ..AddressFacts::default() });
+    }
+    let Suppressed1(standing) = decode(Format::Suppressed, body)?;
+    Ok(AddressFacts { standing, ..AddressFacts::default() })
 }
 
 /// A tenant of format 1, which had no frequency caps.

@@ -15,7 +15,7 @@ use followupd_domain::invariant;
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::sequence::Version;
 use followupd_domain::signal::{self, Counted};
-use followupd_domain::suppression::Suppressed;
+use followupd_domain::suppression::AddressFacts;
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_store::codec::{self, Format};
@@ -73,9 +73,9 @@ pub(crate) fn read_contact(key: Key, row: Option<Row>) -> Result<Read<Contact>, 
 }
 
 /// Reads the row of an address of which nothing may be known.
-pub(crate) fn read_suppressed(key: Key, row: Option<Row>) -> Result<Read<Suppressed>, Error> {
+pub(crate) fn read_address(key: Key, row: Option<Row>) -> Result<Read<AddressFacts>, Error> {
     let version = row.as_ref().map(|row| row.version);
-    let value = row.map(|row| old::suppressed(&row.body)).transpose()?.unwrap_or_default();
+    let value = row.map(|row| old::address_facts(&row.body)).transpose()?.unwrap_or_default();
     Ok(Read { key, version, value })
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
-use followupd_domain::suppression::{Address, Suppressed, Suppression};
-use followupd_domain::{IdKey, Shard, TenantNo};
+use followupd_domain::suppression::{Address, AddressFacts, Suppression};
+use followupd_domain::{IdKey, Moment, Shard, TenantNo};
 use followupd_store::codec::Format;
 use followupd_store::{Commit, Expect, Key, Store};
 
 use crate::api::Error;
-use crate::record::{self, Read, read_suppressed};
+use crate::record::{self, Read, read_address};
 
 /// Where the rows of a tenant's addresses lie, and the key their hashes are made with.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Place {
 
 /// The addresses of one contact, each with its row as read.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Addresses(Vec<(Address, Read<Suppressed>)>);
+pub(crate) struct Addresses(Vec<(Address, Read<AddressFacts>)>);
 
 /// Mailbox and number of a contact.
 pub(crate) fn reachable(contact: &Contact) -> Vec<Address> {
@@ -65,15 +65,15 @@ pub(crate) async fn read_each(
         let read = addresses
             .into_iter()
             .zip(rows.by_ref())
-            .map(|(address, (key, row))| Ok((address, read_suppressed(key, row)?)));
+            .map(|(address, (key, row))| Ok((address, read_address(key, row)?)));
         read.collect::<Result<_, Error>>().map(Addresses)
     });
     each.collect()
 }
 
 impl Addresses {
-    /// Tells a contact which kinds its addresses are suppressed for. What was known of its id before there was a contact
-    /// becomes its own.
+    /// Tells a contact which kinds its addresses are suppressed for, and who wrote from them while nobody was known to
+    /// have them. What was known of its id before there was a contact becomes its own.
     pub(crate) fn bar(&self, contact: &mut Contact) {
         contact.barred.clear();
         contact.unusable_until.clear();
@@ -84,6 +84,7 @@ impl Addresses {
                     let own = row.value.kinds().filter(|kind| address.kinds().contains(kind));
                     contact.barred.extend(own);
                     contact.unusable_until.extend(&row.value.unusable_until);
+                    row.value.heard.iter().for_each(|(kind, at)| contact.hears(Some(*kind), *at));
                 }
             }
         }
@@ -101,7 +102,7 @@ impl Addresses {
         kinds: &BTreeSet<Kind>,
         suppression: &Suppression,
         commit: &mut Commit,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.change(commit, |address, known| {
             let needed = kinds
                 .iter()
@@ -111,12 +112,19 @@ impl Addresses {
         })
     }
 
-    /// Changes the rows in a commit that expects them; one that says nothing any more goes.
+    /// Whether an opt-out of a kind at that moment was taken back since, at the address it is about.
+    pub(crate) fn is_taken_back(&self, kind: Kind, opted_out_at: Moment) -> bool {
+        self.0.iter().any(|(_, row)| row.value.is_taken_back(kind, opted_out_at))
+    }
+
+    /// Changes the rows in a commit that expects them; one that says nothing any more goes. Whether their suppression is
+    /// another then.
     pub(crate) fn change(
         &self,
         commit: &mut Commit,
-        change: impl Fn(&Address, &mut Suppressed),
-    ) -> Result<(), Error> {
+        change: impl Fn(&Address, &mut AddressFacts),
+    ) -> Result<bool, Error> {
+        let mut suppresses = false;
         for (address, row) in &self.0 {
             let mut changed = row.value.clone();
             change(address, &mut changed);
@@ -124,13 +132,15 @@ impl Addresses {
             if changed == row.value {
                 continue;
             }
+            suppresses |=
+                changed.standing != row.value.standing || changed.unusable_until != row.value.unusable_until;
             if changed.is_empty() {
                 commit.deletes.push(row.key.clone());
             } else {
-                record::put(commit, row.key.clone(), Format::Suppressed2, &changed)?;
+                record::put(commit, row.key.clone(), Format::AddressFacts, &changed)?;
             }
         }
-        Ok(())
+        Ok(suppresses)
     }
 
     /// All suppressions that apply to a kind: the contact's own, and its address's.

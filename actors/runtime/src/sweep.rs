@@ -1,7 +1,9 @@
 //! Sweeping: what a tenant has kept long enough is removed, a little at a time.
 //!
-//! What came of calls that are made once stands for a day. Ids of accepted events stand until no repeat of theirs could be accepted; what is known of a target nobody is
-//! enrolled about stands while its terminal facts may still answer an enroll. Enrollments that nothing rouses, being
+//! What came of calls that are made once stands for a day. Ids of accepted events stand until no repeat of theirs could
+//! be accepted; what is known of a target nobody is enrolled about stands while its terminal facts may still answer an
+//! enroll, and of an address while it may still open a window or undo an opt-out. Contacts from before a channel was told
+//! anything are written down by their numbers. Enrollments that nothing rouses, being
 //! paused, held or quarantined, are found here when they have lived too long, and all of a sequence that was archived:
 //! its funnel counts those that are left, so that a restart knows whether there are any. The place reached is kept in memory
 //! only: a restart begins again, which costs reads and changes nothing.
@@ -12,16 +14,18 @@ use followupd_domain::event;
 use followupd_domain::scope::Scope;
 use followupd_domain::signal::Hour;
 use followupd_domain::target::Target;
-use followupd_domain::{EnrollmentId, Moment, SequenceNo, Shard, Span, limits as domain_limits};
+use followupd_domain::{EnrollmentId, Moment, SequenceNo, Span, limits as domain_limits};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Expect, Key, Row, Scan, Store};
 
+use crate::addresses;
 use crate::api::Error;
 use crate::limits;
 use crate::loaded::decode;
 use crate::old;
 use crate::once;
 use crate::settings::refused;
+use crate::suppression::Place;
 
 /// What is swept, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,7 @@ enum Stage {
     Events,
     Signals,
     Targets,
+    Addresses,
     Contacts,
 }
 
@@ -63,22 +68,26 @@ impl Sweep {
     pub(crate) async fn go_on(
         &mut self,
         store: &dyn Store,
-        shard: Shard,
+        place: Place,
         scope: &Scope,
         now: Moment,
     ) -> Result<Swept, Error> {
-        let tenant = scope.tenant.no;
+        let Place { shard, tenant, .. } = place;
         let prefix = match self.stage {
             Stage::Onces => Key::onces(shard, tenant),
             Stage::Events => Key::events(shard, tenant),
             Stage::Signals => Key::all_signals(shard, tenant),
             Stage::Targets => Key::targets(shard, tenant),
+            Stage::Addresses => Key::suppressions(shard, tenant),
             Stage::Contacts => Key::contacts(shard, tenant),
         };
         let from = self.from.take().unwrap_or_else(|| prefix.clone());
         let rows = store.scan(Scan { from, to: prefix.after_prefix(), limit: limits::SWEEP }).await?;
         let full = rows.len() == limits::SWEEP;
         self.from = rows.last().map(|(last, _)| last.successor()).filter(|_| full);
+        if self.stage == Stage::Contacts && addresses::is_told(scope) {
+            addresses::note_missing(store, place, &rows).await?;
+        }
         let mut commit = Commit::new(Class::Event, tenant, shard);
         let mut old = Vec::new();
         for (key, row) in rows {
@@ -87,6 +96,7 @@ impl Sweep {
                 Stage::Events => is_old_event(&key, &row, now)?,
                 Stage::Signals => key.to_signal().is_some_and(|(hour, _)| is_old_signal(hour, now)),
                 Stage::Targets => is_unused_target(&row, now)?,
+                Stage::Addresses => is_forgotten(&row, now)?,
                 Stage::Contacts => {
                     old.extend(old_enrollments(&row, scope, now)?);
                     false
@@ -112,7 +122,8 @@ impl Sweep {
             Stage::Onces => Stage::Events,
             Stage::Events => Stage::Signals,
             Stage::Signals => Stage::Targets,
-            Stage::Targets => Stage::Contacts,
+            Stage::Targets => Stage::Addresses,
+            Stage::Addresses => Stage::Contacts,
             Stage::Contacts => Stage::Onces,
         };
         Ok(Swept { done, old })
@@ -137,6 +148,13 @@ fn is_unused_target(row: &Row, now: Moment) -> Result<bool, Error> {
     Ok(target.enrollments.is_empty() && target.terminal.is_none_or(|fact| forgotten(fact.occurred_at)))
 }
 
+/// Nothing of what is known of the address matters any more.
+fn is_forgotten(row: &Row, now: Moment) -> Result<bool, Error> {
+    let mut known = old::address_facts(&row.body)?;
+    known.forget(now);
+    Ok(known.is_empty())
+}
+
 /// The contact's open enrollments that are older than the shortest life their sequence gives, or outlived it.
 fn old_enrollments(row: &Row, scope: &Scope, now: Moment) -> Result<Vec<EnrollmentId>, Error> {
     let contact = old::contact(&row.body)?;
@@ -159,7 +177,7 @@ mod tests {
     use crate::settings::new_tenant;
     use followupd_domain::event::EventKey;
     use followupd_domain::name::Name;
-    use followupd_domain::{TenantNo, route};
+    use followupd_domain::{IdKey, TenantNo, route};
     use followupd_store::codec;
     use followupd_store::memory::Memory;
 
@@ -186,10 +204,11 @@ mod tests {
         };
         let mut sweep = Sweep::new();
         let mut steps = 1;
-        while !sweep.go_on(&store, shard, &scope, now).await.unwrap().done {
+        let place = Place { key: IdKey([7; 16]), shard, tenant };
+        while !sweep.go_on(&store, place, &scope, now).await.unwrap().done {
             steps += 1;
         }
-        assert_eq!(steps, 6, "no calls, two chunks of events, no signals, targets, contacts");
+        assert_eq!(steps, 7, "no calls, two chunks of events, no signals, targets, addresses, contacts");
         let all = limits::SWEEP + 10;
         assert_eq!(store.dump().len(), all - (0..all).filter(|n| n % 4 == 2).count());
     }

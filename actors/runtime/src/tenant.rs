@@ -11,6 +11,7 @@ use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::JoinHandle;
 
+use crate::addresses;
 use crate::api::{Caller, Error};
 use crate::command;
 use crate::delete;
@@ -91,9 +92,11 @@ impl Actor for TenantActor {
                 let answer = put.unwrap_or_else(|_| Err(Error::Unavailable("the put failed".to_owned())));
                 tenant.read_again().await;
                 let archived = archives && answer.is_ok();
+                let newly_told =
+                    addresses::is_told(&tenant.current().scope) && !addresses::is_told(&current.scope);
                 // The caller may have gone; what was put stays.
                 let _ = reply.send(answer);
-                if archived {
+                if archived || newly_told {
                     state.sweep = Sweep::of_contacts();
                     state.sweep_after(&myself, Span::ZERO);
                 }
@@ -127,7 +130,8 @@ impl Actor for TenantActor {
             }
             TenantMsg::Sweep => {
                 let (node, loaded) = (&tenant.node, tenant.current());
-                let swept = state.sweep.go_on(&*node.store, tenant.shard, &loaded.scope, node.now()).await;
+                let place = node.place(&loaded);
+                let swept = state.sweep.go_on(&*node.store, place, &loaded.scope, node.now()).await;
                 let Swept { done, old } = swept.unwrap_or_else(|error| {
                     tracing::warn!(tenant = tenant.no.0, %error, "a sweep is put off");
                     Swept { done: true, old: Vec::new() }

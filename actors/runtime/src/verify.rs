@@ -188,7 +188,7 @@ impl Verifier {
             Table::Once => read::<Done>(Format::Once, body),
             Table::Stop => read::<Stop>(Format::Stop, body),
             Table::Clock => read::<Moment>(Format::Clock, body),
-            Table::Suppression => old::suppressed(body).map(drop),
+            Table::Suppression => old::address_facts(body).map(drop),
             Table::Address => address(key, body),
             Table::Version => old::version(body).map(drop),
             Table::Store => read::<StoreRow>(Format::Store, body),

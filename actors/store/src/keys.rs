@@ -235,10 +235,23 @@ impl Key {
         Key::start(Table::Contact, shard).u32(tenant.0)
     }
 
-    /// What is suppressed of an address.
+    /// The contact in a key of [`Key::contact`]; `None` for any other key.
+    #[must_use]
+    pub fn to_contact(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix(&[Table::Contact as u8])?;
+        str::from_utf8(rest.get(2 + 4..)?).ok()
+    }
+
+    /// What is known of an address.
     #[must_use]
     pub fn suppression(shard: Shard, tenant: TenantNo, address: AddressHash) -> Key {
-        Key::start(Table::Suppression, shard).u32(tenant.0).bytes(&address)
+        Key::suppressions(shard, tenant).bytes(&address)
+    }
+
+    /// Begins what is known of a tenant's addresses.
+    #[must_use]
+    pub fn suppressions(shard: Shard, tenant: TenantNo) -> Key {
+        Key::start(Table::Suppression, shard).u32(tenant.0)
     }
 
     /// A contact by one of its addresses.

@@ -12,14 +12,16 @@ use axum::routing::get;
 use bytes::Bytes;
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use followupd_channel::inbound::{self, Inbound, meta, twilio};
-use followupd_channel::limits::INBOUND_BYTES;
+use followupd_channel::limits::{INBOUND_BYTES, INBOUND_FORM_BYTES};
 use followupd_channel::secret::Secret;
 use followupd_channel::transports::Told;
 use followupd_domain::Moment;
 use followupd_domain::decision::TraceId;
 use followupd_runtime::{Engine, Error, TakenIn};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use url::Url;
 
+use crate::limits;
 use crate::rpc::cloud::Way;
 use crate::rpc::{Service, asked, guard, refusal};
 
@@ -66,19 +68,27 @@ async fn told(
     let (trace, mut counted) = (asked::trace(&ctx), way.edge.call(METHOD, true));
     let taken = async {
         let keys = service.engine.told_by(&tenant, &channel).map_err(unknown)?;
-        let body = read(body).await?;
+        // What is read before its signature can be checked is no longer than it has to be.
+        let (most, tells_again, answer) = match &keys {
+            // Whatever is answered with another status, Meta tells again, for days.
+            Told::Meta { .. } => (INBOUND_BYTES, true, StatusCode::OK),
+            // What it is answered with is sent to the contact.
+            Told::Twilio { .. } => (INBOUND_FORM_BYTES, false, StatusCode::NO_CONTENT),
+        };
+        let body = read(body, most).await?;
         let facts =
             facts(&keys, &parts.uri, &parts.headers, &body, service.env.wall()).map_err(not_theirs)?;
-        take_in(&service.engine, &tenant, &channel, facts).await
+        let taken = take_in(&service.engine, &tenant, &channel, (facts, tells_again)).await?;
+        Ok((taken, answer))
     };
     let taken = async {
         let late = |_| ConnectError::deadline_exceeded(format!("not done within {} s", way.within.as_secs()));
         tokio::time::timeout(way.within, taken).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
     };
     match guard::caught(trace, &mut counted, taken).await {
-        Ok(TakenIn { taken, unknown, unread }) => {
+        Ok((TakenIn { taken, unknown, unread }, answer)) => {
             tracing::debug!(tenant, channel, taken, unknown, unread, "a provider told something");
-            text(StatusCode::NO_CONTENT, String::new())
+            text(answer, String::new())
         }
         Err(error) => refused(&error),
     }
@@ -88,11 +98,22 @@ async fn take_in(
     engine: &Engine,
     tenant: &str,
     channel: &str,
-    facts: Vec<Inbound>,
+    (facts, tells_again): (Vec<Inbound>, bool),
 ) -> Result<TakenIn, ConnectError> {
     let (engine, tenant, channel) = (engine.clone(), tenant.to_owned(), channel.to_owned());
     // A provider that hangs up has told it all the same.
-    let taken = tokio::spawn(async move { engine.take_in(&tenant, &channel, facts).await });
+    let taken = tokio::spawn(async move {
+        let mut pause = limits::TOLD_AGAIN;
+        loop {
+            let taken = engine.take_in(&tenant, &channel, facts.clone()).await;
+            let passes = matches!(taken, Err(Error::Overloaded { .. } | Error::Unavailable(_)));
+            if tells_again || !passes || pause > limits::TOLD_AGAIN_MOST {
+                return taken;
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    });
     let taken = taken.await.unwrap_or_else(|_| Err(Error::Unavailable("it ended early".to_owned())));
     taken.map_err(|error| match &error {
         Error::NotFound { .. } => unknown(error),
@@ -128,22 +149,24 @@ fn facts(
 }
 
 /// The URL by which a request was called outside, before any proxy: where the channel's own callback says that this
-/// daemon is, else the host that was asked for, over TLS.
+/// daemon is, with a path in front of ours where a proxy takes one away; else the host that was asked for, over TLS.
 fn outside(told: Option<&str>, host: Option<&str>, uri: &Uri) -> String {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let known: Option<Uri> = told.and_then(|url| url.parse().ok());
-    let (scheme, host) = match known.as_ref().and_then(|url| Some((url.scheme_str()?, url.authority()?))) {
-        Some((scheme, authority)) => (scheme, authority.as_str()),
-        None => ("https", host.unwrap_or_default()),
-    };
-    format!("{scheme}://{host}{path}")
+    // Normalized, as it was given to the provider.
+    match told.and_then(|url| Url::parse(url).ok()) {
+        Some(url) => {
+            let before = url.path().strip_suffix(uri.path()).unwrap_or_default();
+            format!("{}{before}{path}", url.origin().ascii_serialization())
+        }
+        None => format!("https://{}{path}", host.unwrap_or_default()),
+    }
 }
 
-async fn read(body: Body) -> Result<Bytes, ConnectError> {
-    match Limited::new(body, INBOUND_BYTES).collect().await {
+async fn read(body: Body, most: usize) -> Result<Bytes, ConnectError> {
+    match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            let says = format!("the body has more than {INBOUND_BYTES} bytes");
+            let says = format!("the body has more than {most} bytes");
             Err(ConnectError::resource_exhausted(says).with_http_status(StatusCode::PAYLOAD_TOO_LARGE))
         }
         Err(error) => Err(ConnectError::invalid_argument(format!("the body ended early: {error}"))),
@@ -186,6 +209,9 @@ mod tests {
         let told = |told| outside(told, Some("10.0.0.7:7878"), &uri);
         let expected = "https://hooks.example.com/v1/webhooks/acme/sms?send=snd_1";
         assert_eq!(told(Some("https://hooks.example.com/v1/webhooks/acme/sms")), expected);
+        assert_eq!(told(Some("https://Hooks.Example.com:443/v1/webhooks/acme/other#rc=5")), expected);
+        let behind = told(Some("https://hooks.example.com/followup/v1/webhooks/acme/sms"));
+        assert_eq!(behind, "https://hooks.example.com/followup/v1/webhooks/acme/sms?send=snd_1");
         assert_eq!(told(None), "https://10.0.0.7:7878/v1/webhooks/acme/sms?send=snd_1");
     }
 }

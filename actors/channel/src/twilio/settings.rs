@@ -66,21 +66,30 @@ impl Settings {
         let password = (1..=limits::TOKEN_BYTES).contains(&self.password.reveal().len());
         problems.unless(password, "password", "the account's token, or the API key's secret");
         match &self.sender {
-            Sender::Number(number) => {
-                let right = "a number like +15005550006, a short code or a name";
-                problems.unless((1..=limits::PROVIDER_ID_BYTES).contains(&number.len()), "number", right);
-            }
+            Sender::Number(number) => problems.unless(is_sender(number), "number", SENDER),
             Sender::Service(id) => {
                 problems.unless(is_id(id, "MG"), "service", "MG and 32 hexadecimal digits");
             }
         }
-        if let Some(Err(right)) =
-            self.status_callback.as_ref().map(|url| target(url, self.reach.plain, &self.reach.networks))
-        {
+        if let Some(Err(right)) = self.status_callback.as_ref().map(|url| self.check_callback(url)) {
             problems.unless(false, "status_callback", right);
         }
         self.reach.check(&mut problems);
         problems.end()
+    }
+
+    /// A URL of ours, which may end in what Twilio calls connection overrides
+    /// (<https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides>): without them it tells once.
+    fn check_callback(&self, url: &str) -> Result<(), String> {
+        let (url, overrides) = url.split_once('#').unwrap_or((url, ""));
+        let known = |part: &str| {
+            part.split_once('=')
+                .is_some_and(|(key, _)| ["ct", "rt", "tt", "rc", "rp", "e", "sni"].contains(&key))
+        };
+        if !overrides.is_empty() && !overrides.split('&').all(known) {
+            return Err("behind # only Twilio's connection overrides, like #rc=5&rp=all".to_owned());
+        }
+        target(url, self.reach.plain, &self.reach.networks).map(drop)
     }
 
     /// Where messages are posted.
@@ -95,6 +104,23 @@ impl Settings {
     /// Where receipts are posted.
     pub(super) fn callback(&self) -> Option<Url> {
         self.status_callback.as_ref().and_then(|url| Url::parse(url).ok())
+    }
+}
+
+/// What a sender is.
+const SENDER: &str =
+    "a number in E.164 form like +15005550006, a short code or a name of at most 11 letters and digits";
+
+/// Whether Twilio may name a sender so: by the same text it tells of what was written to it.
+fn is_sender(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.strip_prefix('+') {
+        Some(number) => (8..=15).contains(&number.len()) && digits(number),
+        None if digits(text) => (3..=8).contains(&text.len()),
+        None => {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || b" +-_&".contains(&byte);
+            text.len() <= 11 && text.bytes().all(known) && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        }
     }
 }
 
@@ -126,9 +152,19 @@ mod tests {
         }
         assert_eq!(wrong(|s| s.username = "me".into()), ["username"]);
         assert_eq!(wrong(|s| s.password = Secret::new("")), ["password"]);
-        assert_eq!(wrong(|s| s.sender = Sender::Number(String::new())), ["number"]);
+        for number in
+            ["", "15005550006", "+1 500 555 0006", "+1", "12", "+15005550006123456", "a name too long"]
+        {
+            assert_eq!(wrong(|s| s.sender = Sender::Number(number.into())), ["number"], "{number}");
+        }
+        for number in ["+15005550006", "12345", "Studio", "My Studio 1"] {
+            assert_eq!(wrong(|s| s.sender = Sender::Number(number.into())), [""; 0], "{number}");
+        }
         assert_eq!(wrong(|s| s.sender = Sender::Service("MG1".into())), ["service"]);
-        assert_eq!(wrong(|s| s.status_callback = Some("http://a.example".into())), ["status_callback"]);
+        for url in ["http://a.example", "https://a.example/#top", "https://a.example/#rc=5&x=1"] {
+            assert_eq!(wrong(|s| s.status_callback = Some(url.into())), ["status_callback"], "{url}");
+        }
+        assert_eq!(wrong(|s| s.status_callback = Some("https://a.example/#rc=5&rp=all".into())), [""; 0]);
         assert_eq!(wrong(|s| s.reach.connections = 0), ["connections"]);
     }
 }

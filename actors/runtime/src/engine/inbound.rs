@@ -3,10 +3,11 @@
 
 use followupd_channel::inbound::{Choice, Inbound, May, Receipt as Told, Said, Status, Template, Wants};
 use followupd_channel::transports::Told as Keys;
-use followupd_domain::channel::{Channel, Transport};
+use followupd_domain::channel::{Channel, Kind, Transport};
 use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{Event, EventKey, EventKind};
+use followupd_domain::limits::SERVICE_WINDOW;
 use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
 use followupd_domain::{Moment, Span};
@@ -145,22 +146,30 @@ impl Engine {
     }
 
     /// A message of a contact's; whether anybody here has that address. A word that opts out counts for the address
-    /// alone, too.
+    /// alone, too; so does that somebody wrote, who may be enrolled afterwards.
     async fn said(&self, teller: &Teller<'_>, said: &Said) -> Result<bool, Error> {
-        let text = said.text.clone().unwrap_or_default();
+        // A button says what stands behind it: "Cancel" may be the title of one that cancels an appointment.
+        let text = said.button.as_ref().or(said.text.as_ref()).cloned().unwrap_or_default();
         let event = self.event_of(teller, (&said.id, said.at), EventKind::MessageReceived, text);
         let opts_out = {
             let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
             event.opts_out(&loaded.scope.tenant)
         };
         if opts_out {
-            self.suppress_address(teller, &said.contact).await?;
+            self.suppress_address(teller, &said.contact, said.at).await?;
         }
         if event.opts_in() {
             let (contact, sender) = (said.contact.clone(), said.sender.clone());
             self.chosen(teller, &Choice { contact, sender, wants: Wants::In, at: said.at }).await?;
         }
-        self.tell_contacts(teller, &said.contact, event).await
+        let known = self.tell_contacts(teller, &said.contact, event.clone()).await?;
+        let kind = teller.channel.kind;
+        if !known && kind == Kind::Whatsapp && event.occurred_at + SERVICE_WINDOW > self.node.now() {
+            let handle = self.tenant(&teller.caller, teller.tenant)?;
+            let what = (kind, event.occurred_at);
+            contact::hear(&self.node, &handle, &teller.caller, &address(&said.contact), what).await?;
+        }
+        Ok(known)
     }
 
     /// Whether a contact wants to be written to; whether anybody here has that address.
@@ -168,7 +177,7 @@ impl Engine {
         let kind = teller.channel.kind;
         match choice.wants {
             Wants::Out => {
-                self.suppress_address(teller, &choice.contact).await?;
+                self.suppress_address(teller, &choice.contact, choice.at).await?;
                 let id = format!("{}-{}", choice.contact, choice.at.0);
                 let event =
                     self.event_of(teller, (&id, choice.at), EventKind::ContactOptedOut, String::new());
@@ -185,9 +194,10 @@ impl Engine {
         }
     }
 
-    async fn suppress_address(&self, teller: &Teller<'_>, number: &str) -> Result<(), Error> {
+    async fn suppress_address(&self, teller: &Teller<'_>, number: &str, at: Moment) -> Result<(), Error> {
         let handle = self.tenant(&teller.caller, teller.tenant)?;
-        contact::opt_out(&self.node, &handle, &teller.caller, &address(number), teller.channel.kind).await
+        let what = (teller.channel.kind, at);
+        contact::opt_out(&self.node, &handle, &teller.caller, &address(number), what).await
     }
 
     async fn contacts_at(&self, teller: &Teller<'_>, address: &Address) -> Result<Vec<String>, Error> {

@@ -141,7 +141,8 @@ impl Item<'_> {
         let kind = self.text("type", "the kind of message")?;
         let text = match kind.as_str() {
             "system" => return self.system(),
-            "request_welcome" => return Ok(None),
+            // A message that the contact took back (Meta's reference `messages/revoke`) is none.
+            "request_welcome" | "revoke" => return Ok(None),
             "reaction" if self.any(["/reaction/emoji"]).is_none() => return Ok(None),
             "text" => self.any(["/text/body"]),
             "button" => self.any(["/button/text"]),
@@ -151,6 +152,13 @@ impl Item<'_> {
                 "/interactive/nfm_reply/body",
             ]),
             "reaction" => self.any(["/reaction/emoji"]),
+            // A message corrected since (`messages/edit`): what it says now.
+            "edit" => self.any([
+                "/edit/message/text/body",
+                "/edit/message/image/caption",
+                "/edit/message/video/caption",
+                "/edit/message/document/caption",
+            ]),
             // Media may have words under them. Whatever else it is, something was said.
             kind => self.any([format!("/{kind}/caption").as_str()]),
         };
