@@ -118,16 +118,15 @@ fn limits(world: &World, calls: &[Call]) {
         lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default().push(call);
     }
     let lanes = lanes.into_iter().map(|(lane, calls)| (lane, once_each(calls.into_iter())));
-    let mut lives = Lives::default();
-    let lines = world.inner().trace.lines.clone();
-    lines.iter().for_each(|line| lives.see(line.life, line.at, line.wall));
-    let jumped = lines.iter().any(|line| matches!(line.what, What::Jumped(_)));
+    let lives = lives(world);
+    let intended = world.inner().intended.clone();
     for ((tenant, channel), calls) in lanes {
         let plan = &world.plan.tenants[tenant as usize - 1];
-        let pace = &plan.pace[CHANNELS.iter().position(|known| *known == channel).unwrap()];
+        let place = CHANNELS.iter().position(|known| *known == channel).unwrap();
         let starts = lives.starts(calls.iter().map(|call| (call.line.life, call.line.at, call.line.wall)));
-        let on_days = per_day(pace, plan.zone, &starts).filter(|_| !jumped);
-        for fault in exceeded(pace, &starts).into_iter().chain(on_days) {
+        let first = intended.get(&(tenant, place)).copied();
+        let on_days = per_day(&plan.pace[place], plan.zone, (&lives, &starts), first);
+        for fault in exceeded(&plan.pace[place], &starts).into_iter().chain(on_days) {
             world.broken("E6", channel, format!("{} {channel}: {fault}", plan.name));
         }
     }
@@ -140,6 +139,20 @@ fn limits(world: &World, calls: &[Call]) {
             world.broken("E6", plan.name, format!("{}: {fault}", plan.name));
         }
     }
+}
+
+/// The lives of the run, and its clocks.
+fn lives(world: &World) -> Lives {
+    let mut lives = Lives::default();
+    for line in &world.inner().trace.lines {
+        match line.what {
+            What::Jumped(by) => lives.jump(by, line.wall),
+            What::Kept => lives.keep(line.at, line.wall),
+            _ => {}
+        }
+        lives.see(line.life, line.at, line.wall);
+    }
+    lives
 }
 
 /// Of a send that is called again the last call: its charge moves with it.

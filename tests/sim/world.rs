@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use followupd_domain::decision::{Decision, Entry};
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::{EnrollmentId, SendId, TenantNo, invariant};
+use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo, invariant};
 use followupd_runtime::plant::Poison;
 use followupd_runtime::{Engine, inspect};
 use followupd_store::keys::Table;
@@ -86,6 +86,8 @@ pub(crate) struct Inner {
     pub(crate) taken: BTreeSet<SendId>,
     /// Contacts of tenants who may have written by chat.
     pub(crate) wrote: BTreeSet<(usize, String)>,
+    /// The first intent of each lane, by tenant and place of the channel.
+    pub(crate) intended: BTreeMap<(u32, usize), Moment>,
 }
 
 impl World {
@@ -112,6 +114,7 @@ impl World {
             doubted: BTreeSet::new(),
             taken: BTreeSet::new(),
             wrote: BTreeSet::new(),
+            intended: BTreeMap::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
         let poison =
@@ -227,6 +230,8 @@ impl World {
         for entry in &new {
             if let Decision::Intended(open) = &entry.decision {
                 *inner.intents.entry(open.send).or_default() += 1;
+                let lane = (after.tenant.0, open.channel.0 as usize - 1);
+                inner.intended.entry(lane).or_insert(open.intended_at);
                 // Its provider knows it, and nobody else does.
                 let doubted = inner.doubted.contains(&open.send);
                 if inner.taken.contains(&open.send) && !doubted {
@@ -279,7 +284,7 @@ impl Inner {
     pub(crate) fn happens(
         &mut self,
         event: Event,
-        now: followupd_domain::Moment,
+        now: Moment,
         concerned: impl Fn(&Enrollment) -> bool,
     ) {
         for (enrollment, _) in self.mirror.values().filter(|(enrollment, _)| concerned(enrollment)) {
