@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Datelike;
+use followupd_domain::Span;
 use followupd_domain::channel::Kind;
 
 use super::acks::Held;
@@ -187,9 +188,11 @@ fn people(world: &World, (place, plan): (usize, &TenantPlan), starts: &[(Start, 
     if let Some(cap) = plan.new_recipients {
         let wrote = world.inner().wrote.clone();
         // WhatsApp does not count who wrote within the day before: of those it is not asked.
-        let counts = |call: &Call| {
-            call.begun.kind != Kind::Whatsapp || !wrote.contains(&(place, call.begun.contact.clone()))
+        let wrote = |call: &Call| {
+            let times = wrote.get(&(place, call.begun.contact.clone())).map_or(&[][..], Vec::as_slice);
+            times.iter().any(|(at, written)| *at <= call.line.at && call.line.wall - Span::days(1) < *written)
         };
+        let counts = |call: &Call| call.begun.kind != Kind::Whatsapp || !wrote(call);
         let counted: Vec<(Start, &str)> = starts
             .iter()
             .filter(|(_, call)| counts(call))

@@ -84,8 +84,8 @@ pub(crate) struct Inner {
     pub(crate) doubted: BTreeSet<SendId>,
     /// Sends the provider has taken.
     pub(crate) taken: BTreeSet<SendId>,
-    /// Contacts of tenants who may have written by chat.
-    pub(crate) wrote: BTreeSet<(usize, String)>,
+    /// Contacts of tenants who may have written by chat: from when on, and when they say they did.
+    pub(crate) wrote: BTreeMap<(usize, String), Vec<(i64, Moment)>>,
     /// The first intent of each lane, by tenant and place of the channel.
     pub(crate) intended: BTreeMap<(u32, usize), Moment>,
 }
@@ -113,7 +113,7 @@ impl World {
             doubtful: BTreeSet::new(),
             doubted: BTreeSet::new(),
             taken: BTreeSet::new(),
-            wrote: BTreeSet::new(),
+            wrote: BTreeMap::new(),
             intended: BTreeMap::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
