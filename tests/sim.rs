@@ -26,10 +26,12 @@ mod sim {
     pub(crate) mod planted;
     pub(crate) mod quarantine;
     pub(crate) mod rows;
+    pub(crate) mod says;
     pub(crate) mod script;
     pub(crate) mod trace;
     pub(crate) mod transport;
     pub(crate) mod windows;
+    pub(crate) mod words;
     pub(crate) mod world;
 }
 

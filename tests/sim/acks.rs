@@ -6,7 +6,7 @@ use followupd_domain::channel::Kind;
 use followupd_domain::enrollment::Enrollment;
 use followupd_domain::event::{Event, EventKind};
 use followupd_domain::target::{TargetRef, TerminalFact};
-use followupd_domain::{EnrollmentId, SendId, TenantNo};
+use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo};
 use followupd_runtime::{Changed, Command, EventAnswer};
 
 use super::deed::{Around, Deed};
@@ -221,9 +221,27 @@ impl Inner {
     }
 
     fn stop(&mut self, what: &str, whom: Whom, in_flight: &[SendId]) {
-        let after = self.trace.lines.len();
-        let stop = Stop { after, until: None, what: what.to_owned(), whom, in_flight: in_flight.to_vec() };
-        self.script.stops.push(stop);
+        self.stop_until(what, whom, in_flight, None);
+    }
+
+    fn stop_until(&mut self, what: &str, whom: Whom, in_flight: &[SendId], ends_at: Option<Moment>) {
+        let (after, what, in_flight) = (self.trace.lines.len(), what.to_owned(), in_flight.to_vec());
+        self.script.stops.push(Stop { after, until: None, ends_at, what, whom, in_flight });
+    }
+
+    /// What reaches a contact by a kind of channel gets nothing any more, whoever else has it; what is open goes on.
+    pub(crate) fn address_stops(&mut self, what: &str, of: &Enrollment, kind: Kind, ends_at: Option<Moment>) {
+        let number_of = |contact: &str| contact[1..].parse().map(number).unwrap_or(usize::MAX);
+        let shares = |contact: &str| {
+            contact == of.contact || kind == Kind::Whatsapp && number_of(contact) == number_of(&of.contact)
+        };
+        let live = self.mirror.values().map(|(e, _)| e).filter(|e| e.tenant == of.tenant);
+        let open = live.filter(|e| shares(&e.contact)).filter_map(|e| e.open).map(|open| open.send);
+        let in_flight: Vec<SendId> = open.collect();
+        let contacts: Vec<String> = (0..CONTACTS).map(|contact| format!("c{contact}")).collect();
+        for contact in contacts.into_iter().filter(|contact| shares(contact)) {
+            self.stop_until(what, Whom::Contact(of.tenant, contact, kind), &in_flight, ends_at);
+        }
     }
 
     /// A hold was acknowledged.
@@ -236,6 +254,7 @@ impl Inner {
 
     /// A release is asked for.
     pub(crate) fn released(&mut self, tenant: usize, scope: Around, asked: usize, now: i64) {
+        self.words.release_begins(tenant, scope, now);
         let known = &mut self.script.remembered;
         known.released.insert((tenant, scope), asked);
         for held in known.held.iter_mut().filter(|held| held.tenant == tenant && held.scope == scope) {

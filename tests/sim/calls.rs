@@ -11,8 +11,9 @@ use super::deed::Around;
 use super::plan::{CHANNELS, SEQUENCES, TenantPlan, business_days_only};
 use super::trace::{Begun, Line, What, Whom, render};
 use super::windows::{
-    Lives, Start, contact_cap, exceeded, is_quiet, local, new_recipients, per_day, recipient_gap,
+    Lives, Start, bound, contact_cap, exceeded, is_quiet, local, new_recipients, per_day, recipient_gap,
 };
+use super::words::Bound;
 use super::world::World;
 
 /// A call that began, and where in the trace.
@@ -39,7 +40,7 @@ pub(crate) fn check(world: &World) {
                 }
                 What::Ended(send, says) => {
                     let mut known = calls.iter_mut().filter(|call| call.begun.send == *send);
-                    if ["rejected", "bad text"].contains(says) {
+                    if ["rejected", "bad text", "opted out"].contains(says) {
                         // Who recognises a send and rejects it never took it.
                         known.for_each(|call| call.refused = true);
                     } else {
@@ -55,6 +56,7 @@ pub(crate) fn check(world: &World) {
     for call in &calls {
         hours(world, call);
         holds(world, call, &held);
+        told(world, call);
         for stop in &stops {
             let stopped = match &stop.whom {
                 Whom::Enrollment(id) => call.begun.send.enrollment == *id,
@@ -63,6 +65,7 @@ pub(crate) fn check(world: &World) {
                 }
             };
             let after = call.place >= stop.after && stop.until.is_none_or(|until| call.place < until);
+            let after = after && stop.ends_at.is_none_or(|ends_at| call.line.wall < ends_at);
             if stopped && after && !stop.in_flight.contains(&call.begun.send) {
                 world.broken(
                     "E8",
@@ -112,6 +115,46 @@ fn holds(world: &World, call: &Call, held: &[Held]) {
     }
 }
 
+/// What a provider's word holds, once that is durable, stops sends within as long as an intent lives, until its span is
+/// over or its release is asked for.
+fn told(world: &World, call: &Call) {
+    let begun = &call.begun;
+    let over = |bound: Bound| match bound {
+        Bound::Channel(place) => CHANNELS[place] == begun.channel,
+        Bound::Account => true,
+        Bound::Step(step) => step == (begun.sequence, begun.version, begun.send.step),
+    };
+    let told = world.inner().words.told.clone();
+    let over = told.iter().filter(|told| told.tenant + 1 == begun.tenant.0 as usize && over(told.bound));
+    let (at, wall) = (call.line.at, call.line.wall);
+    for told in over.filter(|told| told.from + 2_100 < at && told.holds(at, wall)) {
+        let what = format!("{} begins under {told:?}", render(&call.line));
+        world.broken("E8", begun.send.enrollment, what);
+    }
+}
+
+/// Where a lane with a rate was told to slow down: of two starts that follow, the second waits longer than its pace alone
+/// would have it. Loosely: the pace comes back by a twentieth every 10 s, and a look may take its time.
+fn slowed(world: &World, calls: &[&Call], (tenant, place): (usize, usize)) {
+    let Some((count, per, _)) = world.plan.tenants[tenant].pace[place].rate else { return };
+    let interval = per / i64::from(count);
+    let slowed = world.inner().words.slowed.clone();
+    for slowed in slowed.iter().filter(|slowed| (slowed.tenant, slowed.place) == (tenant, place)) {
+        let soon = slowed.at + 2_500..slowed.at + 30_000;
+        for pair in calls.windows(2).filter(|pair| soon.contains(&pair[0].line.at)) {
+            if pair.iter().any(|call| call.line.life != slowed.life) {
+                continue;
+            }
+            world.inner().coverage.count("a pace that was cut");
+            let apart = pair[1].line.at - pair[0].line.at;
+            if apart + apart / 50 + 3_000 < interval * 13 / 10 {
+                let what = format!("{} follows after {apart} ms, {slowed:?}", render(&pair[1].line));
+                world.broken("E6", pair[1].begun.send.enrollment, what);
+            }
+        }
+    }
+}
+
 /// E6, for each lane.
 fn limits(world: &World, calls: &[Call]) {
     let mut lanes: BTreeMap<(u32, &str), Vec<&Call>> = BTreeMap::new();
@@ -127,6 +170,10 @@ fn limits(world: &World, calls: &[Call]) {
         let starts = lives.starts(calls.iter().map(|call| (call.line.life, call.line.at, call.line.wall)));
         let first = intended.get(&(tenant, place)).copied();
         let on_days = per_day(&plan.pace[place], plan.zone, (&lives, &starts), first);
+        slowed(world, &calls, (tenant as usize - 1, place));
+        for limit in bound(&plan.pace[place], plan.zone, &starts, first) {
+            world.inner().coverage.count(limit);
+        }
         for fault in exceeded(&plan.pace[place], &starts).into_iter().chain(on_days) {
             world.broken("E6", channel, format!("{} {channel}: {fault}", plan.name));
         }
@@ -179,20 +226,26 @@ fn people(world: &World, (place, plan): (usize, &TenantPlan), starts: &[(Start, 
         contacts.entry(&call.begun.contact).or_default().push(*start);
         through.entry((&call.begun.contact, channel)).or_default().push(*start);
     }
-    if let Some(cap) = plan.contact_per_day {
-        faults.extend(contacts.values().filter_map(|starts| contact_cap(cap, starts)));
+    for (cap, days) in [(plan.contact_per_day, 1), (plan.contact_per_week, 7)] {
+        let Some(cap) = cap else { continue };
+        faults.extend(contacts.values().filter_map(|starts| contact_cap(cap, days, starts)));
     }
     for ((_, channel), starts) in &through {
         faults.extend(plan.pace[*channel].recipient_gap.and_then(|gap| recipient_gap(gap, starts)));
     }
-    if let Some(cap) = plan.new_recipients {
-        let wrote = world.inner().wrote.clone();
-        // WhatsApp does not count who wrote within the day before: of those it is not asked.
-        let wrote = |call: &Call| {
-            let times = wrote.get(&(place, call.begun.contact.clone())).map_or(&[][..], Vec::as_slice);
-            times.iter().any(|(at, written)| *at <= call.line.at && call.line.wall - Span::days(1) < *written)
-        };
-        let counts = |call: &Call| call.begun.kind != Kind::Whatsapp || !wrote(call);
+    let wrote = world.inner().wrote.clone();
+    // WhatsApp does not count who wrote within the day before: of those it is not asked.
+    let wrote = |call: &Call| {
+        let times = wrote.get(&(place, call.begun.contact.clone())).map_or(&[][..], Vec::as_slice);
+        times.iter().any(|(at, written)| *at <= call.line.at && call.line.wall - Span::days(1) < *written)
+    };
+    let counts = |call: &Call| call.begun.kind != Kind::Whatsapp || !wrote(call);
+    let shared = (plan.new_recipients, None);
+    let own = plan.pace.iter().enumerate().map(|(place, pace)| (pace.new_recipients, Some(CHANNELS[place])));
+    for (cap, through) in own.chain([shared]) {
+        let Some(cap) = cap else { continue };
+        let counts =
+            |call: &Call| counts(call) && through.is_none_or(|channel| channel == call.begun.channel);
         let counted: Vec<(Start, &str)> = starts
             .iter()
             .filter(|(_, call)| counts(call))

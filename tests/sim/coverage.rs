@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use followupd_domain::Moment;
 use followupd_domain::enrollment::{Enrollment, State};
 
+use super::says::Says;
+
 /// Where an enrollment stands, as far as what happens to it differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
@@ -145,12 +147,41 @@ pub(crate) struct Coverage {
     pub(crate) deaths: BTreeMap<String, u64>,
     /// How often a start held all sending.
     pub(crate) held_starts: u64,
+    /// How often other things happened, by name.
+    pub(crate) others: BTreeMap<String, u64>,
 }
+
+/// Other things that have to happen: what limits, doubts and holds did, besides what providers can say.
+const OTHERS: [&str; 18] = [
+    "bound rate",
+    "bound gap",
+    "bound per_minute",
+    "bound per_hour",
+    "bound per_day",
+    "bound rest",
+    "bound warm_up",
+    "bound recipient_gap",
+    "bound contact caps",
+    "bound new_recipients",
+    "a forgetful doubt",
+    "a doubt that waits in line",
+    "held channel",
+    "held account",
+    "held step",
+    "held by a breaker",
+    "held by a kill switch",
+    "a pace that was cut",
+];
 
 impl Coverage {
     /// Something happened.
     pub(crate) fn hit(&mut self, standing: Standing, event: Event) {
         *self.pairs.entry((standing, event)).or_default() += 1;
+    }
+
+    /// Something else happened.
+    pub(crate) fn count(&mut self, what: &str) {
+        *self.others.entry(what.to_owned()).or_default() += 1;
     }
 
     /// A process died.
@@ -167,6 +198,9 @@ impl Coverage {
             *self.deaths.entry(place.clone()).or_default() += n;
         }
         self.held_starts += other.held_starts;
+        for (what, n) in &other.others {
+            *self.others.entry(what.clone()).or_default() += n;
+        }
     }
 
     /// Pairs and places that were hit less than `least` times.
@@ -176,7 +210,13 @@ impl Coverage {
         let pairs = pairs.map(|pair| (format!("{pair:?}"), self.pairs.get(&pair).copied().unwrap_or(0)));
         let places = places.iter().map(|place| (place.clone(), self.deaths.get(place).copied().unwrap_or(0)));
         let starts = [("starts that held all sending".to_owned(), self.held_starts)];
-        let few = pairs.chain(places).chain(starts).filter(|(_, n)| *n < least);
+        let said = Says::ALL.into_iter().map(|says| format!("said {}", says.word()));
+        let others = OTHERS.iter().map(|what| (*what).to_owned()).chain(said);
+        let others = others.map(|what| {
+            let n = self.others.get(&what).copied().unwrap_or(0);
+            (what, n)
+        });
+        let few = pairs.chain(places).chain(starts).chain(others).filter(|(_, n)| *n < least);
         few.map(|(name, n)| format!("{name}: {n}")).collect()
     }
 
@@ -202,7 +242,10 @@ impl Coverage {
         for (place, n) in &self.deaths {
             let _ = writeln!(text, "{place:<24}{n:>8}");
         }
-        let _ = writeln!(text, "\nstarts that held all sending {}", self.held_starts);
+        let _ = writeln!(text, "\nstarts that held all sending {}\n", self.held_starts);
+        for (what, n) in &self.others {
+            let _ = writeln!(text, "{what:<28}{n:>8}");
+        }
         text
     }
 }

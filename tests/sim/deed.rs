@@ -8,7 +8,6 @@ use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{self, EventKey, EventKind};
 use followupd_domain::name::Name;
-use followupd_domain::reaction::Reaction;
 use followupd_domain::target::{TargetKind, TargetRef, Terminal};
 use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo};
 use followupd_runtime::{Caller, Command, Engine, EnrollAnswer, Error, EventCall, ReceiptCall, ScopeName};
@@ -263,8 +262,7 @@ async fn attempt_at(
             let receipt = match event {
                 Event::Delivered => Receipt::Delivered,
                 Event::Read => Receipt::Read,
-                // Every other step is refused for a cause that passes.
-                _ => Receipt::Failed((send.step.0 % 2 == 0).then_some(Reaction::SOON)),
+                _ => Receipt::Failed(super::says::of_receipt(number)),
             };
             let told = ReceiptCall { send: *send, receipt, code: "131000".into(), address: None };
             let changed = engine.receipts(&caller, name(tenant.0 as usize - 1), vec![told]).await?;
@@ -319,10 +317,12 @@ pub(crate) async fn release(
         let asked = inner.trace.lines.len();
         inner.released(tenant, scope, asked, world.env.elapsed());
     }
-    match scope {
+    let answer = match scope {
         Around::Switch => engine.put_tenant(&caller, plan.name, plan.settings(true)).await.map(drop),
         scope => engine.release(&caller, plan.name, scope.name()).await,
-    }
+    };
+    world.inner().words.release_ends(tenant, scope);
+    answer
 }
 
 fn request(world: &World, sequence: usize, contact: usize) -> Request {

@@ -187,6 +187,8 @@ impl Life<'_> {
                 if arrival == Some(next) {
                     arrivals.pop();
                     enroll(&engine, arrivals.len()).await;
+                    engine.keep_time().await.unwrap();
+                    lives.keep(self.env.elapsed(), self.env.now());
                     continue;
                 }
                 match moments.remove(0).1 {
@@ -214,6 +216,10 @@ impl Life<'_> {
         let (store, env) = (Arc::new(self.store.clone()), Arc::clone(self.env));
         let transports = Transports::only(Arc::clone(self.seen) as _);
         let engine = Engine::start(Config::default(), store, env, transports).await.unwrap();
+        if engine.stopped().is_some() {
+            // A person looks at a clock that jumped, and lets it go on.
+            engine.resume_sending(&Caller::default()).await.unwrap();
+        }
         if first {
             let caller = Caller::default();
             let pace = [self.case.pace.clone(), Pace::default()];
@@ -224,6 +230,7 @@ impl Life<'_> {
                 quiet: self.case.quiet.clone(),
                 pace,
                 contact_per_day: None,
+                contact_per_week: None,
                 new_recipients: None,
             };
             engine.put_tenant(&caller, "acme", plan.settings(true)).await.unwrap();

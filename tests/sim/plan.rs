@@ -3,7 +3,7 @@
 use followupd_domain::ledger::WarmUp;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::target::TargetKind;
-use followupd_runtime::{AccountSettings, ChannelSettings, RestSettings, TenantSettings};
+use followupd_runtime::{AccountSettings, ChannelSettings, KillSwitchSettings, RestSettings, TenantSettings};
 
 use super::dice::Dice;
 
@@ -53,6 +53,10 @@ pub(crate) struct Pace {
     pub(crate) warm_up: Option<(u32, u32)>,
     /// Least span between two starts to one contact.
     pub(crate) recipient_gap: Option<i64>,
+    /// People it writes to in any moving 24 h.
+    pub(crate) new_recipients: Option<u32>,
+    /// The share of failures, in percent, that holds it after eight sends.
+    pub(crate) kill_switch: Option<u32>,
     /// Whether its provider recognises no send, so that one in doubt is not called again.
     pub(crate) forgets: bool,
 }
@@ -72,6 +76,8 @@ pub(crate) struct TenantPlan {
     pub(crate) pace: [Pace; 2],
     /// Sends to one contact in any moving 24 h.
     pub(crate) contact_per_day: Option<u32>,
+    /// In any moving 7 × 24 h.
+    pub(crate) contact_per_week: Option<u32>,
     /// People whom both channels together write to in any moving 24 h.
     pub(crate) new_recipients: Option<u32>,
 }
@@ -107,6 +113,7 @@ impl Plan {
                 quiet: vec![weekdays(20 * 60, 8 * 60), weekend(16 * 60, 10 * 60)],
                 pace: [pace(dice), pace(dice)],
                 contact_per_day: dice.chance(400).then_some(2),
+                contact_per_week: dice.chance(200).then_some(5),
                 new_recipients: dice.chance(400).then_some(4),
             },
             TenantPlan {
@@ -116,6 +123,7 @@ impl Plan {
                 quiet: vec![every(22 * 60, 7 * 60 + 30)],
                 pace: [pace(dice), pace(dice)],
                 contact_per_day: dice.chance(400).then_some(2),
+                contact_per_week: dice.chance(200).then_some(5),
                 new_recipients: dice.chance(400).then_some(4),
             },
             TenantPlan {
@@ -125,6 +133,7 @@ impl Plan {
                 quiet: vec![every(60, 3 * 60), every(13 * 60, 14 * 60)],
                 pace: [pace(dice), pace(dice)],
                 contact_per_day: dice.chance(400).then_some(2),
+                contact_per_week: dice.chance(200).then_some(5),
                 new_recipients: dice.chance(400).then_some(4),
             },
         ];
@@ -135,17 +144,20 @@ impl Plan {
 fn pace(dice: &mut Dice) -> Pace {
     let recipient_gap = dice.chance(300).then_some(3 * HOUR);
     let forgets = dice.chance(400);
-    Pace { recipient_gap, forgets, ..lane(dice) }
+    let new_recipients = dice.chance(150).then_some(4);
+    let kill_switch = dice.chance(150).then_some(50);
+    Pace { recipient_gap, new_recipients, kill_switch, forgets, ..lane(dice) }
 }
 
 fn lane(dice: &mut Dice) -> Pace {
-    match dice.below(7) {
+    match dice.below(8) {
         0 => Pace { rate: Some((2, 1_000, 1)), ..Pace::default() },
         1 => Pace { rate: Some((1, 60_000, 3)), per_hour: Some(6), ..Pace::default() },
         2 => Pace { gap: Some(90_000), jitter: Some(60_000), per_hour: Some(4), ..Pace::default() },
         3 => Pace { per_minute: Some(2), per_hour: Some(5), per_day: Some(9), ..Pace::default() },
         4 => Pace { rate: Some((5, 60_000, 2)), per_minute: Some(3), ..Pace::default() },
         5 => Pace { per_hour: Some(2), per_day: Some(7), rest: Some((3, 3_600_000)), ..Pace::default() },
+        6 => Pace { per_day: Some(9), warm_up: Some((4, 2)), ..Pace::default() },
         _ => Pace::default(),
     }
 }
@@ -174,6 +186,7 @@ impl TenantPlan {
             quiet_hours: quiet.collect(),
             stop_words: vec!["parar".to_owned()],
             contact_per_day: self.contact_per_day.unwrap_or(0),
+            contact_per_week: self.contact_per_week.unwrap_or(0),
             ..TenantSettings::default()
         }
     }
@@ -208,6 +221,11 @@ impl TenantPlan {
             warm_up: pace.warm_up.map(|(days, from)| WarmUp { days, from }),
             ignores_quiet_hours: None,
             recipient_gap: pace.recipient_gap.map(seconds).unwrap_or_default(),
+            new_recipients: pace.new_recipients.unwrap_or(0),
+            kill_switches: pace.kill_switch.map(|percent| {
+                let signal = "failed".to_owned();
+                vec![KillSwitchSettings { signal, percent, after: 8, report_only: false }]
+            }),
             in_doubt: if pace.forgets { "leave".to_owned() } else { String::new() },
             account: ACCOUNT.to_owned(),
             ..ChannelSettings::default()

@@ -10,7 +10,7 @@ use super::life::run;
 const SEEDS: u64 = 60;
 
 /// The bugs, and the invariants that find them.
-const FOUND_BY: [(Bug, &[&str]); 10] = [
+const FOUND_BY: [(Bug, &[&str]); 17] = [
     (Bug::CallBeforeCommit, &["E7"]),
     (Bug::NoExitCheck, &["E8", "E9", "E13", "E16"]),
     (Bug::WakeForgottenOnExit, &["E9"]),
@@ -21,6 +21,13 @@ const FOUND_BY: [(Bug, &[&str]); 10] = [
     (Bug::ReceiptMovesBack, &["E9"]),
     (Bug::NoContactExpectation, &["E8"]),
     (Bug::SendNotNoted, &["E6"]),
+    (Bug::DoubtCalledAgain, &["E3"]),
+    (Bug::AccountNotCharged, &["E6"]),
+    (Bug::RecipientGapIgnored, &["E6"]),
+    (Bug::ProviderHoldIgnored, &["E8"]),
+    (Bug::ThrottleIgnored, &["E6"]),
+    (Bug::BounceForgotten, &["E8"]),
+    (Bug::EngineTimeIsWall, &["E6"]),
 ];
 
 /// Runs seeds with each bug until its invariant fails; the table, and the bugs that no seed found.

@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use followupd_domain::channel::Kind;
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::{EnrollmentId, Moment, SendId, SequenceNo, TenantNo};
+use followupd_domain::{EnrollmentId, Moment, SendId, SequenceNo, TenantNo, VersionNo};
 
 /// One line of a trace.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub(crate) struct Begun {
     pub(crate) tenant: TenantNo,
     /// Through which sequence.
     pub(crate) sequence: SequenceNo,
+    /// Which version of it.
+    pub(crate) version: VersionNo,
     /// To whom.
     pub(crate) contact: String,
     /// Through which channel.
@@ -69,6 +71,8 @@ pub(crate) struct Stop {
     pub(crate) after: usize,
     /// Up to which line, where it was lifted.
     pub(crate) until: Option<usize>,
+    /// Up to which moment of the wall, where it ends by itself.
+    pub(crate) ends_at: Option<Moment>,
     /// What was acknowledged.
     pub(crate) what: String,
     /// Who is stopped.

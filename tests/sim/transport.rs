@@ -7,35 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use followupd_channel::{Answer, Call, Rest, Slot, Transport};
+use followupd_domain::SendId;
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Until};
-use followupd_domain::{SendId, Span};
 use futures::future::BoxFuture;
 
 use super::coverage::{Event, Standing};
 use super::faults::Place;
 use super::plan::CHANNELS;
+use super::says::Says;
 use super::script;
 use super::trace::{Begun, What};
 use super::world::{Inner, World};
 
 /// The provider.
 pub(crate) struct Provider(pub(crate) Arc<World>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
-    Accepted,
-    Refused,
-    BackedOff,
-    Rejected,
-    BadText,
-    Throttled,
-    Rests,
-    Stops,
-    AccountBusy,
-    Uncertain,
-    Breaks,
-}
 
 /// What will come of a call.
 #[derive(Clone, Copy, Debug)]
@@ -86,24 +71,7 @@ impl Transport for Provider {
             if dies(&world, Place::CallAnswered) {
                 return std::future::pending().await;
             }
-            match fate.says {
-                Says::Accepted => Answer::Accepted,
-                Says::Refused => Answer::refused("busy", Reaction::again(Again::SOON)),
-                Says::BackedOff => Answer::refused("connect", Reaction::HOST_RESTS),
-                Says::BadText => Answer::refused("bad_text", Reaction::BAD_STEP),
-                Says::Throttled => Answer::refused("busy", Reaction::Slow { after: Span::seconds(1) }),
-                Says::Rests => {
-                    let until = Until::After(Span::minutes(1));
-                    Answer::refused("maintenance", Reaction::Hold { scope: Scope::Sender, until })
-                }
-                Says::AccountBusy => {
-                    Answer::refused("80007", Reaction::back_off(Scope::Account, Span::minutes(5)))
-                }
-                Says::Stops => Answer::refused("spam", Reaction::stop(Scope::Sender)),
-                Says::Rejected => Answer::refused("unknown_address", Reaction::never(Blames::Address)),
-                Says::Uncertain => Answer::Uncertain,
-                Says::Breaks => std::panic::panic_any(super::life::Planned),
-            }
+            fate.says.answer().unwrap_or_else(|| std::panic::panic_any(super::life::Planned))
         })
     }
 }
@@ -142,10 +110,16 @@ fn begins(world: &World, inner: &mut Inner, call: &Call) {
     if enrollment.step > call.send.step {
         inner.broken("E3", call.send.enrollment, format!("{:?} is called though it was settled", call.send));
     }
+    let (wall, not_before) = (world.env.now(), inner.words.not_before.remove(&call.send));
+    if not_before.is_some_and(|not_before| wall < not_before) {
+        let what = format!("{:?} is called at {} though not before {not_before:?}", call.send, wall.0);
+        inner.broken("E5", call.send.enrollment, what);
+    }
     let what = Begun {
         send: call.send,
         tenant: enrollment.tenant,
         sequence: enrollment.sequence,
+        version: enrollment.version,
         contact: call.contact.clone(),
         channel: call.channel.to_string(),
         kind: call.kind,
@@ -178,21 +152,7 @@ fn fate(inner: &mut Inner, send: SendId) -> Fate {
         85..=94 => dice.span(60_000),
         _ => dice.span(240_000),
     };
-    let (says, taken) = match dice.below(100) {
-        _ if !armed => (Says::Accepted, true),
-        0..=7 => (Says::Refused, false),
-        8..=9 => (Says::BackedOff, false),
-        10..=13 => (Says::Rejected, false),
-        14..=16 => (Says::Uncertain, true),
-        17..=19 => (Says::Uncertain, false),
-        20 => (Says::Breaks, true),
-        21..=24 => (Says::BadText, false),
-        25..=26 => (Says::Throttled, false),
-        27 => (Says::Rests, false),
-        28 if dice.chance(300) => (Says::Stops, false),
-        29 => (Says::AccountBusy, false),
-        _ => (Says::Accepted, true),
-    };
+    let (says, taken) = if armed { Says::draw(dice) } else { (Says::Accepted, true) };
     let at_once = dice.chance(500);
     // A key it knows is the same message again.
     let known = inner.taken.contains(&send);
@@ -208,19 +168,9 @@ fn ends(world: &World, send: SendId, fate: Fate) {
     if fate.taken {
         inner.taken.insert(send);
     }
-    let (event, word) = match fate.says {
-        Says::Accepted => (Event::Accepted, "accepted"),
-        Says::Refused => (Event::Refused, "refused"),
-        Says::BackedOff => (Event::Refused, "backed off"),
-        Says::BadText => (Event::Rejected, "bad text"),
-        Says::Throttled => (Event::Refused, "throttled"),
-        Says::Rests => (Event::Refused, "in maintenance"),
-        Says::AccountBusy => (Event::Refused, "told to wait"),
-        Says::Stops => (Event::Refused, "stopped"),
-        Says::Rejected => (Event::Rejected, "rejected"),
-        Says::Uncertain => (Event::Uncertain, "uncertain"),
-        Says::Breaks => (Event::Uncertain, "broke"),
-    };
+    let (event, word) = (fate.says.event(), fate.says.word());
+    inner.coverage.count(&format!("said {word}"));
+    inner.words.answered(send, fate.says, world.env.now());
     let standing = inner.mirror.get(&send.enrollment).map(|(e, _)| Standing::of(e, world.env.now()));
     if let Some(standing) = standing {
         inner.coverage.hit(standing, event);

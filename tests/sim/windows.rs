@@ -202,9 +202,10 @@ pub(crate) fn exceeded(pace: &Pace, starts: &[Start]) -> Vec<String> {
 const DAY: i64 = 86_400_000;
 
 /// Starts to one contact that come too close, of all its channels together.
-pub(crate) fn contact_cap(cap: u32, starts: &[Start]) -> Option<String> {
-    let some = starts.windows(cap as usize + 1).find(|some| some[0].until(&some[cap as usize]) < DAY)?;
-    Some(format!("{} starts to one contact within a day: {some:?}", cap + 1))
+pub(crate) fn contact_cap(cap: u32, days: i64, starts: &[Start]) -> Option<String> {
+    let is_full = |some: &&[Start]| some[0].until(&some[cap as usize]) < days * DAY;
+    let some = starts.windows(cap as usize + 1).find(is_full)?;
+    Some(format!("{} starts to one contact within {days} days: {some:?}", cap + 1))
 }
 
 /// Starts to one contact through one channel that come too close.
@@ -222,6 +223,58 @@ pub(crate) fn new_recipients(cap: u32, starts: &[(Start, &str)]) -> Option<Strin
     })
 }
 
+/// The limits that have bound a lane, roughly: where one was used up, and the next start came as soon as it let go.
+pub(crate) fn bound(pace: &Pace, zone: &str, starts: &[Start], first: Option<Moment>) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let windows = [
+        (pace.per_minute, 60_000, "bound per_minute"),
+        (pace.per_hour, 3_600_000, "bound per_hour"),
+        (pace.gap.map(|_| 1), pace.gap.unwrap_or(0), "bound gap"),
+        (pace.rate.map(|_| 1), pace.rate.map_or(0, |(count, per, _)| per / i64::from(count)), "bound rate"),
+    ];
+    for (cap, span, name) in windows {
+        let most = span + span / 8 + 5_000 + pace.jitter.unwrap_or(0);
+        let waited = |some: &[Start]| (span..most).contains(&some[0].until(&some[some.len() - 1]));
+        found.extend(cap.filter(|cap| starts.windows(*cap as usize + 1).any(waited)).map(|_| name));
+    }
+    if let Some((after, span)) = pace.rest {
+        let rested = |pair: &[Start]| (span..span + 60_000).contains(&pair[0].until(&pair[1]));
+        let mut some = starts.windows(after as usize + 1);
+        found.extend(some.any(|some| rested(&some[after as usize - 1..])).then_some("bound rest"));
+    }
+    for (n, cap, warm) in on_days(pace, zone, starts, first).into_values() {
+        if n == cap {
+            found.push(if warm { "bound warm_up" } else { "bound per_day" });
+        }
+    }
+    found
+}
+
+/// Calendar days: starts, how many there may be, and whether that is still rising. A warm-up counts from `first`.
+fn on_days(
+    pace: &Pace,
+    zone: &str,
+    starts: &[Start],
+    first: Option<Moment>,
+) -> BTreeMap<NaiveDate, (i64, i64, bool)> {
+    let day = |at: Moment| local(zone, at).date_naive();
+    let Some(cap) = pace.per_day else { return BTreeMap::new() };
+    let mut days: BTreeMap<NaiveDate, (i64, i64, bool)> = BTreeMap::new();
+    for start in starts {
+        days.entry(day(start.wall)).or_default().0 += 1;
+    }
+    let first = first.map(day).into_iter().chain(days.keys().next().copied()).min();
+    for (day, (_, most, warm)) in &mut days {
+        let since = first.map_or(0, |first| (*day - first).num_days());
+        let ramp = pace.warm_up.filter(|(days, _)| since < i64::from(*days));
+        *warm = ramp.is_some();
+        *most = ramp.map_or(i64::from(cap), |(days, from)| {
+            i64::from(from) + i64::from(cap - from) * since / i64::from(days)
+        });
+    }
+    days
+}
+
 /// Calendar days that hold more starts than they may; days on which the wall jumped are left out, since parts of them
 /// came twice or not at all. A warm-up counts from `first`, the first start that the lane knows of.
 pub(crate) fn per_day(
@@ -230,20 +283,7 @@ pub(crate) fn per_day(
     (lives, starts): (&Lives, &[Start]),
     first: Option<Moment>,
 ) -> Vec<String> {
-    let day = |at: Moment| local(zone, at).date_naive();
-    let mut days: BTreeMap<NaiveDate, u32> = BTreeMap::new();
-    for start in starts {
-        *days.entry(day(start.wall)).or_default() += 1;
-    }
-    let (cap, ramp) = (pace.per_day.unwrap_or(u32::MAX), pace.warm_up);
-    let first = first.map(day).into_iter().chain(days.keys().next().copied()).min();
-    let cap = |day: NaiveDate| {
-        let since = first.map_or(0, |first| (day - first).num_days());
-        match ramp.filter(|(days, _)| since < i64::from(*days)) {
-            Some((days, from)) => i64::from(from) + i64::from(cap - from) * since / i64::from(days),
-            None => i64::from(cap),
-        }
-    };
-    let over = days.iter().filter(|(day, n)| i64::from(**n) > cap(**day) && !lives.jumped_on(zone, **day));
-    over.map(|(day, n)| format!("{n} starts on {day}, {} allowed", cap(*day))).collect()
+    let over = on_days(pace, zone, starts, first).into_iter();
+    let over = over.filter(|(day, (n, most, _))| n > most && !lives.jumped_on(zone, *day));
+    over.map(|(day, (n, most, _))| format!("{n} starts on {day}, {most} allowed")).collect()
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use followupd_domain::decision::{Decision, Entry};
-use followupd_domain::enrollment::Enrollment;
+use followupd_domain::enrollment::{Enrollment, OpenSend};
+use followupd_domain::gate::Binding;
 use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo, invariant};
 use followupd_runtime::plant::Poison;
 use followupd_runtime::{Engine, inspect};
@@ -23,6 +24,7 @@ use super::faults::Crash;
 use super::plan::Plan;
 use super::script::Script;
 use super::trace::{Line, Trace, What, brief};
+use super::words::Words;
 
 /// A broken invariant.
 #[derive(Clone, Debug)]
@@ -86,6 +88,8 @@ pub(crate) struct Inner {
     pub(crate) taken: BTreeSet<SendId>,
     /// Contacts of tenants who may have written by chat: from when on, and when they say they did.
     pub(crate) wrote: BTreeMap<(usize, String), Vec<(i64, Moment)>>,
+    /// What providers said.
+    pub(crate) words: Words,
     /// The first intent of each lane, by tenant and place of the channel.
     pub(crate) intended: BTreeMap<(u32, usize), Moment>,
 }
@@ -114,6 +118,7 @@ impl World {
             doubted: BTreeSet::new(),
             taken: BTreeSet::new(),
             wrote: BTreeMap::new(),
+            words: Words::default(),
             intended: BTreeMap::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
@@ -174,6 +179,7 @@ impl World {
         }
         inner.intents.clear();
         inner.begun.clear();
+        inner.words.forget();
         // What was durable as the process died, nobody saw.
         let doubted = inner.mirror.values().filter(|(enrollment, _)| enrollment.is_doubted());
         let doubted: Vec<SendId> = doubted.map(|(enrollment, _)| enrollment.send_id()).collect();
@@ -194,10 +200,13 @@ impl World {
             return;
         }
         for (key, body) in &commit.puts {
-            if key.as_bytes()[0] == Table::Enrollment as u8 {
-                self.transition(&mut inner, key, body);
+            match key.kind() {
+                Some(Table::Enrollment) => self.transition(&mut inner, key, body),
+                Some(Table::Scope) => self.scope_row(&mut inner, key, body),
+                _ => {}
             }
         }
+        self.look_for_holds(&mut inner);
     }
 
     fn transition(&self, inner: &mut Inner, key: &Key, body: &[u8]) {
@@ -226,7 +235,14 @@ impl World {
                 );
             }
             self.pulled(inner, before, &new);
+            let is_open =
+                |open: &OpenSend| after.open.is_some_and(|after| after.intended_at == open.intended_at);
+            if let Some(open) = before.open.filter(|open| !is_open(open)) {
+                self.heard(inner, (before, &open), &new);
+            }
         }
+        self.received(inner, &after, &new);
+        self.count(inner, before.as_ref().map(|(before, _)| before), &new);
         for entry in &new {
             if let Decision::Intended(open) = &entry.decision {
                 *inner.intents.entry(open.send).or_default() += 1;
@@ -249,6 +265,28 @@ impl World {
                     inner.broken("E3", after.id, what);
                 }
             }
+        }
+    }
+
+    /// Counts what gates and doubts came to.
+    fn count(&self, inner: &mut Inner, before: Option<&Enrollment>, new: &[&Entry]) {
+        let doubtful = before.and_then(|before| Some((before, before.open?)));
+        let doubtful = doubtful
+            .filter(|(_, open)| inner.doubtful.contains(&open.send) && !inner.begun.contains_key(&open.send));
+        for entry in new {
+            let what = match (&entry.decision, doubtful) {
+                (Decision::Moved { gate: Binding::RecipientGap, .. }, _) => "bound recipient_gap",
+                (Decision::Moved { gate: Binding::ContactCaps, .. }, _) => "bound contact caps",
+                (Decision::Moved { gate: Binding::NewRecipients, .. }, _) => "bound new_recipients",
+                (Decision::LeftUncertain, Some((before, open)))
+                    if self.forgets(before.tenant, open.channel.0 as usize - 1) =>
+                {
+                    "a forgetful doubt"
+                }
+                (Decision::Doubted { .. }, Some(_)) => "a doubt that waits in line",
+                _ => continue,
+            };
+            inner.coverage.count(what);
         }
     }
 
@@ -281,12 +319,7 @@ impl Inner {
     }
 
     /// Something happens to these enrollments.
-    pub(crate) fn happens(
-        &mut self,
-        event: Event,
-        now: Moment,
-        concerned: impl Fn(&Enrollment) -> bool,
-    ) {
+    pub(crate) fn happens(&mut self, event: Event, now: Moment, concerned: impl Fn(&Enrollment) -> bool) {
         for (enrollment, _) in self.mirror.values().filter(|(enrollment, _)| concerned(enrollment)) {
             self.coverage.hit(Standing::of(enrollment, now), event);
         }

@@ -25,6 +25,7 @@ use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
 use crate::pacer::{PacerMsg, Returned};
+use crate::plant::Bug;
 use crate::receipt;
 use crate::record::{self, Facts, Transition};
 use crate::settings;
@@ -218,6 +219,7 @@ impl Live {
     async fn suppressed(&self, facts: &Facts, no: Option<No>, now: Moment) -> Result<Commit, Error> {
         let node = &self.activation.node;
         let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
+        let no = no.filter(|_| !node.planted.is(Bug::BounceForgotten));
         let Some(No { address, kind, code, reaction }) = no else { return Ok(commit) };
         let why = match reaction {
             Reaction::Never { blames: Blames::Address, .. } => Some(Why::Bounced),

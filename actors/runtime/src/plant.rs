@@ -25,11 +25,25 @@ pub enum Bug {
     NoContactExpectation,
     /// An intent notes nothing of what its contact was sent (E6).
     SendNotNoted,
+    /// A send in doubt is called again though its provider knows no keys (E3).
+    DoubtCalledAgain,
+    /// An intent does not count among the new recipients of its account (E6).
+    AccountNotCharged,
+    /// The gap between two sends to one contact is not looked at (E6).
+    RecipientGapIgnored,
+    /// What a provider asks to be held is not (E8).
+    ProviderHoldIgnored,
+    /// A lane that is told to slow down does not (E6).
+    ThrottleIgnored,
+    /// An address that is told to be none is not suppressed (E8).
+    BounceForgotten,
+    /// Limits count by the wall (E6).
+    EngineTimeIsWall,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 10] = [
+    pub const ALL: [Bug; 17] = [
         Bug::CallBeforeCommit,
         Bug::NoExitCheck,
         Bug::WakeForgottenOnExit,
@@ -40,6 +54,13 @@ impl Bug {
         Bug::ReceiptMovesBack,
         Bug::NoContactExpectation,
         Bug::SendNotNoted,
+        Bug::DoubtCalledAgain,
+        Bug::AccountNotCharged,
+        Bug::RecipientGapIgnored,
+        Bug::ProviderHoldIgnored,
+        Bug::ThrottleIgnored,
+        Bug::BounceForgotten,
+        Bug::EngineTimeIsWall,
     ];
 }
 

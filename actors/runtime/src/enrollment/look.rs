@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use followupd_channel::{Call, Rest, Slot};
-use followupd_domain::channel::Channel;
+use followupd_domain::channel::{Channel, InDoubt};
 use followupd_domain::decide::wake;
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::OpenSend;
@@ -81,6 +81,7 @@ impl Live {
                         let seen = first.get_or_insert_with(|| facts.record.value.clone());
                         facts.record.value = seen.clone();
                     }
+                    self.mistake(&mut facts);
                     self.step(&facts, row).await
                 }
                 Err(error) => Err(error),
@@ -128,6 +129,23 @@ impl Live {
         Some((channel, address))
     }
 
+    /// Where a bug is planted that takes channels for others than they are.
+    fn mistake(&self, facts: &mut Facts) {
+        let planted = self.activation.node.planted;
+        let (again, no_gap) = (planted.is(Bug::DoubtCalledAgain), planted.is(Bug::RecipientGapIgnored));
+        if !again && !no_gap {
+            return;
+        }
+        for channel in Arc::make_mut(&mut facts.loaded).scope.channels.values_mut() {
+            if again {
+                channel.in_doubt = Some(InDoubt::Resend);
+            }
+            if no_gap {
+                channel.limits.recipient_gap = None;
+            }
+        }
+    }
+
     /// The last look found nothing to send: it leads to this.
     async fn decided(&self, facts: &Facts, decisions: &[Decision], now: Moment) -> Result<Step, Error> {
         let committed =
@@ -170,7 +188,12 @@ impl Live {
         self.begin_too_early(&call, &ready, not_after);
         let node = Arc::clone(&self.activation.node);
         let notes = !node.planted.is(Bug::SendNotNoted);
-        let noted = if notes { sent::note(facts, channel, now, charge.at)? } else { sent::Noted::default() };
+        let mut noted =
+            if notes { sent::note(facts, channel, now, charge.at)? } else { sent::Noted::default() };
+        if node.planted.is(Bug::AccountNotCharged) {
+            let own = Key::recipients(facts.loaded.shard, row.lane);
+            noted.recipients.retain(|change| change.key == own);
+        }
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
                 transition.commit.puts.extend(noted.contact);

@@ -14,6 +14,7 @@ use super::slow::Slow;
 use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
+use crate::plant::Bug;
 use crate::settings::react::Reacting;
 use crate::tenant::TenantMsg;
 
@@ -59,7 +60,13 @@ impl Vitals {
             // The next outcome asks again.
             let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel));
         }
-        let reacting = match state.health.hear(step, said, now, day(&loaded, now).next_day_at) {
+        let ignored = |act: &Act| {
+            let bug =
+                if matches!(act, Act::Slow { .. }) { Bug::ThrottleIgnored } else { Bug::ProviderHoldIgnored };
+            node.planted.is(bug)
+        };
+        let act = state.health.hear(step, said, now, day(&loaded, now).next_day_at);
+        let reacting = match act.filter(|act| !ignored(act)) {
             None => return,
             Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),
             Some(Act::HoldSender { scope, until, because }) => {

@@ -1,7 +1,8 @@
 //! Permits over a durable ledger, as a lane has them: under random limits, arrivals, late starts, crashes and clocks,
 //! in virtual time, against a slow check of the starts that really happened.
 //!
-//! All windows are of engine time; calendar days are the wall's, and are checked where it does not jump.
+//! Engine time is that of the engine's own clock. Windows are of it, and of real time within one life, where it is at most
+//! a hundredth fast; calendar days are the wall's, and are checked where it does not jump.
 
 #![cfg(test)]
 
@@ -11,7 +12,14 @@ use followupd_domain::ledger::{Rest, WarmUp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
+use crate::env::{EngineClock, Env};
+
+mod pace;
 mod throughput;
+
+/// Whether engine time goes on over a restart from what was kept of it: then lives count as one. As long as it begins
+/// at the wall's, a wall that jumped while the process ran frees windows at the next start.
+const ENGINE_TIME_IS_KEPT: bool = false;
 
 /// Short days, so that runs of minutes cross midnight often.
 const DAY: i64 = 400_000;
@@ -54,10 +62,58 @@ enum Event {
     Jump(i64),
 }
 
+/// The clocks of a machine.
+#[derive(Default)]
+struct Clocks {
+    wall: AtomicI64,
+    steady: AtomicI64,
+}
+
+impl Clocks {
+    fn elapse(&self, span: i64) {
+        self.wall.fetch_add(span, Ordering::Relaxed);
+        self.steady.fetch_add(span, Ordering::Relaxed);
+    }
+}
+
+impl Env for Clocks {
+    fn wall(&self) -> Moment {
+        Moment(self.wall.load(Ordering::Relaxed))
+    }
+    fn steady(&self) -> Span {
+        Span(self.steady.load(Ordering::Relaxed))
+    }
+    fn random(&self) -> u64 {
+        4
+    }
+}
+
+/// A call that began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Start {
+    /// In engine time.
+    engine: i64,
+    /// In steady time.
+    real: i64,
+    life: u32,
+}
+
+impl Start {
+    /// The least span, in engine time, that lies between this start and a later one by any clock.
+    fn until(&self, later: &Start) -> i64 {
+        let (engine, real) = (later.engine - self.engine, later.real - self.real);
+        if self.life == later.life { engine.min(real + real / 99 + 2) } else { engine }
+    }
+}
+
 /// A charged send on its way.
 struct OnItsWay {
     charge: Charge,
     starts_at: Moment,
+    /// When it began.
+    began: Option<Moment>,
+    /// Whether its process has died.
+    is_over: bool,
     settles_at: Moment,
     fate: Fate,
 }
@@ -68,13 +124,12 @@ struct Run {
     limits: Limits,
     durable: Ledger,
     permits: Permits,
-    /// Engine time.
-    now: Moment,
-    /// How far the wall is ahead of it.
-    ahead: i64,
+    clocks: Clocks,
+    engine: EngineClock,
+    life: u32,
     jumped: bool,
     sends: Vec<OnItsWay>,
-    starts: Vec<i64>,
+    starts: Vec<Start>,
     /// The first call that was counted, also one in doubt that never began.
     first: Option<i64>,
     drawn: u64,
@@ -82,13 +137,16 @@ struct Run {
 
 impl Run {
     fn new(limits: Limits, day: i64) -> Run {
+        let clocks = Clocks::default();
+        clocks.wall.store(BEGIN.0, Ordering::Relaxed);
         Run {
+            engine: EngineClock::new(&clocks),
+            clocks,
+            life: 1,
             day,
             limits,
             durable: Ledger::default(),
             permits: Permits::of(lane(), Ledger::default()),
-            now: BEGIN,
-            ahead: 0,
             jumped: false,
             sends: Vec::new(),
             starts: Vec::new(),
@@ -97,35 +155,77 @@ impl Run {
         }
     }
 
-    fn asked(&self) -> Asked {
-        let wall = self.now + Span(self.ahead);
-        let day = wall.0.div_euclid(self.day);
-        let day = DayContext { day: day as i32, next_day_at: Moment((day + 1) * self.day) };
-        Asked { now: self.now, wall, day }
+    /// Engine time.
+    fn now(&self) -> Moment {
+        self.engine.now(&self.clocks)
     }
 
-    /// Lets time pass until `to`, settling on the way what is to be settled: first what is durable, then the copy.
-    fn pass(&mut self, to: Moment) {
-        self.sends.sort_by_key(|send| send.settles_at);
-        while self.sends.first().is_some_and(|send| send.settles_at <= to) {
-            let OnItsWay { charge, starts_at, settles_at, fate } = self.sends.remove(0);
-            let op = match fate {
-                Fate::Sent => LedgerOp::Settle { charge, started_at: Some(starts_at) },
-                Fate::Unseen => LedgerOp::Settle { charge, started_at: None },
-                Fate::Withdrawn | Fate::Gone => LedgerOp::Refund { charge },
-            };
-            match &op {
-                LedgerOp::Settle { charge, started_at } => {
-                    self.first = self.first.into_iter().chain([starts_at.0]).min();
-                    self.durable.settle(*charge, *started_at);
-                }
-                LedgerOp::Refund { charge } => self.durable.refund(*charge),
-                LedgerOp::Charge { .. } | LedgerOp::Recipient { .. } => {}
+    fn asked(&self) -> Asked {
+        let (now, wall) = (self.now(), self.clocks.wall());
+        let day = wall.0.div_euclid(self.day);
+        let day = DayContext { day: day as i32, next_day_at: Moment((day + 1) * self.day) };
+        Asked { now, wall, day }
+    }
+
+    /// Lets time pass until engine time is `to`, or a little later where it is drawn ahead.
+    fn go(&self, to: Moment) {
+        loop {
+            let left = to.0 - self.now().0;
+            if left <= 0 {
+                return;
             }
-            self.now = self.now.max(settles_at);
-            self.permits.settle(&op, self.now);
+            self.clocks.elapse(left);
         }
-        self.now = self.now.max(to);
+    }
+
+    /// A call begins now.
+    fn start(&mut self) -> Moment {
+        let now = self.now();
+        self.starts.push(Start { engine: now.0, real: self.clocks.steady().0, life: self.life });
+        now
+    }
+
+    /// Lets time pass until `to`: calls begin on the way, and what is to be settled is, first what is durable, then the
+    /// copy.
+    fn pass(&mut self, to: Moment) {
+        loop {
+            let calls = |send: &OnItsWay| {
+                send.began.is_none() && matches!(send.fate, Fate::Sent | Fate::Unseen) && !send.is_over
+            };
+            let next = |send: &OnItsWay| if calls(send) { send.starts_at } else { send.settles_at };
+            let first = (0..self.sends.len()).min_by_key(|place| next(&self.sends[*place]));
+            let Some(place) = first.filter(|place| next(&self.sends[*place]) <= to) else { break };
+            self.go(next(&self.sends[place]));
+            if calls(&self.sends[place]) {
+                let began = self.start();
+                let send = &mut self.sends[place];
+                (send.began, send.settles_at) = (Some(began), send.settles_at.max(began));
+            } else {
+                let send = self.sends.remove(place);
+                self.settle(&send);
+            }
+        }
+        self.go(to);
+    }
+
+    fn settle(&mut self, send: &OnItsWay) {
+        let charge = send.charge;
+        let op = match send.fate {
+            Fate::Sent => LedgerOp::Settle { charge, started_at: send.began },
+            Fate::Unseen => LedgerOp::Settle { charge, started_at: None },
+            Fate::Withdrawn | Fate::Gone => LedgerOp::Refund { charge },
+        };
+        match &op {
+            LedgerOp::Settle { charge, started_at } => {
+                let began = send.began.unwrap_or(send.starts_at);
+                self.first = self.first.into_iter().chain([began.0]).min();
+                self.durable.settle(*charge, *started_at);
+            }
+            LedgerOp::Refund { charge } => self.durable.refund(*charge),
+            LedgerOp::Charge { .. } | LedgerOp::Recipient { .. } => {}
+        }
+        let now = self.now();
+        self.permits.settle(&op, now);
     }
 
     /// The process dies. What it had charged is in doubt: what had not begun never will, and nobody knows which.
@@ -134,17 +234,13 @@ impl Run {
         self.durable.encode(&mut bytes);
         self.durable = Ledger::decode(&bytes).unwrap();
         self.permits = Permits::of(lane(), self.durable.clone());
-        let died_at = self.now;
-        let wall = self.now + Span(self.ahead + down);
-        self.now = wall.max(self.durable.mark());
-        self.ahead = wall.0 - self.now.0;
+        self.clocks.elapse(down);
+        self.engine = EngineClock::new(&self.clocks);
+        self.engine.has_been_at(self.durable.mark());
+        self.life += u32::from(!ENGINE_TIME_IS_KEPT);
+        let settles_at = self.now() + Span(1);
         for send in &mut self.sends {
-            if send.starts_at > died_at && matches!(send.fate, Fate::Sent | Fate::Unseen) {
-                let place = self.starts.iter().rposition(|at| *at == send.starts_at.0);
-                place.map(|place| self.starts.remove(place));
-            }
-            send.fate = Fate::Unseen;
-            send.settles_at = self.now + Span(1);
+            (send.fate, send.is_over, send.settles_at) = (Fate::Unseen, true, settles_at);
         }
     }
 
@@ -162,13 +258,13 @@ impl Run {
             match self.ask() {
                 Permit::Granted => return Ok(Permit::Granted),
                 Permit::At(at) => {
-                    prop_assert!(at > self.now, "asked again in the same instant, for ever");
+                    prop_assert!(at > self.now(), "asked again in the same instant, for ever");
                     self.pass(at);
                 }
                 Permit::WhenSettled => {
                     let next = self.sends.iter().map(|send| send.settles_at).min();
                     let next = next.ok_or_else(|| TestCaseError::fail("waits for nothing"))?;
-                    self.pass(next.max(self.now));
+                    self.pass(next.max(self.now()));
                 }
             }
         }
@@ -180,14 +276,14 @@ impl Run {
             Event::Nothing => {}
             Event::Crash(down) => self.crash(down),
             Event::Jump(by) => {
-                self.ahead += by;
+                self.clocks.wall.fetch_add(by, Ordering::Relaxed);
                 self.jumped |= by != 0;
             }
         }
         let permit = match due.wait {
             None => self.wait()?,
             Some(wait) => {
-                self.pass(self.now + Span(wait));
+                self.pass(self.now() + Span(wait));
                 self.ask()
             }
         };
@@ -203,7 +299,7 @@ impl Run {
             self.permits.give_back();
             return Ok(());
         }
-        self.pass(self.now + Span(due.look));
+        self.pass(self.now() + Span(due.look));
         self.intend(due)
     }
 
@@ -216,12 +312,10 @@ impl Run {
             return Ok(());
         };
         let starts_at = taken.at + Span(due.start_after);
-        if matches!(due.fate, Fate::Sent | Fate::Unseen) {
-            self.starts.push(starts_at.0);
-        }
         let charge = Charge { at: now, day, open: true };
-        let settles_at = starts_at.max(self.now) + Span(due.settle_after);
-        self.sends.push(OnItsWay { charge, starts_at, settles_at, fate: due.fate });
+        let settles_at = starts_at.max(now) + Span(due.settle_after);
+        let (began, is_over, fate) = (None, false, due.fate);
+        self.sends.push(OnItsWay { charge, starts_at, began, is_over, settles_at, fate });
         Ok(())
     }
 
@@ -231,7 +325,7 @@ impl Run {
         let (starts, limits) = (&self.starts, &self.limits);
         let gap = limits.gap.map_or(0, |gap| gap.0);
         let pairs =
-            |more: usize| starts.iter().zip(starts.iter().skip(more)).map(|(first, next)| next - first);
+            |more: usize| starts.iter().zip(starts.iter().skip(more)).map(|(first, next)| first.until(next));
         prop_assert!(pairs(1).all(|span| span >= gap), "{:?}", limits.gap);
         for (cap, span) in [(limits.per_minute, 60_000), (limits.per_hour, 3_600_000)] {
             let Some(cap) = cap else { continue };
@@ -248,14 +342,18 @@ impl Run {
         }
         if let Some(Rest { after, span }) = limits.rest {
             for some in starts.windows(after as usize + 1) {
-                prop_assert!(some.windows(2).any(|pair| pair[1] - pair[0] >= span.0), "no rest in {some:?}");
+                prop_assert!(
+                    some.windows(2).any(|pair| pair[0].until(&pair[1]) >= span.0),
+                    "no rest in {some:?}"
+                );
             }
         }
         let Some((cap, first)) = limits.per_day.zip(self.first).filter(|_| !self.jumped) else {
             return Ok(());
         };
-        for same in starts.chunk_by(|a, b| a.div_euclid(self.day) == b.div_euclid(self.day)) {
-            let since = same[0].div_euclid(self.day) - first.div_euclid(self.day);
+        let day = |start: &Start| start.engine.div_euclid(self.day);
+        for same in starts.chunk_by(|a, b| day(a) == day(b)) {
+            let since = day(&same[0]) - first.div_euclid(self.day);
             let cap = cap_on(limits, cap, since);
             prop_assert!(same.len() as i64 <= cap, "{} starts on day {since}", same.len());
         }

@@ -60,16 +60,16 @@ fn with_enough_work(
     // Without any there is no end of it.
     let limits = if limits == Limits::default() { Limits { per_minute: Some(7), ..limits } } else { limits };
     let mut run = Run::new(limits, day);
-    let end = run.now + Span(days * day);
-    while run.now < end {
+    let end = run.now() + Span(days * day);
+    while run.now() < end {
         run.wait()?;
         let asked = run.asked();
         let charge = run.durable.charge(&run.limits, asked.now, asked.day);
         prop_assert!(charge.is_ok(), "{charge:?}");
-        run.starts.push(run.now.0);
-        let settles_at = run.now + Span(late);
-        let charge = Charge { at: run.now, day: asked.day, open: true };
-        run.sends.push(OnItsWay { charge, starts_at: run.now, settles_at, fate: Fate::Sent });
+        let now = run.start();
+        let charge = Charge { at: now, day: asked.day, open: true };
+        let (settles_at, began, fate) = (now + Span(late), Some(now), Fate::Sent);
+        run.sends.push(OnItsWay { charge, starts_at: now, began, is_over: false, settles_at, fate });
     }
     let mut exact = Exact::new(&run.limits, day);
     for drawn in 1_u64.. {
@@ -81,7 +81,7 @@ fn with_enough_work(
         exact.start(at);
     }
     let most = exact.starts.len();
-    run.starts.retain(|at| *at < end.0);
+    run.starts.retain(|start| start.engine < end.0);
     run.never_one_more()?;
     Ok((run.starts.len(), most))
 }
