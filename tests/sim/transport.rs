@@ -49,7 +49,7 @@ struct Fate {
 }
 
 impl Transport for Provider {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+    fn slot(&self, _urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
         let mut inner = self.0.inner();
         let rests = inner.armed && inner.faults.chance(10);
         let rest = Duration::from_millis(inner.faults.span(60_000).unsigned_abs());

@@ -107,6 +107,10 @@ pub const SMS_TEXT: usize = 1_600;
 /// Characters of a message in an agent inbox (Chatwoot, message model).
 pub const CONVERSATION_TEXT: usize = 150_000;
 
+/// One place in so many, and at least one, is kept for urgent calls: enough for what people wait for, little of what
+/// the others have.
+pub const URGENT_PART: usize = 8;
+
 /// Bytes of what a provider posts to us: Meta's webhooks have at most 3 MB, Twilio's a few KiB.
 pub const INBOUND_BYTES: usize = 3 * 1024 * 1024;
 

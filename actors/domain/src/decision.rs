@@ -162,6 +162,11 @@ pub enum Decision {
         /// Where its wake stands.
         wake: Wake,
     },
+    /// The call of the open send has begun and is not answered yet: from then on its limits count it by its start.
+    Begun {
+        /// When, in engine time.
+        at: Moment,
+    },
 }
 
 impl Decision {
@@ -190,6 +195,7 @@ impl Decision {
             Decision::BackedOff { .. } => "backed_off",
             Decision::Doubted { .. } => "doubted",
             Decision::Reopened { .. } => "reopened",
+            Decision::Begun { .. } => "begun",
         }
     }
 }
@@ -262,6 +268,11 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
             state.attempts = state.attempts.saturating_add(1);
             state.open = None;
             stand(state, *wake);
+        }
+        Decision::Begun { .. } => {
+            if let Some(open) = &mut state.open {
+                open.charge.open = false;
+            }
         }
         Decision::Withdrawn => reopen(state, at),
         Decision::Reopened { step, due_at, wake } => plan_again(state, *step, *due_at, *wake, at),

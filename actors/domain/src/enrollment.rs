@@ -373,6 +373,12 @@ impl Enrollment {
         since.is_some_and(|since| self.open.is_none_or(|open| open.intended_at != since))
     }
 
+    /// The channel of a call that is under way and that limits count by its start already.
+    #[must_use]
+    pub fn calling(&self) -> Option<ChannelNo> {
+        self.open.filter(|open| !open.charge.open).map(|open| open.channel)
+    }
+
     /// Whether a provider has said of the step under way that the service window is closed.
     #[must_use]
     pub fn found_shut(&self) -> bool {

@@ -20,11 +20,11 @@ use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error, ReceiptCall};
-use crate::call::{Began, CallEnded, Ready};
+use crate::call::{CallEnded, Ready};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::pacer::{PacerMsg, Returned};
+use crate::pacer::PacerMsg;
 use crate::receipt;
 use crate::record::{self, Facts, Transition};
 use crate::settings;
@@ -41,6 +41,8 @@ pub(crate) use ask::Ask;
 pub(crate) enum EnrollmentMsg {
     /// Its wake was pulled.
     Wake { row: WakeRow, pacer: ActorRef<PacerMsg> },
+    /// The call of this send began at that moment of engine time, and is not answered yet.
+    CallBegan(SendId, Moment),
     /// Its call has ended.
     CallEnded(CallEnded),
     /// Somebody asks something of it.
@@ -61,10 +63,8 @@ pub(crate) struct Activation {
 /// An activation, and what it has called.
 pub(crate) struct Live {
     activation: Activation,
-    /// The send whose call is out, and when that began.
-    calling: Option<(SendId, Began)>,
-    /// What the next call needs, while a wake is looked at.
-    ready: Result<Ready, Returned>,
+    /// What the next call needs, once it was waited for.
+    ready: Option<Ready>,
     handled: u64,
 }
 
@@ -78,7 +78,7 @@ impl Actor for EnrollmentActor {
         _myself: ActorRef<Self::Msg>,
         activation: Activation,
     ) -> Result<Live, ActorProcessingErr> {
-        Ok(Live { activation, calling: None, ready: Err(look::NOT_READY), handled: 0 })
+        Ok(Live { activation, ready: None, handled: 0 })
     }
 
     async fn handle(
@@ -93,6 +93,7 @@ impl Actor for EnrollmentActor {
                 // A pacer that is gone reads the store when it is back.
                 let _ = pacer.send_message(PacerMsg::Returned(row, returned));
             }
+            EnrollmentMsg::CallBegan(send, at) => live.call_began(send, at).await,
             EnrollmentMsg::CallEnded(ended) => live.call_ended(ended).await,
             EnrollmentMsg::Ask(ask, reply) => {
                 let answer = live.ask(&ask).await;
@@ -101,8 +102,9 @@ impl Actor for EnrollmentActor {
             }
         }
         live.handled += 1;
-        if live.calling.is_none() {
-            let idle = ShardMsg::Idle { id: live.activation.id, handled: live.handled };
+        let (node, id) = (&live.activation.node, live.activation.id);
+        if !node.is_calling(id) {
+            let idle = ShardMsg::Idle { whose: (live.activation.tenant.no, id), handled: live.handled };
             let _ = live.activation.shard.send_message(idle);
         }
         Ok(())
@@ -125,7 +127,7 @@ impl Live {
 
     /// Writes down what came of a call. That waits for the store as long as it takes: an outcome that is known and
     /// forgotten would be in doubt. Only a shard that is gone lets it go; its next owner finds the send open.
-    async fn call_ended(&mut self, ended: CallEnded) {
+    async fn call_ended(&self, ended: CallEnded) {
         let mut pause = store_pause();
         while self.activation.node.shards().contains_key(&self.activation.tenant.shard) {
             match self.outcome(&ended).await {
@@ -138,8 +140,31 @@ impl Live {
                 }
             }
         }
-        // A receipt may have settled it, and the next be called meanwhile.
-        self.calling.take_if(|(send, _)| *send == ended.send);
+    }
+
+    /// The lane's limits count an open send by the start of its call: nothing needs to wait for its end. One that is not
+    /// written down is settled by the outcome, as any other.
+    async fn call_began(&self, send: SendId, at: Moment) {
+        for _ in 0..limits::LOOKS {
+            let Ok(Some(facts)) = self.facts().await else { return };
+            let open = facts.enrollment().open.filter(|open| open.send == send && open.charge.open);
+            let Some(OpenSend { charge, channel, .. }) = open else { return };
+            let lane = Lane { tenant: facts.enrollment().tenant, channel };
+            let op = LedgerOp::Settle { charge, started_at: Some(at) };
+            let change = LedgerChange { key: Key::ledger(facts.loaded.shard, lane), op: op.clone() };
+            let (now, trace) = (self.activation.node.now(), TraceId::default());
+            let more = |transition: &mut Transition| transition.commit.ledger.push(change);
+            let begun = [Decision::Begun { at }];
+            match self.commit(&facts, &begun, now, trace, Class::Outcome, more).await {
+                Ok(Some(_)) => {
+                    return self.activation.node.tell(facts.loaded.shard, ShardMsg::Begun(lane, op));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    return tracing::debug!(enrollment = %self.activation.id, %error, "a start is not told");
+                }
+            }
+        }
     }
 
     /// Commits what came of a call; `false` when something changed under it.
@@ -149,22 +174,15 @@ impl Live {
         let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else {
             return Ok(true);
         };
-        if ended.in_doubt && ended.outcome == Outcome::NotBegun {
-            // Too late for this call, and nobody knows of the one before: the lane comes to it again.
-            let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
-            self.activation.node.tell(facts.loaded.shard, ShardMsg::ReadAgain([lane].into()));
-            return Ok(true);
-        }
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
-        let decisions = outcome::outcome(&facts.view(now), ended.send, heard(ended), jitter);
+        let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
         self.settle(&facts, &decisions, &open, (Some(ended), None), now, ended.trace).await
     }
 
-    /// When the call of an open send began that something else than its end settles. One of an earlier process may
-    /// have been called again since its intent: it counts from now, when it surely had.
+    /// When the call of an open send began that something else than its end settles. One of an earlier process counts
+    /// from now, when it surely had.
     fn began_at(&self, open: &OpenSend) -> Moment {
-        let calling = self.calling.as_ref().filter(|(send, _)| *send == open.send);
-        let began = calling.and_then(|(_, began)| began.get().copied());
+        let began = self.activation.node.call_of(open.send).flatten();
         began.unwrap_or_else(|| self.activation.node.engine_now())
     }
 
@@ -180,9 +198,8 @@ impl Live {
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
         let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
-        // Of one that was in doubt before, a no says nothing of the first call, which may have reached the contact.
-        let surely_not =
-            ended.is_some_and(|ended| matches!(heard(ended), Outcome::NotBegun | Outcome::Refused { .. }));
+        let is_no = |ended: &CallEnded| matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. });
+        let surely_not = ended.is_some_and(is_no);
         let charge = open.charge;
         let op = if surely_not && began_at.is_none() {
             LedgerOp::Refund { charge }
@@ -199,7 +216,9 @@ impl Live {
             .commit(right.as_ref().unwrap_or(facts), decisions, now, trace, Class::Outcome, |transition| {
                 transition.put_once(facts, contact.flatten());
                 transition.commit.ledger.extend(recipients.into_iter().flatten());
-                transition.commit.ledger.push(LedgerChange { key, op: op.clone() });
+                // One whose start was told is settled.
+                let change = LedgerChange { key, op: op.clone() };
+                transition.commit.ledger.extend(Some(change).filter(|_| charge.open));
                 transition.commit.expects.extend(suppressed.expects);
                 transition.commit.puts.extend(suppressed.puts);
             })
@@ -317,18 +336,6 @@ impl No {
         let address = Address::called(kind, told.address.as_deref().or_else(has)?)?;
         Some(No { address, kind, code: told.code.clone(), reaction })
     }
-}
-
-/// What a call's end says of its send. Of one that was in doubt before, a call that was surely not taken says nothing:
-/// the first may have been.
-fn heard(ended: &CallEnded) -> &Outcome {
-    let surely_not = match &ended.outcome {
-        Outcome::Refused { reaction, .. } => {
-            !matches!(reaction, Reaction::Never { .. } | Reaction::OptOut(_))
-        }
-        Outcome::Accepted { .. } | Outcome::NotBegun | Outcome::Uncertain => false,
-    };
-    if ended.in_doubt && surely_not { &Outcome::Uncertain } else { &ended.outcome }
 }
 
 /// What a call's end says to its lane.

@@ -46,6 +46,7 @@ use followupd_store::codec::golden::check;
 use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
+use crate::env::Kept;
 use crate::event::FanOut;
 use crate::old::{
     Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Suppressed1,
@@ -468,6 +469,7 @@ fn keys_and_the_audit_log_have_the_recorded_bytes() {
     let stop = Stop { since: AT, reason: "wrong list".into(), by: "zoe".into() };
     check("stop_1", Format::Stop, &stop);
     check("clock_1", Format::Clock, &AT);
+    check("clock_2", Format::Clock2, &Kept { wall: AT, engine: AT });
     check("backlogs_kept_1", Format::BacklogsKept, &AT);
     check("deleted_1", Format::Deleted, &Deleted { name: Name::parse("acme").unwrap(), at: AT });
     check("audit_1", Format::Audit, &Audited { at: AT, by, trace: TraceId(7), act: Act::Publish, what });

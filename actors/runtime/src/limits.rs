@@ -25,6 +25,16 @@ pub(crate) const COME_BACK: Span = Span::seconds(1);
 /// Calls a lane has under way at once: connection slots.
 pub(crate) const CALLS_A_LANE: usize = 64;
 
+/// Rows a lane looks at besides those it calls: one for so many places, so that the next is ready when one is free, and
+/// few are looked at for nothing while calls are slow.
+pub(crate) const LOOKED_AT_PART: usize = 4;
+
+/// Rows of the transactional class a lane has under way besides all others.
+pub(crate) const URGENT_CALLS: usize = 16;
+
+/// Pause before a jump of the clock is written down again that could not be.
+pub(crate) const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
 /// Rows of one queue a pacer reads at once.
 pub(crate) const WINDOW: usize = 256;
 

@@ -21,6 +21,7 @@ pub(crate) use sequences::{Sequence1, Sequence2, Sequence3, Version1};
 pub(crate) use sequences::{sequence, version};
 
 use crate::api::Error;
+use crate::env::Kept;
 use crate::loaded::decode;
 
 /// A channel of format 1, which had fewer limits and was held by nobody but people.
@@ -296,6 +297,14 @@ pub(crate) fn contact(body: &[u8]) -> Result<Contact, Error> {
 /// What is suppressed of an address, format 1: nothing was unusable only for a while.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Suppressed1(pub(crate) BTreeMap<Kind, Suppression>);
+
+/// What the clock said last, in whichever format it was written: before, engine time began at the wall's.
+pub(crate) fn clock(body: &[u8]) -> Result<Kept, Error> {
+    match of_format(Format::Clock2, body)? {
+        Some(kept) => Ok(kept),
+        None => decode::<Moment>(Format::Clock, body).map(|wall| Kept { wall, engine: wall }),
+    }
+}
 
 /// What is known against an address, format 2: nobody was heard whom no contact was known to be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use followupd_domain::lane::{self, Lane, Queue, WakeRow};
+use followupd_domain::lane::{self, Lane, PriorityClass, Queue, WakeRow};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -57,6 +57,8 @@ pub(crate) enum PacerMsg {
     Wakes(Vec<WakeRow>),
     /// A permit came back.
     Returned(WakeRow, Returned),
+    /// An open send counts by its start from now on.
+    Begun(LedgerOp),
     /// An open send was settled or refunded.
     Settled(EnrollmentId, LedgerOp),
     /// The actor of an enrollment failed while it had this row; it may be tried again after a pause.
@@ -124,7 +126,7 @@ impl Actor for PacerActor {
             opening,
         };
         pacer.queues.discover(&*pacer.opening.node.store).await?;
-        let open = pacer.permits.open();
+        let open = pacer.permits.open().saturating_add(doubt::calling(&pacer.opening).await?);
         for row in doubt::open_rows(&pacer.opening, open, &pacer.queues).await? {
             pacer.rouse(row, &myself);
         }
@@ -159,6 +161,7 @@ impl Pacer {
                 }
             }
             PacerMsg::Returned(row, returned) => self.returned(row, returned),
+            PacerMsg::Begun(op) => self.permits.settle(&op, self.opening.node.engine_now()),
             PacerMsg::Settled(enrollment, op) => {
                 self.pulled.remove(&enrollment);
                 self.permits.settle(&op, self.opening.node.engine_now());
@@ -238,14 +241,18 @@ impl Pacer {
         }
         let rate = loaded.scope.channels.get(&self.opening.lane.channel);
         let rate = rate.and_then(|channel| channel.limits.rate);
+        let room = Room::of(&self.opening, &loaded);
         loop {
-            if self.pulled.len() >= limits::CALLS_A_LANE {
+            if self.pulled.len() >= room.all {
                 return Ok(());
             }
             let (hours_at, paused, pulled) = (self.hours_at(now), &self.paused, &self.pulled);
             let waits = |enrollment| paused.contains_key(&enrollment) || pulled.contains_key(&enrollment);
             self.queues.refill(&*node.store, &loaded, hours_at, waits).await?;
-            let heads = self.queues.heads(|enrollment| self.waits(enrollment));
+            let mut heads = self.queues.heads(|enrollment| self.waits(enrollment));
+            if self.pulled.len() >= room.common {
+                heads.retain(|head| head.row.queue.class == PriorityClass::Transactional);
+            }
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
             if let Some(at) = self.opening.vitals.until(node.engine_now()) {
                 let at = now + at.since(node.engine_now());
@@ -319,6 +326,25 @@ impl Pacer {
         if let Some((_, old)) = self.timer.replace((at, timer)) {
             old.abort();
         }
+    }
+}
+
+/// Rows that may be with their enrollments at once: as many as can be called, and a few more that are looked at
+/// meanwhile. What nobody waits for leaves room for what somebody does.
+struct Room {
+    common: usize,
+    all: usize,
+}
+
+impl Room {
+    fn of(opening: &Opening, loaded: &Loaded) -> Room {
+        let (no, channel) = (opening.tenant.no, loaded.scope.channels.get(&opening.lane.channel));
+        let transport = channel.and_then(|channel| opening.node.transports.of(no, channel).ok());
+        // What has no way out is looked at all the same: it may lead to something else than a call.
+        let places = transport.map_or(usize::MAX, |transport| transport.places());
+        let ahead = (places / limits::LOOKED_AT_PART).saturating_add(1);
+        let common = places.saturating_add(ahead).min(limits::CALLS_A_LANE);
+        Room { common, all: common + limits::URGENT_CALLS }
     }
 }
 

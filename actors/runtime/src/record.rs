@@ -195,6 +195,12 @@ pub(crate) fn transition(
         leave_indexes(facts, &record.enrollment, now, &mut commit, planted)?;
     }
     count(facts.loaded.shard, Some(before), &record.enrollment, &mut commit);
+    let (was, is) = (before.calling(), record.enrollment.calling());
+    if was != is {
+        let key = |channel| Key::calling(facts.loaded.shard, Lane { tenant: before.tenant, channel });
+        commit.counts.extend(was.map(|channel| Count { key: key(channel), by: -1 }));
+        commit.counts.extend(is.map(|channel| Count { key: key(channel), by: 1 }));
+    }
     for Counted { channel, hour, signal, sent_at } in signal::counted(before, &record.enrollment, now) {
         // What was sent before a person looked counts no more, whatever becomes of it.
         let known = facts.loaded.scope.channels.get(&channel);

@@ -225,7 +225,7 @@ async fn a_host_that_cannot_be_reached_rests_and_the_next_call_does_not_try() {
     drop(listener);
     let smtp = smtp(port);
     assert_eq!(called(&smtp, call()).await, backed_off("connect"));
-    assert!(smtp.slot().await.is_err());
+    assert!(smtp.slot(false).await.is_err());
     let _listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     assert_eq!(called(&smtp, call()).await, backed_off("host_rests"));
 }

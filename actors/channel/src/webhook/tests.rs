@@ -208,7 +208,7 @@ async fn what_cannot_be_connected_to_backs_off() {
     let webhook = webhook(port);
     assert_eq!(called(&webhook, call()).await, backed_off("connect"));
     assert_eq!(called(&webhook, call()).await, backed_off("host_rests"));
-    assert!(webhook.slot().await.is_err());
+    assert!(webhook.slot(false).await.is_err());
 }
 
 #[tokio::test]

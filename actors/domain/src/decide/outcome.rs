@@ -41,7 +41,10 @@ pub fn outcome(view: &View<'_>, send: SendId, outcome: &Outcome, jitter: u16) ->
     match outcome {
         Outcome::Accepted { at } => settle(view, Decision::Accepted { at: *at }),
         Outcome::Refused { code, reaction } => said_no(view, code, *reaction, jitter),
-        Outcome::Uncertain => doubted(view, &open, jitter),
+        Outcome::Uncertain => {
+            let pause = Again::SOON.pause(tries(view)).unwrap_or_default();
+            doubted(view, &open, spread(pause, jitter))
+        }
         Outcome::NotBegun => vec![Decision::Withdrawn],
     }
 }
@@ -155,11 +158,10 @@ fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
 
 /// Nobody knows of this call. Where the provider recognises the send's id, the same send is called again after a
 /// pause, as another attempt with an intent of its own.
-pub(super) fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
+pub(super) fn doubted(view: &View<'_>, open: &OpenSend, pause: Span) -> Vec<Decision> {
     let channel = view.scope.channels.get(&open.channel);
-    let by_key = channel.is_some_and(Channel::calls_again);
-    let pause = Again::SOON.pause(tries(view));
-    let again = pause.and_then(|pause| wake_at(view, view.now + spread(pause, jitter)));
+    let by_key = channel.is_some_and(Channel::calls_again) && tries(view) < limits::ATTEMPTS;
+    let again = wake_at(view, view.now + pause);
     match again.filter(|wake| by_key && wake.channel == open.channel && !view.enrollment.state.is_over()) {
         Some(wake) => vec![Decision::Doubted { wake }],
         None => settle(view, Decision::LeftUncertain),

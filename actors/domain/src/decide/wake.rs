@@ -9,7 +9,7 @@ use crate::lane::{HoldGroup, Queue, WakeRow};
 use crate::ledger::Charge;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// What a fired wake leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,35 +124,12 @@ pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge, not_after: Mom
     })
 }
 
-/// What is to be done about a send that was open before this activation.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Doubt {
-    /// The provider recognises its id: the same send is called again.
-    CallAgain,
-    /// It is not called now: it waits in line as one that nobody knows of, or is left uncertain.
-    Leave(Vec<Decision>),
-}
-
-/// Decides about an in-doubt send by what its channel can do.
+/// Decides about a send that was open before this activation: whoever called it did not see the end.
 ///
-/// A call that begins again is a call that begins: not after an acknowledged exit, pause or opt-out (E8), nor while
-/// any gate is closed (E5). Where caps of new recipients count the contact no more (`counted`), it needs room as any other.
+/// Where its provider recognises its id it stands in line at once, to be called again as another attempt, with an intent
+/// and a charge of its own: a call that begins again is a call that begins, and not after an acknowledged exit, pause or
+/// opt-out (E8), nor while any gate is closed (E5), nor beyond any limit (E6). Else it is left uncertain.
 #[must_use]
-pub fn in_doubt(view: &View<'_>, open: &OpenSend, counted: bool) -> Doubt {
-    let channel = view.scope.channels.get(&open.channel);
-    let by_key = channel.is_some_and(Channel::calls_again);
-    let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
-    let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
-    let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());
-    if by_key && free && counted {
-        return Doubt::CallAgain;
-    }
-    // What recognises it waits in line while a gate is closed.
-    Doubt::Leave(outcome::doubted(view, open, 0))
-}
-
-/// The open send is left uncertain, and the enrollment goes on.
-#[must_use]
-pub fn leave(view: &View<'_>) -> Vec<Decision> {
-    settle(view, Decision::LeftUncertain)
+pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Vec<Decision> {
+    outcome::doubted(view, open, Span::ZERO)
 }

@@ -42,6 +42,21 @@ pub struct Limits {
     pub new_recipients: Option<u32>,
 }
 
+impl Limits {
+    /// How long a call may be unanswered before its start has to be told: from then on an open send would keep others
+    /// waiting that its start alone does not. `None`: no limit waits for open sends.
+    #[must_use]
+    pub fn start_told_after(&self) -> Option<Span> {
+        let burst = self.rate.map(|rate| Span(rate.interval() * i64::from(rate.burst.max(1)) / 1_000));
+        let waits = burst.into_iter().chain(self.gap).map(|span| Span(span.0 / 2));
+        let counts = self.per_minute.or(self.per_hour).is_some() || self.rest.is_some();
+        waits.min().or(counts.then_some(START_TOLD_MOST)).map(|span| span.clamp(Span(1), START_TOLD_MOST))
+    }
+}
+
+/// Calls that are answered sooner are settled by their outcome, which costs no write of its own.
+const START_TOLD_MOST: Span = Span(50);
+
 /// At most `burst + count/per · W` starts in any span W.
 ///
 /// Starts are whole milliseconds, so a burst of 1 at more than 20 a second loses up to a millisecond each; with a

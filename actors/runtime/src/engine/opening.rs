@@ -41,7 +41,8 @@ impl Engine {
 
     /// Looks at the clock, then brings every tenant up.
     pub(super) async fn open_tenants(&self) -> Result<(), Error> {
-        clock::compare(&self.node).await?;
+        clock::go_on(&self.node).await?;
+        tokio::spawn(clock::keep_jumps(Arc::downgrade(&self.node)));
         let prefix = Key::table(followupd_store::keys::Table::Name, SYSTEM);
         let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
         let numbers = rows.iter().map(|(_, row)| decode(Format::Name, &row.body));

@@ -15,7 +15,16 @@ use super::queues::Queues;
 use crate::api::Error;
 use crate::limits;
 use crate::loaded::decode;
+use crate::read;
 use crate::record::Record;
+
+/// Calls of the lane that nobody settled though its limits know their start.
+pub(super) async fn calling(opening: &Opening) -> Result<u32, Error> {
+    let key = Key::calling(opening.tenant.shard, opening.lane);
+    let row = opening.node.store.get(vec![key]).await?.pop().flatten();
+    let count = row.map(|row| read::number(&row)).transpose()?.unwrap_or_default();
+    Ok(u32::try_from(count.max(0)).unwrap_or(u32::MAX))
+}
 
 /// The rows of the lane's open sends. Such a row was due when its intent was taken, so what is due later is looked
 /// through only when some are still missing: the wall may have jumped back since.

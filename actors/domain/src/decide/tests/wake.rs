@@ -6,7 +6,7 @@ use crate::channel::Kind;
 use crate::decide::leave;
 use crate::decide::samples::channel;
 use crate::decide::tests::ScopeRef;
-use crate::decide::wake::{Doubt, Look};
+use crate::decide::wake::Look;
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, FailReason, SendFailure, SendStatus, SkipReason, State};
 use crate::gate::Binding;
@@ -319,7 +319,7 @@ fn a_channel_that_is_gone_fails_the_enrollment() {
 }
 
 #[test]
-fn a_send_in_doubt_is_called_again_only_while_it_could_begin() {
+fn a_send_in_doubt_stands_in_line_where_it_is_recognised_and_is_left_where_it_could_never_go() {
     type Change = fn(&mut Sample);
     let disturbances: [(&str, Change); 9] = [
         ("exit", |s| {
@@ -351,17 +351,25 @@ fn a_send_in_doubt_is_called_again_only_while_it_could_begin() {
     let mut undisturbed = sample();
     let open = undisturbed.begin();
     assert_eq!(undisturbed.look(), Look::InDoubt(open));
-    assert_eq!(wakes::in_doubt(&undisturbed.view(), &open, true), Doubt::CallAgain);
-    let uncounted = wakes::in_doubt(&undisturbed.view(), &open, false);
-    assert!(matches!(uncounted, Doubt::Leave(_)), "somebody else may have their place: {uncounted:?}");
+    let [Decision::Doubted { wake }] = wakes::in_doubt(&undisturbed.view(), &open)[..] else {
+        panic!("its provider recognises it")
+    };
+    assert_eq!(wake.due_at, undisturbed.now, "it waits for nothing but its turn");
+    for _ in 0..limits::ATTEMPTS {
+        let decisions = wakes::in_doubt(&undisturbed.view(), &undisturbed.enrollment.open.unwrap());
+        let left = decisions[0] == Decision::LeftUncertain;
+        assert_eq!(left, undisturbed.enrollment.attempts + 1 >= limits::ATTEMPTS);
+        undisturbed.take(|_| decisions);
+        if !left {
+            undisturbed.begin();
+        }
+    }
     for (what, disturb) in disturbances {
         let mut sample = sample();
         let open = sample.begin();
         disturb(&mut sample);
         assert_eq!(sample.look(), Look::InDoubt(open), "{what}");
-        let Doubt::Leave(decisions) = wakes::in_doubt(&sample.view(), &open, true) else {
-            panic!("called again in spite of {what}")
-        };
+        let decisions = wakes::in_doubt(&sample.view(), &open);
         // It waits in line where a gate may open again: in the end it is called once more, or never.
         let waits = matches!(decisions[0], Decision::Doubted { .. });
         assert_eq!(

@@ -14,7 +14,7 @@ use crate::channel::Kind;
 use crate::decide::outcome::{Outcome, Receipt};
 use crate::decide::samples::channel;
 use crate::decide::tests::ScopeRef;
-use crate::decide::wake::{Doubt, Look};
+use crate::decide::wake::Look;
 use crate::decision::Decision;
 use crate::enrollment::State;
 use crate::event::{Event, EventKind};
@@ -122,10 +122,7 @@ impl Walk<'_> {
     /// A lane starts and finds the send that is open.
     fn restart(&mut self) {
         let Some(open) = self.sample.enrollment.open else { return };
-        match wakes::in_doubt(&self.sample.view(), &open, true) {
-            Doubt::CallAgain => self.may_begin(open.channel),
-            Doubt::Leave(decisions) => self.take(|_| decisions),
-        }
+        self.take(|view| wakes::in_doubt(view, &open));
     }
 
     fn outcome(&mut self, outcome: &Outcome, jitter: u8) {
