@@ -21,6 +21,9 @@ pub const ATTRIBUTE_BYTES: usize = 16 * 1_024;
 /// Steps of one sequence.
 pub const STEPS: usize = 100;
 
+/// The highest weight of a sequence: a hundredth of another's share is less than anybody means.
+pub const WEIGHT_MOST: u8 = 100;
+
 /// Bytes of one step's subject and body before rendering.
 pub const CONTENT_BYTES: usize = 64 * 1_024;
 

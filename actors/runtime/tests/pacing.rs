@@ -13,11 +13,12 @@ use followupd_domain::enrollment::State;
 use followupd_domain::filter::Filter;
 use followupd_domain::gate::Binding;
 use followupd_domain::ledger::WarmUp;
+use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{
-    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, Settings, TenantSettings,
-    Wanted,
+    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, ScopeName, Settings,
+    TenantSettings, Wanted,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -89,12 +90,32 @@ async fn world(channel: ChannelSettings) -> World {
 impl World {
     /// Enrolls so many who were not enrolled before.
     async fn enroll(&self, contacts: std::ops::Range<usize>) {
+        self.enroll_in("welcome", contacts).await;
+    }
+
+    async fn enroll_in(&self, sequence: &str, contacts: std::ops::Range<usize>) {
         let request = |n| {
             let profile = Profile { phone: Some(format!("+1555010{n:04}")), ..Profile::default() };
             Request { contact: format!("c{n}"), profile, ..Request::default() }
         };
         let requests = contacts.map(request).collect();
-        self.engine.enroll(&Caller::default(), "acme", "welcome", requests).await.unwrap();
+        self.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
+    }
+
+    /// Puts and publishes a sequence like the first one, but for what is changed.
+    async fn put(&self, sequence: &str, change: impl FnOnce(&mut Draft)) {
+        let caller = Caller::default();
+        let mut draft = self.engine.version(&caller, "acme", "welcome", None).unwrap().unwrap().1;
+        change(&mut draft);
+        self.engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
+        self.engine.publish(&caller, "acme", sequence).await.unwrap();
+    }
+
+    /// How many of the calls so far, but for the first, went to these contacts.
+    fn calls_after(&self, first: usize, contacts: std::ops::Range<usize>) -> usize {
+        let starts = self.kept.1.lock().unwrap();
+        let number = |contact: &str| contact[1..].parse::<usize>().unwrap();
+        starts[first..].iter().filter(|(_, to)| contacts.contains(&number(to))).count()
     }
 
     /// The starts so far, in milliseconds since the first.
@@ -184,6 +205,23 @@ async fn a_jitter_makes_gaps_longer_by_chance_and_a_restart_none_shorter() {
     let gaps: Vec<i64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| (10_000..=30_500).contains(gap)), "{gaps:?}");
     assert!(gaps.iter().any(|gap| *gap < 15_000) && gaps.iter().any(|gap| *gap > 25_000), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_that_was_held_gets_its_share_when_it_goes_on_and_no_more() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.put("held", |_| ()).await;
+    world.enroll(0..1_000).await;
+    world.enroll_in("held", 1_000..2_000).await;
+    pass(Span::seconds(20)).await;
+    let (caller, held) = (Caller::default(), ScopeName::Sequence(Name::parse("held").unwrap()));
+    world.engine.hold(&caller, "acme", held.clone(), "a test").await.unwrap();
+    pass(Span::minutes(8)).await;
+    let before = world.starts().len();
+    world.engine.release(&caller, "acme", held).await.unwrap();
+    pass(Span::seconds(100)).await;
+    let (after, of_held) = (world.starts().len() - before, world.calls_after(before, 1_000..2_000));
+    assert!(after >= 90 && of_held.abs_diff(after - of_held) <= 4, "{of_held} of {after}");
 }
 
 #[tokio::test(start_paused = true)]
