@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use followupd_domain::lane::{self, Lane, Queue, WakeRow, Weight};
+use followupd_domain::lane::{self, Lane, Queue, WakeRow};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -262,7 +262,7 @@ impl Pacer {
                 Permit::WhenSettled => return Ok(()),
             }
             node.stats.pulled(now.since(row.due_at));
-            self.queues.take(&row, Weight::default());
+            self.queues.take(&row, loaded.scope.weight(row.queue.sequence));
             self.rouse(row, myself);
         }
         self.rest(&loaded, now, myself)

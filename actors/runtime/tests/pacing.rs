@@ -225,6 +225,31 @@ async fn a_sequence_that_was_held_gets_its_share_when_it_goes_on_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_weight_counts_from_its_publishing_for_those_enrolled_before_too() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.put("other", |_| ()).await;
+    world.enroll(0..1_000).await;
+    world.enroll_in("other", 1_000..2_000).await;
+    pass(Span::seconds(40)).await;
+    world.put("other", |draft| draft.weight = Some(3)).await;
+    let before = world.starts().len();
+    pass(Span::seconds(100)).await;
+    let (after, of_other) = (world.starts().len() - before, world.calls_after(before, 1_000..2_000));
+    assert!(after >= 90 && of_other.abs_diff(after * 3 / 4) <= 4, "{of_other} of {after}");
+    // What is shown can be put again and changes nothing; a weight alone is a change.
+    let shown = world.engine.version(&Caller::default(), "acme", "other", None).unwrap().unwrap().1;
+    assert_eq!(shown.weight, Some(3));
+    for (weight, change) in
+        [(Some(3), Change::Unchanged), (Some(4), Change::Changed), (None, Change::Changed)]
+    {
+        let settings = Settings::Sequence(Draft { weight, ..shown.clone() });
+        let wanted = Wanted { name: "other".into(), settings };
+        let compared = world.engine.compare(&Caller::default(), "acme", vec![wanted]).unwrap().remove(0);
+        assert_eq!(compared.change, Some(change), "{weight:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_rests_after_so_many_sends() {
     let rest = Some(RestSettings { after: 3, span: "20 minutes".into() });
     let world = world(ChannelSettings { gap: "1 second".into(), rest, ..chat() }).await;

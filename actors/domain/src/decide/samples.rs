@@ -14,6 +14,7 @@ use crate::enrollment::Enrollment;
 use crate::gate::View;
 use crate::holds::Holds;
 use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+use crate::lane::Weight;
 use crate::ledger::Limits;
 use crate::name::Name;
 use crate::scope::Scope;
@@ -68,6 +69,7 @@ pub(crate) fn scope() -> Scope {
         name: name("reminder"),
         draft: None,
         latest: Some(VersionNo(1)),
+        weight: Weight::default(),
         holds: Holds::default(),
         archived_at: None,
         held_steps: BTreeMap::new(),
