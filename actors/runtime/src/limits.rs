@@ -31,6 +31,10 @@ pub(crate) const WINDOW: usize = 256;
 /// Rows of one queue a pacer keeps before it lets go of the farthest.
 pub(crate) const WINDOW_MOST: usize = 4 * WINDOW;
 
+/// Windows that a lane looks through for open sends before it goes to work, while its shard waits: some ten
+/// milliseconds. Calls that were under way are among the first of their queues, and most lanes have few of these.
+pub(crate) const DOUBT_WINDOWS: usize = 16;
+
 /// A lane with nothing due sooner than this is a row, not an actor.
 pub(crate) const NEAR: Span = Span::seconds(30);
 

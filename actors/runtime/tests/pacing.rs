@@ -21,6 +21,7 @@ use followupd_runtime::{
     TenantSettings, Wanted,
 };
 use followupd_store::memory::Memory;
+use followupd_store::{Applied, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
@@ -50,6 +51,41 @@ impl Transport for Kept {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         self.1.lock().unwrap().push((self.0.wall().0, call.contact));
         Box::pin(async { Answer::Accepted })
+    }
+}
+
+/// Takes calls, and never says what came of them.
+struct Silent;
+
+impl Transport for Silent {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Counts the wakes that are read from it.
+struct Counting(Memory, Arc<AtomicU64>);
+
+impl Store for Counting {
+    fn get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Row>>, followupd_store::Error>> {
+        self.0.get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<(Key, Row)>, followupd_store::Error>> {
+        Box::pin(async move {
+            let rows = self.0.scan(scan).await?;
+            let wakes = rows.iter().filter(|(key, _)| key.to_wake().is_some()).count();
+            self.1.fetch_add(wakes as u64, Ordering::Relaxed);
+            Ok(rows)
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>> {
+        self.0.commit(commit)
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, followupd_store::Error>> {
+        self.0.snapshot()
     }
 }
 
@@ -247,6 +283,82 @@ async fn a_weight_counts_from_its_publishing_for_those_enrolled_before_too() {
         let compared = world.engine.compare(&Caller::default(), "acme", vec![wanted]).unwrap().remove(0);
         assert_eq!(compared.change, Some(change), "{weight:?}");
     }
+}
+
+impl World {
+    /// Begins one call of the sequence `of`, beside which `others` are due, and stops before its outcome is known.
+    async fn stop_in_a_call(self, of: &str, others: &[&str]) -> World {
+        let caller = Caller::default();
+        let sequence = |name: &&str| ScopeName::Sequence(Name::parse(name).unwrap());
+        for other in others {
+            self.engine.hold(&caller, "acme", sequence(other), "a test").await.unwrap();
+        }
+        self.engine.stop();
+        let (store, env) = (self.store.clone(), self.env.clone());
+        let transports = Transports::only(Arc::new(Silent));
+        let silent = Engine::start(Config::default(), Arc::new(store), env, transports).await.unwrap();
+        silent.release(&caller, "acme", sequence(&of)).await.unwrap();
+        pass(Span::seconds(5)).await;
+        for other in others {
+            silent.release(&caller, "acme", sequence(other)).await.unwrap();
+        }
+        silent.stop();
+        self
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longer_backlog() {
+    let mut read = Vec::new();
+    for backlog in [1_000, 4_000] {
+        let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+        world.put("second", |_| ()).await;
+        let caller = Caller::default();
+        for name in ["welcome", "second"] {
+            let held = ScopeName::Sequence(Name::parse(name).unwrap());
+            world.engine.hold(&caller, "acme", held, "a test").await.unwrap();
+        }
+        for from in (0..backlog).step_by(1_000) {
+            world.enroll(from..from + 1_000).await;
+            world.enroll_in("second", backlog + from..backlog + from + 1_000).await;
+        }
+        let world = world.stop_in_a_call("second", &["welcome"]).await;
+        assert_eq!(world.starts().len(), 0);
+        let counted = Arc::new(AtomicU64::new(0));
+        let store = Arc::new(Counting(world.store.clone(), counted.clone()));
+        let transports = Transports::only(world.kept.clone());
+        let engine = Engine::start(Config::default(), store, world.env.clone(), transports).await.unwrap();
+        pass(Span::seconds(5)).await;
+        assert_eq!(world.calls_after(0, backlog..2 * backlog), 1, "the open one is called again");
+        assert_eq!(world.starts().len(), 1);
+        read.push(counted.load(Ordering::Relaxed));
+        engine.stop();
+    }
+    assert_eq!(read[0], read[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works() {
+    let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+    let held = ScopeName::Channel(Name::parse("chat").unwrap());
+    world.engine.hold(&Caller::default(), "acme", held.clone(), "a test").await.unwrap();
+    world.enroll(0..1).await;
+    world.enroll_in_more(24, 0).await;
+    world.put("last", |_| ()).await;
+    world.enroll_in("last", 1..2).await;
+    let more: Vec<String> = (0..24).map(|n| format!("more{n}")).collect();
+    let others: Vec<&str> = more.iter().map(String::as_str).chain(["welcome"]).collect();
+    let last = ScopeName::Sequence(Name::parse("last").unwrap());
+    world.engine.hold(&Caller::default(), "acme", last, "a test").await.unwrap();
+    for other in &others {
+        let other = ScopeName::Sequence(Name::parse(other).unwrap());
+        world.engine.hold(&Caller::default(), "acme", other, "a test").await.unwrap();
+    }
+    world.engine.release(&Caller::default(), "acme", held).await.unwrap();
+    let world = world.stop_in_a_call("last", &others).await;
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::seconds(5)).await;
+    assert_eq!((world.starts().len(), world.starts_to("c1").len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
