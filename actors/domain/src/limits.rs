@@ -104,6 +104,10 @@ pub const RETRY_SLOWLY: [Span; 8] = [
 /// Days a full mailbox is tried again.
 pub const RETRY_DAYS: usize = 3;
 
+/// The longest a wake is put off by a limit of its contact or of new recipients before it is looked at again: who mends a
+/// limit that was mistyped sees it work on the same day, and whom a week's cap keeps waiting is looked at 28 times.
+pub const PUT_OFF_MOST: Span = Span::hours(6);
+
 /// A call that has not begun this long after its intent was decided is withdrawn: what the last look saw is
 /// then too old to act on.
 pub const INTENT_LIFE: Span = Span::seconds(2);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::decision::Decision;
 use followupd_domain::enrollment::State;
 use followupd_domain::filter::Filter;
 use followupd_domain::gate::Binding;
@@ -402,6 +403,25 @@ async fn a_contact_in_many_sequences_is_kept_a_gap_apart_and_nobody_waits_for_it
     assert_eq!(starts.len(), 4);
     let apart: Vec<i64> = starts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(apart.iter().all(|apart| (3_600_000..3_610_000).contains(apart)), "{apart:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_that_was_mistyped_and_mended_frees_whom_it_has_put_off() {
+    let world = world(ChannelSettings { recipient_gap: "720 hours".into(), ..chat() }).await;
+    world.enroll(0..1).await;
+    world.enroll_in_more(1, 0).await;
+    pass(Span::days(3)).await;
+    assert_eq!(world.starts_to("c0").len(), 1);
+    let (caller, filter) = (Caller::default(), Filter { contact: Some("c0".into()), ..Filter::default() });
+    let page = world.engine.enrollments(&caller, "acme", None, filter, None, 10).await.unwrap();
+    let waits = page.enrollments.iter().find(|one| one.state == State::Active).unwrap();
+    let history = world.engine.get(&caller, "acme", waits.id).await.unwrap().history;
+    let moves = history.iter().filter(|entry| matches!(entry.decision, Decision::Moved { .. })).count();
+    assert_eq!(moves, 1, "{history:?}");
+    let mended = ChannelSettings { recipient_gap: "1 hour".into(), ..chat() };
+    world.engine.put_channel(&caller, "acme", "chat", mended).await.unwrap();
+    pass(Span::hours(7)).await;
+    assert_eq!(world.starts_to("c0").len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
