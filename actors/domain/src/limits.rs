@@ -108,6 +108,10 @@ pub const RETRY_DAYS: usize = 3;
 /// limit that was mistyped sees it work on the same day, and whom a week's cap keeps waiting is looked at 28 times.
 pub const PUT_OFF_MOST: Span = Span::hours(6);
 
+/// Over so long those come back who wait for room among the new recipients of a channel, from when there is some: those
+/// first that have waited longest, so that the first enrolled are written to first.
+pub const NEW_RECIPIENTS_SPREAD: Span = Span::hours(1);
+
 /// A call that has not begun this long after its intent was decided is withdrawn: what the last look saw is
 /// then too old to act on.
 pub const INTENT_LIFE: Span = Span::seconds(2);
@@ -216,6 +220,7 @@ const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
 const _: () = assert!(EVENT_MEMORY.0 < EVENT_MEMORY_OF_PROVIDERS.0);
 const _: () = assert!(EVENT_MEMORY_OF_PROVIDERS.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
+const _: () = assert!(NEW_RECIPIENTS_SPREAD.0 < PUT_OFF_MOST.0);
 const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
 const _: () = assert!(BREAKER_OPENS <= BREAKER_SEES);
 const _: () = assert!(DELIVERED_WITHIN.0 < REPLIED_WITHIN.0 && REPLIED_WITHIN.0 < SIGNALS_OF.0);

@@ -170,10 +170,6 @@ pub(crate) const SWEEP_ROUND: Span = Span::hours(1);
 /// it is mended, and seldom enough that nobody's log is filled.
 pub(crate) const NO_WAY_OUT: Span = Span::seconds(10);
 
-/// Over so long those are spread who wait for room among the new recipients of a channel, from when there is some: each
-/// of thousands looks once in such a time, and the room is used within it.
-pub(crate) const NEW_RECIPIENTS_SPREAD: Span = Span::hours(1);
-
 const _: () = assert!(WINDOW < WINDOW_MOST);
 const _: () = assert!(BACKLOG_HOURS < BACKLOG_COUNTS);
 const _: () = assert!(WAITING_ITEMS >= BATCH_ITEMS);

@@ -462,6 +462,19 @@ async fn explain_names_the_cap_that_a_contact_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_that_wait_for_room_among_new_recipients_are_written_to_in_the_order_they_were_enrolled_in() {
+    let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
+    for group in 0..6 {
+        world.enroll(5 * group..5 * group + 5).await;
+        pass(Span::minutes(1)).await;
+    }
+    pass(Span::days(9)).await;
+    let starts = world.kept.1.lock().unwrap().clone();
+    let groups: Vec<usize> = starts.iter().map(|(_, to)| to[1..].parse::<usize>().unwrap() / 5).collect();
+    assert!(groups.len() == 30 && groups.is_sorted(), "{groups:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_channel_writes_to_so_many_new_people_in_24_h_and_those_it_knows_do_not_wait_behind_them() {
     let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
     world.enroll(0..40).await;

@@ -72,10 +72,19 @@ fn for_a_while(view: &View<'_>, at: Moment) -> Moment {
 }
 
 /// The channel has no room for the contact among its new recipients before `until`: only this wake waits for it, those
-/// of people it knows go on.
+/// of people it knows go on. Those that wait come back in the order they were due in, whenever each was looked at.
 #[must_use]
 pub fn put_off(view: &View<'_>, until: Moment) -> Vec<Decision> {
-    move_wake(view, for_a_while(view, until), Binding::NewRecipients)
+    let at = for_a_while(view, until);
+    move_wake(view, at + place(at.since(view.enrollment.step_due_at)), Binding::NewRecipients)
+}
+
+/// How far into [`limits::NEW_RECIPIENTS_SPREAD`] a wake comes back that has waited so long by its beginning: the less,
+/// the longer. Half of it after as long as the spread is, so that two are well apart while they have waited little, and
+/// in their old order still (by their ids where it is the same millisecond) when it is months.
+fn place(waited: Span) -> Span {
+    let spread = limits::NEW_RECIPIENTS_SPREAD.0;
+    Span(spread * spread / (spread + waited.0.max(0)))
 }
 
 /// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so:

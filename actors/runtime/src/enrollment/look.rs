@@ -149,7 +149,8 @@ impl Live {
             return Ok(Step::Return(Returned::Gone));
         };
         if let Some(at) = sent::room_at(&self.activation.node, facts, channel, now).await? {
-            return self.decided(facts, &wake::put_off(&view, self.spread(at, now)), now).await;
+            let until = now + at.since(self.activation.node.engine_now());
+            return self.decided(facts, &wake::put_off(&view, until), now).await;
         }
         let ready = match self.take_ready(channel).await {
             Ok(ready) => ready,
@@ -193,14 +194,6 @@ impl Live {
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
             Err(error) => Err(error),
         }
-    }
-
-    /// A moment of the wall some time after that one of engine time: those who wait for one place do not all come back
-    /// for it at once.
-    fn spread(&self, at: Moment, now: Moment) -> Moment {
-        let node = &self.activation.node;
-        let part = node.env.random() % limits::NEW_RECIPIENTS_SPREAD.0.unsigned_abs();
-        now + at.since(node.engine_now()) + Span(i64::try_from(part).unwrap_or_default())
     }
 
     /// Until when a call may begin that is decided on now.

@@ -76,6 +76,30 @@ fn what_a_limit_puts_off_is_looked_at_again_within_hours_and_says_so_once() {
 }
 
 #[test]
+fn those_that_wait_for_room_come_back_in_the_order_they_were_due_in() {
+    let room = NOON + Span::hours(2);
+    let comes_back = |due_at: Moment, looked_at: Moment| {
+        let mut sample = Sample::enrolled();
+        (sample.enrollment.step_due_at, sample.now) = (due_at, looked_at);
+        sample.take(|view| wakes::put_off(view, room));
+        sample.row().due_at
+    };
+    let dues = [Span::days(80), Span::days(30), Span::days(1), Span::hours(3), Span::minutes(1), Span::ZERO];
+    // Whoever is looked at later, and not in that order.
+    let back = dues
+        .iter()
+        .enumerate()
+        .map(|(n, waited)| comes_back(NOON - *waited, NOON + Span::minutes(7 * (n as i64 * 5 % 6))));
+    let back: Vec<Moment> = back.collect();
+    assert!(back.is_sorted_by(|a, b| a < b), "{back:?}");
+    assert!(back.iter().all(|at| (room..=room + limits::NEW_RECIPIENTS_SPREAD).contains(at)), "{back:?}");
+    // Those of one minute are in order after a month, too.
+    let month = NOON - Span::days(30);
+    assert!(comes_back(month, NOON) <= comes_back(month + Span::minutes(1), NOON));
+    assert!(comes_back(month, NOON) < comes_back(month + Span::hours(1), NOON));
+}
+
+#[test]
 fn whoever_is_in_an_archived_sequence_exits_with_the_next_wake_or_when_asked() {
     let mut sample = Sample::enrolled();
     assert!(leave::outlived(&sample.view()).is_empty());
