@@ -363,6 +363,26 @@ async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works()
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_in_a_zone_that_was_wrong_is_sent_to_by_the_hours_of_the_right_one() {
+    let world = world(chat()).await;
+    let tenant = |zone: &str| TenantSettings {
+        on: true,
+        time_zone: zone.into(),
+        quiet_hours: vec![("mon,tue,wed,thu,fri,sat,sun".into(), "18:00".into(), "08:00".into())],
+        ..TenantSettings::default()
+    };
+    let caller = Caller::default();
+    world.engine.put_tenant(&caller, "acme", tenant("America/New_York")).await.unwrap();
+    world.enroll(0..1).await;
+    pass(Span::minutes(1)).await;
+    world.engine.put_tenant(&caller, "acme", tenant("Europe/Berlin")).await.unwrap();
+    pass(Span::hours(20)).await;
+    let at = world.starts_to("c0");
+    // 08:00 in Berlin, not in New York.
+    assert!(at.len() == 1 && (7 * 3_600_000..7 * 3_600_000 + 60_000).contains(&at[0]), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_rests_after_so_many_sends() {
     let rest = Some(RestSettings { after: 3, span: "20 minutes".into() });
     let world = world(ChannelSettings { gap: "1 second".into(), rest, ..chat() }).await;

@@ -210,7 +210,8 @@ pub(crate) fn opening(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -
     if let Some(reacted) = place.and_then(|place| scope.held_step(queue.sequence, place, now)) {
         return until(reacted.until);
     }
-    let zone = queue.zone().unwrap_or(scope.tenant.calendar.zone);
+    // Where contacts' zones do not count, a row may still stand in the queue of a zone that the tenant had before.
+    let zone = scope.tenant.zone_of(queue.zone());
     let calendar = scope.tenant.calendar.in_zone(zone);
     let open = gate::open_hours(scope, channel, queue);
     match calendar.next_open(now, &open) {
