@@ -197,7 +197,7 @@ async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
     );
     assert_eq!((shown.per_hour, shown.per_day, shown.new_recipients), (20, 200, 9));
     assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
-    assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
+    assert_eq!(shown.warm_up, Some(WarmUp { days: 20, from: 20 }));
     for settings in [shown.clone(), preset] {
         let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(Box::new(settings)) };
         let compared = engine.compare(&caller, "acme", vec![wanted]).unwrap().remove(0);
