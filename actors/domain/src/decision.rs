@@ -200,6 +200,22 @@ impl Decision {
     }
 }
 
+/// Adds an entry to a history. A wake that a limit goes on putting off has one entry for all of these looks: since when
+/// it does, and until when by now.
+pub fn tell(history: &mut Vec<Entry>, entry: Entry) {
+    match history.last_mut() {
+        Some(last) if puts_off_again(&last.decision, &entry.decision) => last.decision = entry.decision,
+        Some(_) | None => history.push(entry),
+    }
+}
+
+fn puts_off_again(last: &Decision, next: &Decision) -> bool {
+    let (Decision::Moved { gate: was, .. }, Decision::Moved { gate: is, .. }) = (last, next) else {
+        return false;
+    };
+    was == is && is.puts_off()
+}
+
 /// The state an enrollment begins with; the wake follows with its first [`Decision::Planned`].
 #[must_use]
 pub fn begin(beginning: &Beginning, at: Moment) -> Enrollment {

@@ -12,6 +12,7 @@ use crate::content::Template;
 use crate::health::StepOf;
 use crate::holds::{PastHold, Reacted};
 use crate::ids::{AccountNo, ChannelNo, SequenceNo, StepNo, VersionNo};
+use crate::lane::Weight;
 use crate::sequence::{ChannelRef, Sequence, Step, Version};
 use crate::tenant::Tenant;
 use crate::time::Moment;
@@ -55,6 +56,12 @@ impl Scope {
     #[must_use]
     pub fn version(&self, sequence: SequenceNo, version: VersionNo) -> Option<&Arc<Version>> {
         self.versions.get(&(sequence, version))
+    }
+
+    /// How much of a lane a sequence gets beside others of its class.
+    #[must_use]
+    pub fn weight(&self, sequence: SequenceNo) -> Weight {
+        self.sequences.get(&sequence).map(|sequence| sequence.weight).unwrap_or_default()
     }
 
     /// The channel a step names: by name, or the tenant's default of a kind, else the one of that kind with the lowest

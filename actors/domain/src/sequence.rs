@@ -11,7 +11,7 @@ use crate::channel::Kind;
 use crate::content::{Rich, Template};
 use crate::holds::{Holds, Reacted};
 use crate::ids::{SequenceNo, StepNo, VersionNo};
-use crate::lane::PriorityClass;
+use crate::lane::{PriorityClass, Weight};
 use crate::name::Name;
 use crate::target::TargetKind;
 use crate::time::{Moment, Span};
@@ -60,6 +60,9 @@ pub struct Sequence {
     pub draft: Option<Draft>,
     /// The version new enrollments start on.
     pub latest: Option<VersionNo>,
+    /// How much of a lane it gets beside others of its class: what was published last counts for every version, so that
+    /// it can be changed while enrollments on earlier ones are under way.
+    pub weight: Weight,
     /// Whether it is paused, and when it was before: a hold of the sequence.
     pub holds: Holds,
     /// Since when it is archived, for good: nobody is enrolled any more, and whoever was exits.

@@ -25,7 +25,7 @@ use followupd_domain::enrollment::{
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::gate::Binding;
 use followupd_domain::holds::{Hold, Holds, PastHold, Reacted};
-use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
+use followupd_domain::lane::{HoldGroup, PriorityClass, Queue, Weight};
 use followupd_domain::ledger::{Charge, DayContext, Limits, Rate, Rest as RestLimit, WarmUp};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{
@@ -49,8 +49,8 @@ use crate::engine::opening::StoreRow;
 use crate::env::Kept;
 use crate::event::FanOut;
 use crate::old::{
-    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Suppressed1,
-    Suppressed2, Tenant1, Version1,
+    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Sequence4,
+    Suppressed1, Suppressed2, Tenant1, Version1,
 };
 use crate::once::Done;
 use crate::record::Record;
@@ -370,6 +370,7 @@ fn a_sequence_has_the_recorded_bytes() {
         name: name("reminder"),
         draft: Some(draft.clone()),
         latest: Some(VersionNo(2)),
+        weight: Weight::new(20).unwrap(),
         holds: holds(),
         archived_at: Some(AT),
         held_steps: [((VersionNo(2), StepNo(1)), reacted())].into(),
@@ -378,7 +379,9 @@ fn a_sequence_has_the_recorded_bytes() {
     check("sequence_3", Format::Sequence3, &Sequence3::from(sequence.clone()));
     check("sequence_1", Format::Sequence, &Sequence1::from(sequence.clone()));
     let draft = Draft { steps: vec![rich], ..draft };
-    check("sequence_4", Format::Sequence4, &Sequence { draft: Some(draft), ..sequence });
+    let sequence = Sequence { draft: Some(draft), ..sequence };
+    check("sequence_4", Format::Sequence4, &Sequence4::from(sequence.clone()));
+    check("sequence_5", Format::Sequence5, &sequence);
 }
 
 fn media() -> Media {

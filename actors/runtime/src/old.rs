@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 mod sequences;
 
 #[cfg(test)]
-pub(crate) use sequences::{Sequence1, Sequence2, Sequence3, Version1};
+pub(crate) use sequences::{Sequence1, Sequence2, Sequence3, Sequence4, Version1};
 pub(crate) use sequences::{sequence, version};
 
 use crate::api::Error;

@@ -28,6 +28,7 @@ mod queues;
 mod slow;
 mod vitals;
 
+use doubt::Doubts;
 pub(crate) use permits::day;
 use permits::{Permit, Permits};
 use queues::Queues;
@@ -67,6 +68,8 @@ pub(crate) enum PacerMsg {
     ScopeChanged,
     /// The time it asked for has come.
     Look,
+    /// Open sends are still looked for.
+    LookForOpen,
 }
 
 /// The actor.
@@ -87,6 +90,8 @@ pub(crate) struct Pacer {
     opening: Opening,
     queues: Queues,
     permits: Permits,
+    /// Open sends it has not found yet.
+    doubts: Doubts,
     /// Rows that are with their enrollments.
     pulled: BTreeMap<EnrollmentId, WakeRow>,
     /// Rows that wait after a failure, until a moment of engine time: the wall may jump.
@@ -115,6 +120,7 @@ impl Actor for PacerActor {
         let mut pacer = Pacer {
             queues: Queues::new(opening.tenant.shard, opening.lane),
             permits,
+            doubts: Doubts::default(),
             pulled: BTreeMap::new(),
             paused: BTreeMap::new(),
             rests_until: Moment(0),
@@ -127,8 +133,12 @@ impl Actor for PacerActor {
         };
         pacer.queues.discover(&*pacer.opening.node.store).await?;
         let open = pacer.permits.open().saturating_add(doubt::calling(&pacer.opening).await?);
-        for row in doubt::open_rows(&pacer.opening, open, &pacer.queues).await? {
-            pacer.rouse(row, &myself);
+        pacer.doubts = Doubts::new(&pacer.opening, open, pacer.queues.known());
+        for _ in 0..limits::DOUBT_WINDOWS {
+            pacer.look_for_open(&myself).await?;
+        }
+        if pacer.doubts.are_left() {
+            myself.send_message(PacerMsg::LookForOpen)?;
         }
         myself.send_message(PacerMsg::Look)?;
         Ok(pacer)
@@ -140,6 +150,12 @@ impl Actor for PacerActor {
         message: PacerMsg,
         pacer: &mut Pacer,
     ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, PacerMsg::LookForOpen) {
+            pacer.look_for_open(&myself).await?;
+            if pacer.doubts.are_left() {
+                myself.send_message(PacerMsg::LookForOpen)?;
+            }
+        }
         pacer.hear(message);
         pacer.pull(&myself).await?;
         if pacer.timer.is_none() {
@@ -152,7 +168,7 @@ impl Actor for PacerActor {
 impl Pacer {
     fn hear(&mut self, message: PacerMsg) {
         // What the shard has sent is counted, so that it stops no pacer that has something to hear.
-        let from_shard = !matches!(message, PacerMsg::Returned(..) | PacerMsg::Look);
+        let from_shard = !matches!(message, PacerMsg::Returned(..) | PacerMsg::Look | PacerMsg::LookForOpen);
         self.heard += u64::from(from_shard);
         match message {
             PacerMsg::Wakes(rows) => {
@@ -167,6 +183,7 @@ impl Pacer {
                 self.permits.settle(&op, self.opening.node.engine_now());
             }
             PacerMsg::Failed(enrollment, pause) => {
+                self.doubts.one_more(enrollment);
                 if let Some(row) = self.pulled.remove(&enrollment) {
                     self.permits.give_back();
                     self.pause(row, pause);
@@ -174,6 +191,7 @@ impl Pacer {
             }
             PacerMsg::ScopeChanged => self.queues.forget_hours(),
             PacerMsg::Look => self.timer = None,
+            PacerMsg::LookForOpen => {}
         }
     }
 
@@ -212,6 +230,25 @@ impl Pacer {
         self.pulled.insert(row.enrollment, row);
         // A shard that is stopping rouses nobody; its next owner will.
         let _ = self.opening.shard.send_message(ShardMsg::Rouse { row, pacer: myself.clone() });
+    }
+
+    /// Looks through one more window for open sends, while some are missing; what it finds goes to in-doubt handling.
+    async fn look_for_open(&mut self, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
+        if !self.doubts.are_left() {
+            return Ok(());
+        }
+        for row in self.doubts.look_on(&self.opening).await? {
+            // What this lane has pulled is open because of that.
+            if !self.pulled.contains_key(&row.enrollment) && self.doubts.found(row.enrollment) {
+                self.rouse(row, myself);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row that is next belongs to an open send that is still looked for: it goes without a permit.
+    async fn is_missed(&self, row: WakeRow) -> Result<bool, Error> {
+        Ok(self.doubts.may_be(row.enrollment) && !doubt::open_of(&self.opening, vec![row]).await?.is_empty())
     }
 
     /// Pulls as many wakes as are due, open and permitted; then sleeps until something may have changed.
@@ -254,6 +291,11 @@ impl Pacer {
                 heads.retain(|head| head.row.queue.class == PriorityClass::Transactional);
             }
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
+            if self.is_missed(row).await? {
+                self.doubts.found(row.enrollment);
+                self.rouse(row, myself);
+                continue;
+            }
             if let Some(at) = self.opening.vitals.until(node.engine_now()) {
                 let at = now + at.since(node.engine_now());
                 self.sleep_until(at.min(now + limits::LONGEST_SLEEP), myself);
@@ -269,7 +311,7 @@ impl Pacer {
                 Permit::WhenSettled => return Ok(()),
             }
             node.stats.pulled(now.since(row.due_at));
-            self.queues.take(&row);
+            self.queues.take(&row, loaded.scope.weight(row.queue.sequence));
             self.rouse(row, myself);
         }
         self.rest(&loaded, now, myself)
@@ -300,7 +342,7 @@ impl Pacer {
         let engine_now = self.opening.node.engine_now();
         let paused = paused.values().map(|until| now + until.since(engine_now));
         let next = next_due.into_iter().chain(paused).min().unwrap_or(Moment::FAR);
-        if self.pulled.is_empty() && next > now + limits::NEAR {
+        if self.pulled.is_empty() && !self.doubts.are_left() && next > now + limits::NEAR {
             let (lane, pacer, heard) = (self.opening.lane, myself.get_id(), self.heard);
             let idle = ShardMsg::LaneIdle { lane, pacer, next_due: next, heard };
             let _ = self.opening.shard.send_message(idle);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use followupd_domain::contact::Contact;
 use followupd_domain::decide;
-use followupd_domain::decision::{Decision, Entry, TraceId};
+use followupd_domain::decision::{self, Decision, Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, State};
 use followupd_domain::funnel;
 use followupd_domain::gate::View;
@@ -188,7 +188,7 @@ pub(crate) fn transition(
     let entries = decisions.iter().map(|decision| Entry { at: now, trace, decision: decision.clone() });
     let mut record = facts.record.value.clone();
     record.enrollment = after;
-    record.history.extend(entries);
+    entries.for_each(|entry| decision::tell(&mut record.history, entry));
     spill(&mut record, &mut commit)?;
     move_wake(before, &record.enrollment, &mut commit, planted);
     if record.enrollment.state.is_over() && !before.state.is_over() {

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
+use followupd_domain::lane::Weight;
 use followupd_domain::limits::CONTACT_CAP;
 use followupd_domain::name::{self, Name};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
@@ -332,6 +333,7 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
             name,
             draft: Some(draft),
             latest: None,
+            weight: Weight::default(),
             holds: Holds::default(),
             archived_at: None,
             held_steps: std::collections::BTreeMap::new(),
@@ -339,7 +341,7 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
     let answer = PutAnswer::Sequence { status: sequence.status(), latest: sequence.latest };
-    change.write(key, Format::Sequence4, &sequence, Class::Event, answer).await
+    change.write(key, Format::Sequence5, &sequence, Class::Event, answer).await
 }
 
 fn not_archived(sequence: &Sequence) -> Result<&Sequence, Error> {
@@ -356,7 +358,7 @@ async fn archive(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut sequence = loaded.sequence(name.as_str())?.clone();
     sequence.archived_at.get_or_insert(change.node.now());
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
+    change.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await
 }
 
 pub(crate) fn compile(
@@ -386,12 +388,13 @@ async fn publish(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     };
     let no = VersionNo(known.latest.map_or(1, |latest| latest.0 + 1));
     let version = compile(draft, no, loaded)?;
-    let sequence = Sequence { draft: None, latest: Some(no), ..known.clone() };
+    let weight = draft.weight().unwrap_or(known.weight);
+    let sequence = Sequence { draft: None, latest: Some(no), weight, ..known.clone() };
     let tenant = loaded.scope.tenant.no;
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
     commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, Format::Sequence4, &sequence)?;
+    record::put(&mut commit, key, Format::Sequence5, &sequence)?;
     record::put(
         &mut commit,
         Key::version(loaded.shard, tenant, sequence.no, no),
@@ -433,7 +436,7 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
             turn(&mut sequence.holds);
             sequence.held_steps.retain(|_, _| reason.is_some());
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await
         }
     }
 }

@@ -9,17 +9,20 @@ use std::time::Duration;
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::decision::Decision;
 use followupd_domain::enrollment::State;
 use followupd_domain::filter::Filter;
 use followupd_domain::gate::Binding;
 use followupd_domain::ledger::WarmUp;
+use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{
-    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, Settings, TenantSettings,
-    Wanted,
+    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, ScopeName, Settings,
+    TenantSettings, Wanted,
 };
 use followupd_store::memory::Memory;
+use followupd_store::{Applied, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
@@ -49,6 +52,41 @@ impl Transport for Kept {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         self.1.lock().unwrap().push((self.0.wall().0, call.contact));
         Box::pin(async { Answer::Accepted })
+    }
+}
+
+/// Takes calls, and never says what came of them.
+struct Silent;
+
+impl Transport for Silent {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Counts the wakes that are read from it.
+struct Counting(Memory, Arc<AtomicU64>);
+
+impl Store for Counting {
+    fn get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Row>>, followupd_store::Error>> {
+        self.0.get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<(Key, Row)>, followupd_store::Error>> {
+        Box::pin(async move {
+            let rows = self.0.scan(scan).await?;
+            let wakes = rows.iter().filter(|(key, _)| key.to_wake().is_some()).count();
+            self.1.fetch_add(wakes as u64, Ordering::Relaxed);
+            Ok(rows)
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>> {
+        self.0.commit(commit)
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, followupd_store::Error>> {
+        self.0.snapshot()
     }
 }
 
@@ -89,12 +127,32 @@ async fn world(channel: ChannelSettings) -> World {
 impl World {
     /// Enrolls so many who were not enrolled before.
     async fn enroll(&self, contacts: std::ops::Range<usize>) {
+        self.enroll_in("welcome", contacts).await;
+    }
+
+    async fn enroll_in(&self, sequence: &str, contacts: std::ops::Range<usize>) {
         let request = |n| {
             let profile = Profile { phone: Some(format!("+1555010{n:04}")), ..Profile::default() };
             Request { contact: format!("c{n}"), profile, ..Request::default() }
         };
         let requests = contacts.map(request).collect();
-        self.engine.enroll(&Caller::default(), "acme", "welcome", requests).await.unwrap();
+        self.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
+    }
+
+    /// Puts and publishes a sequence like the first one, but for what is changed.
+    async fn put(&self, sequence: &str, change: impl FnOnce(&mut Draft)) {
+        let caller = Caller::default();
+        let mut draft = self.engine.version(&caller, "acme", "welcome", None).unwrap().unwrap().1;
+        change(&mut draft);
+        self.engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
+        self.engine.publish(&caller, "acme", sequence).await.unwrap();
+    }
+
+    /// How many of the calls so far, but for the first, went to these contacts.
+    fn calls_after(&self, first: usize, contacts: std::ops::Range<usize>) -> usize {
+        let starts = self.kept.1.lock().unwrap();
+        let number = |contact: &str| contact[1..].parse::<usize>().unwrap();
+        starts[first..].iter().filter(|(_, to)| contacts.contains(&number(to))).count()
     }
 
     /// The starts so far, in milliseconds since the first.
@@ -139,7 +197,7 @@ async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
     );
     assert_eq!((shown.per_hour, shown.per_day, shown.new_recipients), (20, 200, 9));
     assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
-    assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
+    assert_eq!(shown.warm_up, Some(WarmUp { days: 20, from: 20 }));
     for settings in [shown.clone(), preset] {
         let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(Box::new(settings)) };
         let compared = engine.compare(&caller, "acme", vec![wanted]).unwrap().remove(0);
@@ -187,6 +245,144 @@ async fn a_jitter_makes_gaps_longer_by_chance_and_a_restart_none_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sequence_that_was_held_gets_its_share_when_it_goes_on_and_no_more() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.put("held", |_| ()).await;
+    world.enroll(0..1_000).await;
+    world.enroll_in("held", 1_000..2_000).await;
+    pass(Span::seconds(20)).await;
+    let (caller, held) = (Caller::default(), ScopeName::Sequence(Name::parse("held").unwrap()));
+    world.engine.hold(&caller, "acme", held.clone(), "a test").await.unwrap();
+    pass(Span::minutes(8)).await;
+    let before = world.starts().len();
+    world.engine.release(&caller, "acme", held).await.unwrap();
+    pass(Span::seconds(100)).await;
+    let (after, of_held) = (world.starts().len() - before, world.calls_after(before, 1_000..2_000));
+    assert!(after >= 90 && of_held.abs_diff(after - of_held) <= 4, "{of_held} of {after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_weight_counts_from_its_publishing_for_those_enrolled_before_too() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.put("other", |_| ()).await;
+    world.enroll(0..1_000).await;
+    world.enroll_in("other", 1_000..2_000).await;
+    pass(Span::seconds(40)).await;
+    world.put("other", |draft| draft.weight = Some(3)).await;
+    let before = world.starts().len();
+    pass(Span::seconds(100)).await;
+    let (after, of_other) = (world.starts().len() - before, world.calls_after(before, 1_000..2_000));
+    assert!(after >= 90 && of_other.abs_diff(after * 3 / 4) <= 4, "{of_other} of {after}");
+    // What is shown can be put again and changes nothing; a weight alone is a change.
+    let shown = world.engine.version(&Caller::default(), "acme", "other", None).unwrap().unwrap().1;
+    assert_eq!(shown.weight, Some(3));
+    for (weight, change) in
+        [(Some(3), Change::Unchanged), (Some(4), Change::Changed), (None, Change::Changed)]
+    {
+        let settings = Settings::Sequence(Draft { weight, ..shown.clone() });
+        let wanted = Wanted { name: "other".into(), settings };
+        let compared = world.engine.compare(&Caller::default(), "acme", vec![wanted]).unwrap().remove(0);
+        assert_eq!(compared.change, Some(change), "{weight:?}");
+    }
+}
+
+impl World {
+    /// Begins one call of the sequence `of`, beside which `others` are due, and stops before its outcome is known.
+    async fn stop_in_a_call(self, of: &str, others: &[&str]) -> World {
+        let caller = Caller::default();
+        let sequence = |name: &&str| ScopeName::Sequence(Name::parse(name).unwrap());
+        for other in others {
+            self.engine.hold(&caller, "acme", sequence(other), "a test").await.unwrap();
+        }
+        self.engine.stop();
+        let (store, env) = (self.store.clone(), self.env.clone());
+        let transports = Transports::only(Arc::new(Silent));
+        let silent = Engine::start(Config::default(), Arc::new(store), env, transports).await.unwrap();
+        silent.release(&caller, "acme", sequence(&of)).await.unwrap();
+        pass(Span::seconds(5)).await;
+        for other in others {
+            silent.release(&caller, "acme", sequence(other)).await.unwrap();
+        }
+        silent.stop();
+        self
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longer_backlog() {
+    let mut read = Vec::new();
+    for backlog in [1_000, 4_000] {
+        let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+        world.put("second", |_| ()).await;
+        let caller = Caller::default();
+        for name in ["welcome", "second"] {
+            let held = ScopeName::Sequence(Name::parse(name).unwrap());
+            world.engine.hold(&caller, "acme", held, "a test").await.unwrap();
+        }
+        for from in (0..backlog).step_by(1_000) {
+            world.enroll(from..from + 1_000).await;
+            world.enroll_in("second", backlog + from..backlog + from + 1_000).await;
+        }
+        let world = world.stop_in_a_call("second", &["welcome"]).await;
+        assert_eq!(world.starts().len(), 0);
+        let counted = Arc::new(AtomicU64::new(0));
+        let store = Arc::new(Counting(world.store.clone(), counted.clone()));
+        let transports = Transports::only(world.kept.clone());
+        let engine = Engine::start(Config::default(), store, world.env.clone(), transports).await.unwrap();
+        pass(Span::seconds(5)).await;
+        assert_eq!(world.calls_after(0, backlog..2 * backlog), 1, "the open one is called again");
+        assert_eq!(world.starts().len(), 1);
+        read.push(counted.load(Ordering::Relaxed));
+        engine.stop();
+    }
+    assert_eq!(read[0], read[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works() {
+    let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+    let held = ScopeName::Channel(Name::parse("chat").unwrap());
+    world.engine.hold(&Caller::default(), "acme", held.clone(), "a test").await.unwrap();
+    world.enroll(0..1).await;
+    world.enroll_in_more(24, 0).await;
+    world.put("last", |_| ()).await;
+    world.enroll_in("last", 1..2).await;
+    let more: Vec<String> = (0..24).map(|n| format!("more{n}")).collect();
+    let others: Vec<&str> = more.iter().map(String::as_str).chain(["welcome"]).collect();
+    let last = ScopeName::Sequence(Name::parse("last").unwrap());
+    world.engine.hold(&Caller::default(), "acme", last, "a test").await.unwrap();
+    for other in &others {
+        let other = ScopeName::Sequence(Name::parse(other).unwrap());
+        world.engine.hold(&Caller::default(), "acme", other, "a test").await.unwrap();
+    }
+    world.engine.release(&Caller::default(), "acme", held).await.unwrap();
+    let world = world.stop_in_a_call("last", &others).await;
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::seconds(5)).await;
+    assert_eq!((world.starts().len(), world.starts_to("c1").len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_a_zone_that_was_wrong_is_sent_to_by_the_hours_of_the_right_one() {
+    let world = world(chat()).await;
+    let tenant = |zone: &str| TenantSettings {
+        on: true,
+        time_zone: zone.into(),
+        quiet_hours: vec![("mon,tue,wed,thu,fri,sat,sun".into(), "18:00".into(), "08:00".into())],
+        ..TenantSettings::default()
+    };
+    let caller = Caller::default();
+    world.engine.put_tenant(&caller, "acme", tenant("America/New_York")).await.unwrap();
+    world.enroll(0..1).await;
+    pass(Span::minutes(1)).await;
+    world.engine.put_tenant(&caller, "acme", tenant("Europe/Berlin")).await.unwrap();
+    pass(Span::hours(20)).await;
+    let at = world.starts_to("c0");
+    // 08:00 in Berlin, not in New York.
+    assert!(at.len() == 1 && (7 * 3_600_000..7 * 3_600_000 + 60_000).contains(&at[0]), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_rests_after_so_many_sends() {
     let rest = Some(RestSettings { after: 3, span: "20 minutes".into() });
     let world = world(ChannelSettings { gap: "1 second".into(), rest, ..chat() }).await;
@@ -230,6 +426,25 @@ async fn a_contact_in_many_sequences_is_kept_a_gap_apart_and_nobody_waits_for_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gap_that_was_mistyped_and_mended_frees_whom_it_has_put_off() {
+    let world = world(ChannelSettings { recipient_gap: "720 hours".into(), ..chat() }).await;
+    world.enroll(0..1).await;
+    world.enroll_in_more(1, 0).await;
+    pass(Span::days(3)).await;
+    assert_eq!(world.starts_to("c0").len(), 1);
+    let (caller, filter) = (Caller::default(), Filter { contact: Some("c0".into()), ..Filter::default() });
+    let page = world.engine.enrollments(&caller, "acme", None, filter, None, 10).await.unwrap();
+    let waits = page.enrollments.iter().find(|one| one.state == State::Active).unwrap();
+    let history = world.engine.get(&caller, "acme", waits.id).await.unwrap().history;
+    let moves = history.iter().filter(|entry| matches!(entry.decision, Decision::Moved { .. })).count();
+    assert_eq!(moves, 1, "{history:?}");
+    let mended = ChannelSettings { recipient_gap: "1 hour".into(), ..chat() };
+    world.engine.put_channel(&caller, "acme", "chat", mended).await.unwrap();
+    pass(Span::hours(7)).await;
+    assert_eq!(world.starts_to("c0").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_contact_gets_no_more_than_its_caps_over_all_sequences() {
     let world = world(chat()).await;
     let tenant = TenantSettings {
@@ -264,6 +479,19 @@ async fn explain_names_the_cap_that_a_contact_waits_for() {
     assert_eq!(explained.binding, Some(Binding::ContactCaps));
     let at = Moment(START) + Span::days(1);
     assert!(explained.at.is_some_and(|opens| opens >= at && opens < at + Span::seconds(5)), "{explained:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_wait_for_room_among_new_recipients_are_written_to_in_the_order_they_were_enrolled_in() {
+    let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
+    for group in 0..6 {
+        world.enroll(5 * group..5 * group + 5).await;
+        pass(Span::minutes(1)).await;
+    }
+    pass(Span::days(9)).await;
+    let starts = world.kept.1.lock().unwrap().clone();
+    let groups: Vec<usize> = starts.iter().map(|(_, to)| to[1..].parse::<usize>().unwrap() / 5).collect();
+    assert!(groups.len() == 30 && groups.is_sorted(), "{groups:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,6 +89,8 @@ pub enum Format {
     Clock2 = 34,
     /// What is known of an address, format 1 of its own: who wrote from it while nobody was known to have it, and who came back.
     AddressFacts = 33,
+    /// A sequence, format 5: it has a weight, and so has its draft.
+    Sequence5 = 34,
 }
 
 /// Why a record could not be written or read.

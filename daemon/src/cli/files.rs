@@ -182,6 +182,8 @@ pub(crate) struct Sequence {
     #[serde(skip_serializing_if = "is_default")]
     class: String,
     #[serde(skip_serializing_if = "is_default")]
+    weight: Option<u32>,
+    #[serde(skip_serializing_if = "is_default")]
     unique_per: String,
     #[serde(skip_serializing_if = "is_default")]
     reentry: String,
@@ -341,6 +343,7 @@ impl From<Sequence> for v1::Draft {
         v1::Draft {
             target: given.target,
             class: given.class,
+            weight: given.weight,
             unique_per: given.unique_per,
             reentry: given.reentry,
             exit_on_reply: given.exit_on_reply,

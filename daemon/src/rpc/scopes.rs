@@ -300,6 +300,7 @@ pub(super) fn draft(given: v1::Draft) -> Result<Draft, Error> {
     Ok(Draft {
         target: given.target,
         class: given.class,
+        weight: given.weight,
         unique_per: given.unique_per,
         reentry: given.reentry,
         exit_on_reply: given.exit_on_reply,
@@ -332,6 +333,7 @@ pub(super) fn shown_draft(draft: Draft) -> v1::Draft {
     v1::Draft {
         target: draft.target,
         class: draft.class,
+        weight: draft.weight,
         unique_per: draft.unique_per,
         reentry: draft.reentry,
         exit_on_reply: draft.exit_on_reply,

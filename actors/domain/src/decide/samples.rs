@@ -9,11 +9,12 @@ use crate::calendar::{Calendar, QuietHours, WeekdaySet, Zone};
 use crate::channel::{Channel, Kind, Meta, Security, Smtp, Transport};
 use crate::contact::Contact;
 use crate::decide::{apply, enroll};
-use crate::decision::{Decision, Entry, TraceId};
+use crate::decision::{Decision, Entry, TraceId, tell};
 use crate::enrollment::Enrollment;
 use crate::gate::View;
 use crate::holds::Holds;
 use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+use crate::lane::Weight;
 use crate::ledger::Limits;
 use crate::name::Name;
 use crate::scope::Scope;
@@ -68,6 +69,7 @@ pub(crate) fn scope() -> Scope {
         name: name("reminder"),
         draft: None,
         latest: Some(VersionNo(1)),
+        weight: Weight::default(),
         holds: Holds::default(),
         archived_at: None,
         held_steps: BTreeMap::new(),
@@ -211,7 +213,7 @@ impl Sample {
     pub(crate) fn take(&mut self, decide: impl FnOnce(&View<'_>) -> Vec<Decision>) -> Vec<Decision> {
         let decisions = decide(&self.view());
         let after = apply(self.enrollment.clone(), &decisions, self.now);
-        self.history.extend(decisions.iter().map(|decision| entry(self.now, decision)));
+        decisions.iter().for_each(|decision| tell(&mut self.history, entry(self.now, decision)));
         assert!(crate::invariant::e1_one_wake(&after), "E1 {after:?}");
         assert!(crate::invariant::e2_open_send_keeps_row(&self.enrollment, &after), "E2 {after:?}");
         assert!(crate::invariant::e9_state_is_fold(&after, &self.history), "E9 {after:?}");

@@ -7,6 +7,7 @@ use crate::enrollment::{OpenSend, SendFailure, State};
 use crate::gate::{self, Binding, Verdict, View};
 use crate::lane::{HoldGroup, Queue, WakeRow};
 use crate::ledger::Charge;
+use crate::limits;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
 use crate::time::{Moment, Span};
@@ -54,6 +55,9 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
             Some(wake) if wake.queue == row.queue && wake.channel == row.lane.channel => Look::Closed(at),
             _ => Look::Decided(move_wake(view, row.due_at, Binding::Queue)),
         },
+        Some((binding, Verdict::Until(at))) if binding.puts_off() => {
+            Look::Decided(move_wake(view, for_a_while(view, at), binding))
+        }
         Some((binding, Verdict::Until(at))) => Look::Decided(move_wake(view, at, binding)),
         Some((_, Verdict::Skip(reason))) => Look::Decided(settle(view, Decision::Skipped(reason))),
         Some((_, Verdict::Fail(failure))) => Look::Decided(fail(view, failure)),
@@ -62,11 +66,25 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     }
 }
 
+/// When a wake is looked at again that a limit keeps until `at`: the limit may be another by then.
+fn for_a_while(view: &View<'_>, at: Moment) -> Moment {
+    at.min(view.now + limits::PUT_OFF_MOST)
+}
+
 /// The channel has no room for the contact among its new recipients before `until`: only this wake waits for it, those
-/// of people it knows go on.
+/// of people it knows go on. Those that wait come back in the order they were due in, whenever each was looked at.
 #[must_use]
 pub fn put_off(view: &View<'_>, until: Moment) -> Vec<Decision> {
-    move_wake(view, until, Binding::NewRecipients)
+    let at = for_a_while(view, until);
+    move_wake(view, at + place(at.since(view.enrollment.step_due_at)), Binding::NewRecipients)
+}
+
+/// How far into [`limits::NEW_RECIPIENTS_SPREAD`] a wake comes back that has waited so long by its beginning: the less,
+/// the longer. Half of it after as long as the spread is, so that two are well apart while they have waited little, and
+/// in their old order still (by their ids where it is the same millisecond) when it is months.
+fn place(waited: Span) -> Span {
+    let spread = limits::NEW_RECIPIENTS_SPREAD.0;
+    Span(spread * spread / (spread + waited.0.max(0)))
 }
 
 /// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so:

@@ -220,7 +220,7 @@ impl Engine {
         let Some(no) = version.or(sequence.latest) else { return Ok(None) };
         let found = loaded.scope.version(sequence.no, no);
         let not_found = || Error::NotFound { what: "version", name: no.0.to_string() };
-        found.map(|version| Some((no, version.written()))).ok_or_else(not_found)
+        found.map(|version| Some((no, version.written(sequence.weight)))).ok_or_else(not_found)
     }
 
     /// The sequences of a tenant after `after`, by name; with a status those that have it.

@@ -152,7 +152,8 @@ impl Live {
             return Ok(Step::Return(Returned::Gone));
         };
         if let Some(at) = sent::room_at(&self.activation.node, facts, channel, now).await? {
-            return self.decided(facts, &wake::put_off(&view, self.spread(at, now)), now).await;
+            let until = now + at.since(self.activation.node.engine_now());
+            return self.decided(facts, &wake::put_off(&view, until), now).await;
         }
         let urgent = facts.version.class == PriorityClass::Transactional;
         let ready = match self.take_ready(channel, urgent).await {
@@ -206,14 +207,6 @@ impl Live {
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
             Err(error) => Err(error),
         }
-    }
-
-    /// A moment of the wall some time after that one of engine time: those who wait for one place do not all come back
-    /// for it at once.
-    fn spread(&self, at: Moment, now: Moment) -> Moment {
-        let node = &self.activation.node;
-        let part = node.env.random() % limits::NEW_RECIPIENTS_SPREAD.0.unsigned_abs();
-        now + at.since(node.engine_now()) + Span(i64::try_from(part).unwrap_or_default())
     }
 
     /// Until when a call may begin that is decided on now.

@@ -140,9 +140,12 @@ fn sequence(loaded: &Loaded, name: &str, draft: &Draft) -> Result<Compared, Erro
     let name = parsed(name)?;
     let known = loaded.sequence(name.as_str()).ok();
     known.map(not_archived).transpose()?;
-    let as_published = |draft: &Draft| compile(draft, VersionNo(1), loaded).map(|version| version.written());
+    let as_published = |draft: &Draft| {
+        let version = compile(draft, VersionNo(1), loaded)?;
+        Ok::<_, Error>(version.written(draft.weight().unwrap_or_default()))
+    };
     let then = as_published(draft)?;
-    let published = known.and_then(|known| loaded.latest(known)).map(|version| version.written());
+    let published = known.and_then(|known| Some(loaded.latest(known)?.written(known.weight)));
     // A draft as it would be published, else as somebody wrote it.
     let drafted = known.and_then(|known| known.draft.as_ref());
     let drafted = drafted.map(|draft| as_published(draft).unwrap_or_else(|_| draft.clone()));

@@ -91,7 +91,7 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
                 tell(loaded, &place, until, &because);
                 let key = Key::sequence(shard, tenant, sequence.no);
                 let put = change(format!("{place}: {because}"));
-                put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
+                put.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await?;
                 written = true;
             }
             Ok(written)
@@ -112,7 +112,7 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
                 let key = Key::sequence(shard, tenant, sequence.no);
                 let put =
                     Change { act: Act::Release, ..change(format!("sequence {}: {because}", sequence.name)) };
-                put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
+                put.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await?;
                 written = true;
             }
             Ok(written)

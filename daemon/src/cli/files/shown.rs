@@ -75,6 +75,7 @@ impl From<v1::Draft> for Sequence {
         Sequence {
             target: shown.target,
             class: shown.class,
+            weight: shown.weight,
             unique_per: shown.unique_per,
             reentry: shown.reentry,
             exit_on_reply: shown.exit_on_reply,

@@ -3,6 +3,7 @@
 use super::{NOON, SCOPES, Sample, wakes};
 use crate::calendar::{QuietHours, QuietWindow, Zone};
 use crate::channel::Kind;
+use crate::contact::Sent;
 use crate::decide::leave;
 use crate::decide::samples::channel;
 use crate::decide::tests::ScopeRef;
@@ -49,6 +50,53 @@ fn a_row_that_is_not_its_wake_any_more_is_gone() {
     assert_eq!(wakes::look(&sample.view(), &first), Look::Gone, "the next step has its own");
     sample.exits();
     assert_eq!(wakes::look(&sample.view(), &first), Look::Gone);
+}
+
+#[test]
+fn what_a_limit_puts_off_is_looked_at_again_within_hours_and_says_so_once() {
+    let mut sample = Sample::enrolled();
+    let gap = |sample: &mut Sample, gap| {
+        sample.scope.channels.get_mut(&ChannelNo(1)).unwrap().limits.recipient_gap = Some(gap);
+    };
+    sample.contact.sent = vec![Sent { channel: ChannelNo(1), counted_at: NOON }];
+    gap(&mut sample, Span::hours(720));
+    let told = sample.history.len();
+    for _ in 0..4 {
+        sample.fire();
+        assert_eq!(sample.row().due_at, sample.now + limits::PUT_OFF_MOST);
+        sample.now = sample.row().due_at;
+    }
+    assert_eq!(sample.history.len(), told + 1);
+    assert_eq!(sample.history[told].at, NOON, "since when it is put off");
+    gap(&mut sample, Span::hours(1));
+    assert!(matches!(sample.look(), Look::Send(..)), "the gap that was mistyped is right now");
+    // Two limits are two things to tell.
+    sample.take(|view| wakes::put_off(view, view.now + Span::days(1)));
+    assert_eq!(sample.history.len(), told + 2);
+}
+
+#[test]
+fn those_that_wait_for_room_come_back_in_the_order_they_were_due_in() {
+    let room = NOON + Span::hours(2);
+    let comes_back = |due_at: Moment, looked_at: Moment| {
+        let mut sample = Sample::enrolled();
+        (sample.enrollment.step_due_at, sample.now) = (due_at, looked_at);
+        sample.take(|view| wakes::put_off(view, room));
+        sample.row().due_at
+    };
+    let dues = [Span::days(80), Span::days(30), Span::days(1), Span::hours(3), Span::minutes(1), Span::ZERO];
+    // Whoever is looked at later, and not in that order.
+    let back = dues
+        .iter()
+        .enumerate()
+        .map(|(n, waited)| comes_back(NOON - *waited, NOON + Span::minutes(7 * (n as i64 * 5 % 6))));
+    let back: Vec<Moment> = back.collect();
+    assert!(back.is_sorted_by(|a, b| a < b), "{back:?}");
+    assert!(back.iter().all(|at| (room..=room + limits::NEW_RECIPIENTS_SPREAD).contains(at)), "{back:?}");
+    // Those of one minute are in order after a month, too.
+    let month = NOON - Span::days(30);
+    assert!(comes_back(month, NOON) <= comes_back(month + Span::minutes(1), NOON));
+    assert!(comes_back(month, NOON) < comes_back(month + Span::hours(1), NOON));
 }
 
 #[test]
