@@ -162,6 +162,8 @@ pub enum Decision {
         /// Where its wake stands.
         wake: Wake,
     },
+    /// It has completed, and stays so: a refusal of its last step that comes later opens nothing again.
+    Closed,
 }
 
 impl Decision {
@@ -190,6 +192,7 @@ impl Decision {
             Decision::BackedOff { .. } => "backed_off",
             Decision::Doubted { .. } => "doubted",
             Decision::Reopened { .. } => "reopened",
+            Decision::Closed => "closed",
         }
     }
 }
@@ -265,6 +268,8 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
         }
         Decision::Withdrawn => reopen(state, at),
         Decision::Reopened { step, due_at, wake } => plan_again(state, *step, *due_at, *wake, at),
+        // Its life was over as its last step was settled: so it says itself, whatever clocks do later.
+        Decision::Closed => state.expires_at = state.expires_at.min(state.settled_at),
         Decision::Received { step, status } => receive(state, *step, *status, at),
         Decision::Paused { remaining } => {
             state.state = State::Paused { remaining: *remaining };
@@ -286,7 +291,8 @@ fn plan(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Mo
     state.sends.push(Send { step, status: SendStatus::Pending, channel: wake.channel, at, sent_at: None });
 }
 
-/// The step before comes again, and the one under way, which nobody has called, after it.
+/// The step before comes again, and the one under way, which nobody has called, after it. What had completed is under
+/// way again.
 fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Moment) {
     state.sends.retain(|send| send.step <= step || send.status != SendStatus::Pending);
     plan(state, step, due_at, wake, at);
@@ -294,6 +300,9 @@ fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, 
     if let State::Paused { remaining } = &mut state.state {
         *remaining = Span::ZERO;
         state.wake = None;
+    }
+    if state.state == State::Completed {
+        state.state = State::Active;
     }
 }
 

@@ -45,7 +45,8 @@ fn is_of_send(decision: &Decision) -> bool {
         | Decision::Failed(_)
         | Decision::Quarantined { .. }
         | Decision::Released { .. }
-        | Decision::Reopened { .. } => false,
+        | Decision::Reopened { .. }
+        | Decision::Closed => false,
     }
 }
 
@@ -111,7 +112,7 @@ fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
         Decision::Quarantined { reason, wake } => {
             v1::TimelineEntry { reason: reason.clone(), ..standing(show, wake, line) }
         }
-        Decision::Withdrawn | Decision::LeftUncertain | Decision::Completed => line,
+        Decision::Withdrawn | Decision::LeftUncertain | Decision::Completed | Decision::Closed => line,
     }
 }
 
