@@ -145,6 +145,8 @@ pub(crate) struct Coverage {
     pub(crate) deaths: BTreeMap<String, u64>,
     /// How often a start held all sending.
     pub(crate) held_starts: u64,
+    /// How often an enrollment that had completed came back.
+    pub(crate) returns: u64,
 }
 
 impl Coverage {
@@ -167,6 +169,7 @@ impl Coverage {
             *self.deaths.entry(place.clone()).or_default() += n;
         }
         self.held_starts += other.held_starts;
+        self.returns += other.returns;
     }
 
     /// Pairs and places that were hit less than `least` times.
@@ -175,8 +178,11 @@ impl Coverage {
         let pairs = pairs.filter(|(s, e)| impossible(*s, *e).is_none());
         let pairs = pairs.map(|pair| (format!("{pair:?}"), self.pairs.get(&pair).copied().unwrap_or(0)));
         let places = places.iter().map(|place| (place.clone(), self.deaths.get(place).copied().unwrap_or(0)));
-        let starts = [("starts that held all sending".to_owned(), self.held_starts)];
-        let few = pairs.chain(places).chain(starts).filter(|(_, n)| *n < least);
+        let others = [
+            ("starts that held all sending".to_owned(), self.held_starts),
+            ("enrollments that came back".to_owned(), self.returns),
+        ];
+        let few = pairs.chain(places).chain(others).filter(|(_, n)| *n < least);
         few.map(|(name, n)| format!("{name}: {n}")).collect()
     }
 
@@ -203,6 +209,7 @@ impl Coverage {
             let _ = writeln!(text, "{place:<24}{n:>8}");
         }
         let _ = writeln!(text, "\nstarts that held all sending {}", self.held_starts);
+        let _ = writeln!(text, "enrollments that came back {}", self.returns);
         text
     }
 }

@@ -262,8 +262,8 @@ async fn attempt_at(
             let receipt = match event {
                 Event::Delivered => Receipt::Delivered,
                 Event::Read => Receipt::Read,
-                // Every other step is refused for a cause that passes.
-                _ => Receipt::Failed((send.step.0 % 2 == 0).then_some(Reaction::SOON)),
+                // All but the second step, the last among them, are refused for a cause that passes.
+                _ => Receipt::Failed((send.step.0 != 1).then_some(Reaction::SOON)),
             };
             let told = ReceiptCall { send: *send, receipt, code: "131000".into(), address: None };
             let changed = engine.receipts(&caller, name(tenant.0 as usize - 1), vec![told]).await?;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use followupd_domain::decision::{Decision, Entry};
-use followupd_domain::enrollment::Enrollment;
+use followupd_domain::enrollment::{Enrollment, State};
 use followupd_domain::{EnrollmentId, SendId, TenantNo, invariant};
 use followupd_runtime::plant::Poison;
 use followupd_runtime::{Engine, inspect};
@@ -222,6 +222,9 @@ impl World {
                     format!("a status moved back: {:?} {:?}", before.sends, after.sends),
                 );
             }
+            if before.state.is_over() && !after.state.is_over() {
+                comes_back(inner, before);
+            }
             self.pulled(inner, before, &new);
         }
         for entry in &new {
@@ -264,6 +267,20 @@ impl World {
             };
             inner.coverage.hit(standing, Event::Wake);
         }
+    }
+}
+
+/// What has completed may come back, unless it was closed or somebody goes in its place. What left early, or could not
+/// go on, may not.
+fn comes_back(inner: &mut Inner, before: &Enrollment) {
+    inner.coverage.returns += 1;
+    if before.state != State::Completed || before.is_closed() {
+        inner.broken("E8", before.id, format!("it came back: {before:?}"));
+    }
+    let place = |e: &Enrollment| (e.tenant, e.sequence, e.contact.clone(), e.target.clone());
+    let live = inner.mirror.values().map(|(e, _)| e).filter(|e| !e.state.is_over());
+    if live.filter(|e| place(e) == place(before)).count() > 1 {
+        inner.broken("E9", before.id, "it came back beside another in its place");
     }
 }
 

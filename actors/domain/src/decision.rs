@@ -162,6 +162,8 @@ pub enum Decision {
         /// Where its wake stands.
         wake: Wake,
     },
+    /// It has completed, and stays so: a refusal of its last step that comes later opens nothing again.
+    Closed,
     /// The call of the open send has begun and is not answered yet: from then on its limits count it by its start.
     Begun {
         /// When, in engine time.
@@ -195,6 +197,7 @@ impl Decision {
             Decision::BackedOff { .. } => "backed_off",
             Decision::Doubted { .. } => "doubted",
             Decision::Reopened { .. } => "reopened",
+            Decision::Closed => "closed",
             Decision::Begun { .. } => "begun",
         }
     }
@@ -292,6 +295,8 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
         }
         Decision::Withdrawn => reopen(state, at),
         Decision::Reopened { step, due_at, wake } => plan_again(state, *step, *due_at, *wake, at),
+        // Its life was over as its last step was settled: so it says itself, whatever clocks do later.
+        Decision::Closed => state.expires_at = state.expires_at.min(state.settled_at),
         Decision::Received { step, status } => receive(state, *step, *status, at),
         Decision::Paused { remaining } => {
             state.state = State::Paused { remaining: *remaining };
@@ -313,7 +318,8 @@ fn plan(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Mo
     state.sends.push(Send { step, status: SendStatus::Pending, channel: wake.channel, at, sent_at: None });
 }
 
-/// The step before comes again, and the one under way, which nobody has called, after it.
+/// The step before comes again, and the one under way, which nobody has called, after it. What had completed is under
+/// way again.
 fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Moment) {
     state.sends.retain(|send| send.step <= step || send.status != SendStatus::Pending);
     plan(state, step, due_at, wake, at);
@@ -321,6 +327,9 @@ fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, 
     if let State::Paused { remaining } = &mut state.state {
         *remaining = Span::ZERO;
         state.wake = None;
+    }
+    if state.state == State::Completed {
+        state.state = State::Active;
     }
 }
 

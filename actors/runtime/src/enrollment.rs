@@ -285,7 +285,9 @@ impl Live {
                 {
                     node.tell(facts.loaded.shard, ShardMsg::Wakes(vec![row]));
                 }
-                Ok(Some(changed(transition.after.enrollment, true)))
+                // Who is told of an end that was there before need not know that it is for good now.
+                let tells = decisions.iter().any(|decision| *decision != Decision::Closed);
+                Ok(Some(changed(transition.after.enrollment, tells)))
             }
             Err(Refused::Stale(key)) => {
                 self.refresh(&facts.loaded, &key).await;
@@ -365,7 +367,10 @@ fn changed(after: Enrollment, changed: bool) -> Changed {
 /// Where decisions that are no intent or outcome stand in a group.
 pub(crate) fn class_of(decisions: &[Decision]) -> Class {
     let exits = decisions.iter().any(|decision| {
-        matches!(decision, Decision::Exited(_) | Decision::Failed(_) | Decision::Paused { .. })
+        matches!(
+            decision,
+            Decision::Exited(_) | Decision::Failed(_) | Decision::Paused { .. } | Decision::Closed
+        )
     });
     if exits { Class::Exit } else { Class::Outcome }
 }

@@ -171,6 +171,10 @@ fn an_enrollment_and_its_history_have_the_recorded_bytes() {
         [Decision::BackedOff { code: "connect".into(), wake: wake() }, Decision::Doubted { wake: wake() }];
     let later = later.map(|decision| Entry { at: AT, trace: TraceId(1), decision }).to_vec();
     check("history_later_1", Format::History, &later);
+    let reopened = Decision::Reopened { step: StepNo(1), due_at: AT, wake: wake() };
+    let later = [reopened, Decision::Closed];
+    let later = later.map(|decision| Entry { at: AT, trace: TraceId(1), decision }).to_vec();
+    check("history_later_2", Format::History, &later);
 }
 
 #[test]

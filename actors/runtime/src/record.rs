@@ -194,6 +194,9 @@ pub(crate) fn transition(
     if record.enrollment.state.is_over() && !before.state.is_over() {
         leave_indexes(facts, &record.enrollment, now, &mut commit, planted)?;
     }
+    if before.state.is_over() && !record.enrollment.state.is_over() {
+        return_to_indexes(facts, record.enrollment.id, &mut commit)?;
+    }
     count(facts.loaded.shard, Some(before), &record.enrollment, &mut commit);
     let (was, is) = (before.calling(), record.enrollment.calling());
     if was != is {
@@ -267,6 +270,22 @@ fn leave_indexes(
         left.enrollments.retain(|id| *id != after.id);
         commit.expects.push(target.expectation());
         put(commit, target.key.clone(), Format::Target, &left)?;
+    }
+    Ok(())
+}
+
+/// Puts an enrollment that has come back into the rows that index it. These are expected: what they would have ended
+/// meanwhile does not come back.
+fn return_to_indexes(facts: &Facts, id: EnrollmentId, commit: &mut Commit) -> Result<(), Error> {
+    let mut contact = facts.contact.value.clone();
+    contact.returns(id);
+    commit.expects.push(facts.contact.expectation());
+    put(commit, facts.contact.key.clone(), Format::Contact3, &contact)?;
+    if let Some(target) = &facts.target {
+        let mut joined = target.value.clone();
+        joined.enrollments.push(id);
+        commit.expects.push(target.expectation());
+        put(commit, target.key.clone(), Format::Target, &joined)?;
     }
     Ok(())
 }

@@ -46,6 +46,7 @@ fn is_of_send(decision: &Decision) -> bool {
         | Decision::Quarantined { .. }
         | Decision::Released { .. }
         | Decision::Reopened { .. }
+        | Decision::Closed
         | Decision::Begun { .. } => false,
     }
 }
@@ -112,7 +113,11 @@ fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
         Decision::Quarantined { reason, wake } => {
             v1::TimelineEntry { reason: reason.clone(), ..standing(show, wake, line) }
         }
-        Decision::Withdrawn | Decision::LeftUncertain | Decision::Completed | Decision::Begun { .. } => line,
+        Decision::Withdrawn
+        | Decision::LeftUncertain
+        | Decision::Completed
+        | Decision::Closed
+        | Decision::Begun { .. } => line,
     }
 }
 

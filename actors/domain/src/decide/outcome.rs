@@ -1,7 +1,7 @@
 //! What came of a call, and what the world says later.
 
 use crate::channel::Channel;
-use crate::decide::{apply, settle, wake_at};
+use crate::decide::{apply, returns, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason};
 use crate::gate::{self, View};
@@ -183,7 +183,8 @@ pub enum Receipt {
 
 /// Decides a receipt. Status only moves forward, so repeats, late and reordered ones change nothing; a refusal after
 /// delivery is not believed. Until the next step is sent, one that was refused for a cause that passes comes again, and
-/// any other ends an enrollment whose step says so.
+/// any other ends an enrollment whose step says so. The last step comes again where nothing has ended the enrollment
+/// since it completed; of a target that is not known (no `target` in the view) nobody can tell.
 ///
 /// `jitter` is that of [`outcome`].
 #[must_use]
@@ -206,11 +207,16 @@ pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> 
     if !open || receipt != Receipt::Sent {
         decisions.push(Decision::Received { step, status });
     }
-    let after = apply(view.enrollment.clone(), &decisions, view.now);
     let Receipt::Failed(reaction) = receipt else { return decisions };
+    // Accepted and refused at once, a last step has not completed anything where it comes again.
+    let goes_on = decisions.iter().filter(|known| !matches!(known, Decision::Completed | Decision::Closed));
+    let goes_on: Vec<Decision> = goes_on.cloned().collect();
+    let after = apply(view.enrollment.clone(), &goes_on, view.now);
     if let Some(reopened) = reaction.and_then(|reaction| comes_again(view, &after, send, reaction, jitter)) {
-        decisions.push(reopened);
-    } else if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
+        return [goes_on, vec![reopened]].concat();
+    }
+    let after = apply(view.enrollment.clone(), &decisions, view.now);
+    if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::OptedOut));
     } else if failure_ends(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::StepFailed));
@@ -218,8 +224,8 @@ pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> 
     decisions
 }
 
-/// The step once more, as another send, where it was refused for a cause that passes and none behind it has begun. An
-/// enrollment that is over stays so.
+/// The step once more, as another send, where it was refused for a cause that passes and none behind it has begun. Of
+/// enrollments that are over only what has completed may come back.
 fn comes_again(
     view: &View<'_>,
     after: &Enrollment,
@@ -242,12 +248,13 @@ fn comes_again(
     // What came too late in between comes again behind it.
     let untouched = |status| matches!(status, SendStatus::Pending | SendStatus::Skipped(SkipReason::Late));
     let mut later = after.sends.iter().filter(|next| next.step > send.step);
-    let waits = !after.state.is_over() && after.open.is_none() && after.step > send.step;
+    let waits = after.open.is_none() && after.step > send.step;
     let pause = pause.filter(|_| waits && later.all(|next| untouched(next.status)))?;
     let due_at = after.sent(send)?.sent_at.unwrap_or(view.now).min(view.now);
     let again = Enrollment { step: send.step, ..after.clone() };
     let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(pause, jitter))?;
-    Some(Decision::Reopened { step: send.step, due_at, wake })
+    let reopened = Decision::Reopened { step: send.step, due_at, wake };
+    (!after.state.is_over() || returns::returns(view, after, &reopened)).then_some(reopened)
 }
 
 /// Why a send failed that its provider refused after all.

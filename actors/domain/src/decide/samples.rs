@@ -10,7 +10,7 @@ use crate::channel::{Channel, Kind, Meta, Security, Smtp, Transport};
 use crate::contact::Contact;
 use crate::decide::{apply, enroll};
 use crate::decision::{Decision, Entry, TraceId, tell};
-use crate::enrollment::Enrollment;
+use crate::enrollment::{Enrollment, State};
 use crate::gate::View;
 use crate::holds::Holds;
 use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
@@ -217,8 +217,29 @@ impl Sample {
         assert!(crate::invariant::e1_one_wake(&after), "E1 {after:?}");
         assert!(crate::invariant::e2_open_send_keeps_row(&self.enrollment, &after), "E2 {after:?}");
         assert!(crate::invariant::e9_state_is_fold(&after, &self.history), "E9 {after:?}");
+        self.index(&after);
         self.enrollment = after;
         decisions
+    }
+
+    /// Keeps what contact and target index as its transitions do.
+    fn index(&mut self, after: &Enrollment) {
+        let id = after.id;
+        match (self.enrollment.state.is_over(), after.state.is_over()) {
+            (false, true) => {
+                let reason = match after.state {
+                    State::Exited(reason) => Some(reason),
+                    State::Active | State::Paused { .. } | State::Completed | State::Failed(_) => None,
+                };
+                self.contact.end(id, self.now, reason);
+                self.target.enrollments.retain(|known| *known != id);
+            }
+            (true, false) => {
+                self.contact.returns(id);
+                self.target.enrollments.push(id);
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 }
 
