@@ -85,33 +85,38 @@ pub struct Counted {
     pub hour: Hour,
     /// What.
     pub signal: Signal,
+    /// How many more, or fewer.
+    pub by: i64,
     /// When the send was sent.
     pub sent_at: Moment,
 }
 
 /// What a transition from `before` to `after`, decided at `now`, counts as. A send that was refused for what passes, so
-/// that its step comes again, is none that failed.
+/// that its step comes again, is none that failed; and none that was sent, which the next one is.
 #[must_use]
 pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
     let mut counted = Vec::new();
-    let mut count = |send: &Send, signal| {
+    let mut count = |send: &Send, signal, by| {
         let sent_at = send.sent_at.unwrap_or(now);
-        counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, sent_at });
+        counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, by, sent_at });
     };
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);
         let was = |signal| was.is_some_and(|was| shows(was.status, signal));
         let again = after.sends[place + 1..].iter().any(|send| send.step == is.step);
         let fails = shows(is.status, Signal::Failed) && again;
+        if fails && was(Signal::Sent) && !was(Signal::Failed) {
+            count(is, Signal::Sent, -1);
+        }
         for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
             if shows(is.status, signal) && !was(signal) && !fails {
-                count(is, signal);
+                count(is, signal, 1);
             }
         }
     }
     let leaves = after.state == State::Exited(ExitReason::OptedOut) && !before.state.is_over();
     if let Some(last) = after.sends.iter().rfind(|send| send.sent_at.is_some()).filter(|_| leaves) {
-        count(last, Signal::OptedOut);
+        count(last, Signal::OptedOut, 1);
     }
     counted
 }

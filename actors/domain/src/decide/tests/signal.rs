@@ -1,7 +1,7 @@
 //! What transitions count as, of how a channel fares.
 
 use super::outcome::in_flight;
-use super::{Sample, leaves, said_no};
+use super::{Sample, holds, leaves, said_no};
 use crate::decide::outcome::Receipt;
 use crate::enrollment::{Enrollment, ExitReason};
 use crate::reaction::Reaction;
@@ -43,9 +43,19 @@ fn a_send_that_was_refused_counts_as_one_that_failed_and_one_nobody_called_as_no
     let mut sample = in_flight();
     let before = sample.enrollment.clone();
     sample.accepted();
+    let sent = since(&before, &sample);
+    let before = sample.enrollment.clone();
+    sample.pass(Span::hours(2));
     sample.receives(0, Receipt::Failed(Some(Reaction::SOON)));
-    let told = since(&before, &sample);
-    assert_eq!(signals(&told), [], "it comes again");
+    assert_eq!(
+        since(&before, &sample),
+        [Counted { by: -1, ..sent[0] }],
+        "it comes again: one was sent, not two"
+    );
+    let before = sample.enrollment.clone();
+    sample.take(holds::pause);
+    assert_eq!(since(&before, &sample), [], "once");
+    sample.take(holds::resume);
     let before = sample.enrollment.clone();
     sample.begin();
     sample.accepted();
