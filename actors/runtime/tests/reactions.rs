@@ -12,14 +12,15 @@ use followupd_domain::channel::Kind;
 use followupd_domain::content::{Rich, Template};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::State;
+use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::name::Name;
 use followupd_domain::reaction::{Blames, Reaction, Scope, Until};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_runtime::{
-    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, HeldScope, KillSwitchSettings,
-    ScopeName, TenantSettings, Whom,
+    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, EventCall, HeldScope,
+    KillSwitchSettings, ScopeName, TenantSettings, Whom,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -299,6 +300,75 @@ async fn what_a_person_releases_after_days_leaves_gently() {
     assert!((4..=12).contains(&first), "about one a second: {first}");
     pass(600).await;
     assert_eq!(world.calls() - called, 200);
+}
+
+/// Somebody opts out of mail.
+async fn opts_out(world: &World, contact: &str, id: &str) {
+    let event = Event {
+        key: EventKey { source: "inbox".into(), id: id.into() },
+        kind: EventKind::MessageReceived,
+        occurred_at: Moment(1_795_435_200_000) + world.provider.env.steady(),
+        contact: Some(contact.into()),
+        target: None,
+        channel: Some(Kind::Email),
+        text: "STOP".into(),
+        automatic: false,
+    };
+    let call = EventCall { event, profile: Profile::default() };
+    world.engine.event(&Caller::default(), "acme", vec![call]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_who_opt_out_after_the_last_step_trip_its_switch_each_once() {
+    let world = world(switch("opted_out", 20, false), |_| None).await;
+    for sequence in ["welcome", "bad"] {
+        let request = |n: usize| {
+            let profile = Profile { email: Some(format!("c{n}@mail.example")), ..Profile::default() };
+            Request { contact: format!("c{n}"), profile, ..Request::default() }
+        };
+        let requests = (0..5).map(request).collect();
+        world.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
+    }
+    pass(3_600).await;
+    assert_eq!(world.calls(), 10, "two for each of five people");
+    let opted_out = || async {
+        let shown = world.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+        let counts = shown.fares.unwrap().counts;
+        counts.into_iter().find(|(signal, _)| *signal == Signal::OptedOut).map(|(_, count)| count)
+    };
+    for n in 0..3 {
+        opts_out(&world, &format!("c{n}"), &format!("e{n}")).await;
+        opts_out(&world, &format!("c{n}"), &format!("e{n}")).await;
+        opts_out(&world, &format!("c{n}"), &format!("again{n}")).await;
+        assert_eq!(opted_out().await, Some(n + 1), "once, though they were in two and say it again");
+    }
+    // They are over, and what they say counts with what was sent then.
+    world.enroll("welcome", 100..140).await;
+    pass(120).await;
+    let held = world.held().await;
+    assert!(held[0].held.reason.contains("sends opted_out: it should be at most 20 %"), "{held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_opts_out_under_way_counts_once_though_two_enrollments_end_by_it() {
+    let world = world(channel(), |_| None).await;
+    let caller = Caller::default();
+    let later = DraftStep { wait: "1 day".into(), ..draft("later").steps[0].clone() };
+    for sequence in ["welcome", "bad"] {
+        let steps = vec![draft(sequence).steps[0].clone(), later.clone()];
+        let draft = Draft { steps, ..Draft::default() };
+        world.engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
+        world.engine.publish(&caller, "acme", sequence).await.unwrap();
+        let profile = Profile { email: Some("ana@mail.example".into()), ..Profile::default() };
+        let request = Request { contact: "ana".into(), profile, ..Request::default() };
+        world.engine.enroll(&caller, "acme", sequence, vec![request]).await.unwrap();
+    }
+    pass(3_600).await;
+    assert_eq!(world.calls(), 2);
+    opts_out(&world, "ana", "e1").await;
+    let shown = world.engine.get_channel(&caller, "acme", "mail").await.unwrap();
+    let counts = shown.fares.unwrap().counts;
+    assert!(counts.contains(&(Signal::OptedOut, 1)) && counts.contains(&(Signal::Sent, 2)), "{counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
