@@ -32,26 +32,31 @@ pub struct Stop {
 
 /// The gate.
 #[derive(Debug, Default)]
-pub(crate) struct Gate(RwLock<Option<Stop>>);
+pub(crate) struct Gate {
+    stop: RwLock<Option<Stop>>,
+    /// Who turns it: one that closes and one that opens it must not cross, or the row would say one thing and the gate
+    /// another.
+    turning: tokio::sync::Mutex<()>,
+}
 
 impl Gate {
     /// The gate as the store has it.
     pub(crate) async fn load(store: &dyn Store) -> Result<Gate, Error> {
-        Ok(Gate(RwLock::new(read(store).await?)))
+        Ok(Gate { stop: RwLock::new(read(store).await?), ..Gate::default() })
     }
 
     /// Whether no send may begin.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.stop.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// What closes it.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.stop.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set(&self, stop: Option<Stop>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = stop;
+        *self.stop.write().unwrap_or_else(PoisonError::into_inner) = stop;
     }
 }
 
@@ -63,6 +68,9 @@ async fn read(store: &dyn Store) -> Result<Option<Stop>, Error> {
 /// Stops all sending; what is stopped stays as it is.
 pub(crate) async fn stop(node: &Node, caller: &Caller, reason: &str) -> Result<(), Error> {
     let new = || Stop { since: node.now(), reason: reason.to_owned(), by: caller.by.clone() };
+    // At once, whoever is turning it; one who was about to open it does so, and it is closed again.
+    node.stop.set(Some(node.stop.stop().unwrap_or_else(new)));
+    let _turning = node.stop.turning.lock().await;
     let stop = node.stop.stop().unwrap_or_else(new);
     node.stop.set(Some(stop.clone()));
     // One whose row could not be written before is closed as well, and not yet for good.
@@ -79,6 +87,7 @@ pub(crate) async fn stop(node: &Node, caller: &Caller, reason: &str) -> Result<(
 
 /// Lets sending go on; whether it was stopped.
 pub(crate) async fn resume(node: &Node, caller: &Caller) -> Result<bool, Error> {
+    let _turning = node.stop.turning.lock().await;
     if !node.stop.is_closed() {
         return Ok(false);
     }
