@@ -82,6 +82,13 @@ impl Holds {
         self.past.drain(..surplus);
     }
 
+    /// When the last of those that have ended and were long enough for much to gather behind them was released.
+    pub(crate) fn let_go_at(&self, now: Moment) -> Option<Moment> {
+        let gathered =
+            |past: &&PastHold| past.until <= now && past.until.since(past.since) >= limits::EASED_IN_AFTER;
+        self.past.iter().rev().find(gathered).map(|past| past.until)
+    }
+
     /// The holds there were, the current one as if it ended now.
     pub(crate) fn until(&self, now: Moment) -> impl Iterator<Item = PastHold> + '_ {
         let current = self.current.iter().map(move |hold| PastHold { since: hold.since, until: now });

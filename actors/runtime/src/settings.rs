@@ -431,7 +431,9 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
             turn(&mut sequence.holds);
-            sequence.held_steps.retain(|_, _| reason.is_some());
+            if reason.is_none() {
+                sequence.let_steps_go(|_, _| true, now);
+            }
             let key = Key::sequence(shard, no, sequence.no);
             change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
         }

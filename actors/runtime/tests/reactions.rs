@@ -302,6 +302,61 @@ async fn what_a_person_releases_after_days_leaves_gently() {
     assert_eq!(world.calls() - called, 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_person_held_or_stopped_leaves_gently_and_who_held_for_a_moment_waits_for_nobody() {
+    let portfolio = || ScopeName::Account(Name::parse("portfolio").unwrap());
+    for (scope, seconds, gently) in [
+        (Some(mail()), 3_600, true),
+        (Some(portfolio()), 3_600, true),
+        (Some(ScopeName::Tenant), 3_600, true),
+        (None, 3_600, true),
+        (Some(mail()), 3, false),
+        (Some(ScopeName::Sequence(Name::parse("welcome").unwrap())), 3_600, false),
+    ] {
+        let world = world(channel(), |_| None).await;
+        let (engine, caller) = (&world.engine, Caller::default());
+        engine.put_account(&caller, "acme", "portfolio", Default::default()).await.unwrap();
+        let (account, rate_count) = ("portfolio".into(), 10);
+        let paced = ChannelSettings { rate_count, rate_burst: 1, account, ..channel() };
+        engine.put_channel(&caller, "acme", "mail", paced).await.unwrap();
+        match scope.clone() {
+            Some(scope) => engine.hold(&caller, "acme", scope, "").await.unwrap(),
+            None => engine.stop_sending(&caller, "").await.unwrap(),
+        }
+        world.enroll("welcome", 0..200).await;
+        pass(seconds).await;
+        assert_eq!(world.calls(), 0, "{scope:?}");
+        match scope.clone() {
+            Some(scope) => world.release(scope).await,
+            None => assert!(engine.resume_sending(&caller).await.unwrap()),
+        }
+        pass(8).await;
+        let first = world.calls();
+        let expected = if gently { 4..=12 } else { 70..=85 };
+        assert!(expected.contains(&first), "{scope:?} after {seconds} s: {first}");
+        pass(600).await;
+        assert_eq!(world.calls(), 200, "{scope:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_a_step_leaves_gently() {
+    let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
+    let world = world(paced, |_| Some(Answer::refused("132000", Reaction::BAD_STEP))).await;
+    world.enroll("bad", 0..200).await;
+    pass(3_600).await;
+    let called = world.calls();
+    world.says(|_| None);
+    world.release(ScopeName::Sequence(Name::parse("bad").unwrap())).await;
+    pass(8).await;
+    let first = world.calls() - called;
+    assert!((4..=12).contains(&first), "about one a second: {first}");
+    pass(600).await;
+    assert_eq!(world.calls(), 200);
+    let shown = world.engine.get_sequence(&Caller::default(), "acme", "bad").await.unwrap();
+    assert_eq!((shown.held_steps, world.held().await), (vec![], vec![]));
+}
+
 /// Somebody opts out of mail.
 async fn opts_out(world: &World, contact: &str, id: &str) {
     let event = Event {

@@ -25,7 +25,7 @@ pub(crate) struct Vitals(Arc<Mutex<State>>);
 struct State {
     health: Health,
     slow: Slow,
-    /// The end of the hold by its provider that it was eased in after.
+    /// The end of the hold that it was eased in after.
     eased_in_after: Option<Moment>,
     /// Nothing can leave it before then.
     rests_until: Moment,
@@ -99,7 +99,7 @@ impl Vitals {
         self.lock().slow.granted(rate, now);
     }
 
-    /// A hold by its provider ended then, `at` in engine time: once for each.
+    /// A hold of what leaves by it ended then, `at` in engine time: once for each.
     pub(super) fn ease_in(&self, ended_at: Moment, at: Moment) {
         let mut state = self.lock();
         if state.eased_in_after.replace(ended_at) != Some(ended_at) {

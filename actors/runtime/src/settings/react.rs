@@ -101,11 +101,10 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             for of_one in steps.chunk_by(|a, b| a.sequence == b.sequence) {
                 let known = of_one.first().and_then(|step| loaded.scope.sequences.get(&step.sequence));
                 let Some(mut sequence) = known.cloned() else { continue };
-                let before = sequence.held_steps.len();
-                sequence.held_steps.retain(|(version, step), _| {
-                    !of_one.iter().any(|one| (one.version, one.step) == (*version, *step))
-                });
-                if sequence.held_steps.len() == before {
+                let of_it = |(version, step), _: &Reacted| {
+                    of_one.iter().any(|one| (one.version, one.step) == (version, step))
+                };
+                if !sequence.let_steps_go(of_it, since) {
                     continue;
                 }
                 tracing::info!(tenant = %loaded.scope.tenant.name, sequence = %sequence.name, because, "its steps go on");
