@@ -28,6 +28,22 @@ pub struct Reacted {
 }
 
 impl Reacted {
+    /// How the reason of a hold begins that is of a step's approved template. Reasons are ours alone, and what a provider
+    /// says stands behind our own words: none begins so by chance.
+    const OF_TEMPLATE: &str = "its template: ";
+
+    /// The reason of a hold of steps whose approved template they are held for.
+    #[must_use]
+    pub fn to_template(because: &str) -> String {
+        format!("{}{because}", Reacted::OF_TEMPLATE)
+    }
+
+    /// Whether a step is held for its approved template, so that its provider may let it go on.
+    #[must_use]
+    pub fn is_of_template(&self) -> bool {
+        self.to.starts_with(Reacted::OF_TEMPLATE)
+    }
+
     /// Whether it holds still.
     #[must_use]
     pub fn is_on(&self, now: Moment) -> bool {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use followupd_channel::inbound::{self, Inbound, May};
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::channel::Kind;
@@ -355,6 +356,49 @@ async fn what_waited_for_a_step_leaves_gently() {
     assert_eq!(world.calls(), 200);
     let shown = world.engine.get_sequence(&Caller::default(), "acme", "bad").await.unwrap();
     assert_eq!((shown.held_steps, world.held().await), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_is_approved_frees_what_was_held_for_it_and_nothing_else() {
+    for (reaction, frees) in [
+        (Reaction::Hold { scope: Scope::Template, until: Until::Changed }, true),
+        (Reaction::BAD_STEP, false),
+    ] {
+        let says: Says = match frees {
+            true => |_| {
+                let until = Until::Changed;
+                Some(Answer::refused("132001", Reaction::Hold { scope: Scope::Template, until }))
+            },
+            false => |_| Some(Answer::refused("132000", Reaction::BAD_STEP)),
+        };
+        let world = world(channel(), says).await;
+        let (engine, caller) = (&world.engine, Caller::default());
+        let chat = ChannelSettings { kind: "whatsapp".into(), ..channel() };
+        engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
+        let template = Template { name: "aula".into(), language: "pt_BR".into(), ..Template::default() };
+        let rich = Some(Rich::Template(template));
+        let step = DraftStep { channel: "chat".into(), rich, ..DraftStep::default() };
+        let draft = Draft { steps: vec![step], ..Draft::default() };
+        engine.put_sequence(&caller, "acme", "class", draft).await.unwrap();
+        engine.publish(&caller, "acme", "class").await.unwrap();
+        let request = |n: usize| {
+            let profile = Profile { phone: Some(format!("+1555010{n:04}")), ..Profile::default() };
+            Request { contact: format!("c{n}"), profile, ..Request::default() }
+        };
+        engine.enroll(&caller, "acme", "class", (0..9).map(request).collect()).await.unwrap();
+        pass(60).await;
+        let held = world.held().await;
+        assert_eq!(held.len(), 1, "{reaction:?}: {held:?}");
+        let reason =
+            if frees { "its template: the provider said 132001" } else { "the provider said 132000" };
+        assert_eq!(held[0].held.reason, reason);
+        world.says(|_| None);
+        let approved = inbound::Template { name: "aula".into(), language: "pt_BR".into(), may: May::Now };
+        engine.take_in("acme", "chat", vec![Inbound::Template(approved)]).await.unwrap();
+        let called = world.calls();
+        pass(600).await;
+        assert_eq!((world.held().await.is_empty(), world.calls() > called), (frees, frees), "{reaction:?}");
+    }
 }
 
 /// Somebody opts out of mail.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use followupd_domain::channel::Channel;
 use followupd_domain::health::{Act, Health, Said, StepOf};
+use followupd_domain::holds::Reacted;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Rate;
 use followupd_domain::{Moment, Span};
@@ -71,6 +72,7 @@ impl Vitals {
             }
             Some(Act::HoldStep { step, template, until, because }) => {
                 let steps = if template { loaded.scope.like(step, lane.channel) } else { vec![step] };
+                let because = if template { Reacted::to_template(&because) } else { because };
                 Reacting::Steps { steps, until, because }
             }
         };
