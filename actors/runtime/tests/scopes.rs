@@ -394,6 +394,29 @@ async fn one_who_stops_all_sending_while_another_lets_it_go_on_finds_it_stopped(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_says_whether_anything_was_held() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    engine.put_account(&caller, "acme", "portfolio", Default::default()).await.unwrap();
+    let name = |name: &str| Name::parse(name).unwrap();
+    for scope in [
+        ScopeName::Tenant,
+        ScopeName::Account(name("portfolio")),
+        ScopeName::Channel(name("mail")),
+        ScopeName::Sequence(name("welcome")),
+    ] {
+        assert!(!engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
+        engine.hold(&caller, "acme", scope.clone(), "").await.unwrap();
+        assert!(engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
+    }
+    engine.hold(&caller, "acme", ScopeName::Tenant, "").await.unwrap();
+    assert!(engine.release(&once("r9", 1), "acme", ScopeName::Tenant).await.unwrap());
+    assert!(engine.release(&once("r9", 1), "acme", ScopeName::Tenant).await.unwrap(), "a repeat");
+    assert!(!engine.release(&once("r10", 1), "acme", ScopeName::Tenant).await.unwrap());
+    assert!(!engine.release(&once("r10", 1), "acme", ScopeName::Tenant).await.unwrap(), "a repeat");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_release_is_foreseen_lane_by_lane() {
     let world = world().await;
     let (engine, caller) = (&world.engine, Caller::default());
