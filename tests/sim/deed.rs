@@ -320,7 +320,7 @@ pub(crate) async fn release(
     }
     match scope {
         Around::Switch => engine.put_tenant(&caller, plan.name, plan.settings(true)).await.map(drop),
-        scope => engine.release(&caller, plan.name, scope.name()).await,
+        scope => engine.release(&caller, plan.name, scope.name()).await.map(drop),
     }
 }
 

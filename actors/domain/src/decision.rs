@@ -318,8 +318,8 @@ fn plan(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Mo
     state.sends.push(Send { step, status: SendStatus::Pending, channel: wake.channel, at, sent_at: None });
 }
 
-/// The step before comes again, and the one under way, which nobody has called, after it. What had completed is under
-/// way again.
+/// The step before comes again, and the one under way, which nobody has called, after it; so do those in between that
+/// were not sent, whose records stay before those of their next sends. What had completed is under way again.
 fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Moment) {
     state.sends.retain(|send| send.step <= step || send.status != SendStatus::Pending);
     plan(state, step, due_at, wake, at);

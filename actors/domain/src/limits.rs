@@ -190,6 +190,13 @@ pub const RECOVER_BY: i64 = 50;
 /// … each time this has passed: after a cut to a half it takes 100 s.
 pub const RECOVER_EVERY: Span = Span::seconds(10);
 
+/// A person's hold that was shorter than this has kept hardly anything: what it kept needs no easing in.
+pub const EASED_IN_AFTER: Span = Span::seconds(5);
+
+/// A lane that was eased in has all of its pace again after this.
+pub const EASED_IN_WITHIN: Span =
+    Span(((1_000 - SHARE_AFTER_HOLD + RECOVER_BY - 1) / RECOVER_BY) * RECOVER_EVERY.0);
+
 /// Complaints within this are one: the calls they answer were under way together.
 pub const SLOWED_TOGETHER: Span = Span::seconds(1);
 

@@ -12,6 +12,7 @@ use followupd_domain::decide::leave;
 use followupd_domain::decision::TraceId;
 use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::event::Event;
+use followupd_domain::signal::Counted;
 use followupd_domain::suppression::{Address, Suppression, Why};
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, limits as domain_limits, name};
@@ -32,6 +33,7 @@ use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
 
+mod opt_out;
 mod subject;
 
 use subject::{Subject, affected, contact_takes_in, target_takes_in};
@@ -150,6 +152,8 @@ struct Acceptance<'a> {
     addresses: Addresses,
     target: Option<Subject<Target>>,
     affected: Vec<EnrollmentId>,
+    /// What an opt-out counts as, of how a channel fares.
+    counted: Option<Counted>,
     /// The number the contact had before, where it has another now.
     old_number: Option<Option<String>>,
 }
@@ -188,12 +192,17 @@ impl<'a> Acceptance<'a> {
         let target = target.map(|read| target_takes_in(read, &event));
         let addresses = subject::addresses(&event, opted_out, &before, contact.as_ref());
         let addresses = suppression::read(&*node.store, node.place(loaded), addresses).await?;
+        let counted = match opted_out {
+            true => opt_out::counted(node, loaded, &event, &before, &addresses).await?,
+            false => None,
+        };
         if let Some(contact) = &mut contact {
             addresses.bar(&mut contact.read.value);
         }
         let is_other = contact.as_ref().is_some_and(|contact| contact.read.value.phone != before.phone);
         let old_number = is_other.then_some(before.phone);
-        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected, old_number };
+        let read =
+            Acceptance { asked, event, opted_out, contact, addresses, target, affected, counted, old_number };
         Ok(Reading::New(Box::new(read)))
     }
 
@@ -237,6 +246,9 @@ impl<'a> Acceptance<'a> {
         }
         if self.opted_out {
             self.suppress(&mut commit)?;
+        }
+        if let Some(counted) = &self.counted {
+            record::count_signal(self.asked.loaded, counted, &mut commit);
         }
         Ok(commit)
     }
@@ -341,7 +353,7 @@ impl<'a> Acceptance<'a> {
         let known: BTreeSet<Key> = commit.expects.iter().map(|expect| expect.key.clone()).collect();
         commit.expects.extend(transition.expects.into_iter().filter(|expect| !known.contains(&expect.key)));
         commit.deletes.extend(transition.deletes);
-        commit.counts = transition.counts;
+        commit.counts.extend(transition.counts);
         commit.ledger = transition.ledger;
         Ok(commit)
     }

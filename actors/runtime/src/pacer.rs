@@ -317,10 +317,13 @@ impl Pacer {
         self.rest(&loaded, now, myself)
     }
 
-    /// When the last hold by its provider ended. It stands in the row of the channel or its account, so that a lane that
-    /// was let go meanwhile goes on gently, too.
+    /// When what last kept the lane's sends ended: a hold by a person or a provider, or a stop of all sending. Holds stand
+    /// in the rows of their scopes, so that a lane that was let go meanwhile goes on gently, too.
     fn hold_ended_at(&self, loaded: &Loaded, now: Moment) -> Option<Moment> {
-        loaded.scope.provider_let_go_at(self.opening.lane.channel, now)
+        let Lane { channel, .. } = self.opening.lane;
+        let stop = self.opening.node.stop.let_go_at();
+        let stop = stop.filter(|at| *at <= now && channel != ChannelNo::CONTROL);
+        loaded.scope.let_go_at(channel, now).max(stop)
     }
 
     /// The moment for which hours are worked out: now, unless a bug is planted.

@@ -204,14 +204,8 @@ pub(crate) fn transition(
         commit.counts.extend(was.map(|channel| Count { key: key(channel), by: -1 }));
         commit.counts.extend(is.map(|channel| Count { key: key(channel), by: 1 }));
     }
-    for Counted { channel, hour, signal, sent_at } in signal::counted(before, &record.enrollment, now) {
-        // What was sent before a person looked counts no more, whatever becomes of it.
-        let known = facts.loaded.scope.channels.get(&channel);
-        if known.is_some_and(|known| sent_at < known.watched_from) {
-            continue;
-        }
-        let lane = Lane { tenant: before.tenant, channel };
-        commit.counts.push(Count { key: Key::signal(facts.loaded.shard, lane, hour, signal), by: 1 });
+    for counted in signal::counted(before, &record.enrollment, now) {
+        count_signal(&facts.loaded, &counted, &mut commit);
     }
     put(&mut commit, facts.record.key.clone(), Format::Enrollment, &record)?;
     Ok(Transition { commit, after: record })
@@ -301,6 +295,18 @@ pub(crate) fn count(
         let key = Key::count(shard, after.tenant, after.sequence, after.version, metric);
         commit.counts.push(Count { key, by });
     }
+}
+
+/// Moves the counters of how a channel fares.
+pub(crate) fn count_signal(loaded: &Loaded, counted: &Counted, commit: &mut Commit) {
+    let Counted { channel, hour, signal, by, sent_at } = *counted;
+    // What was sent before a person looked counts no more, whatever becomes of it.
+    let known = loaded.scope.channels.get(&channel);
+    if known.is_some_and(|known| sent_at < known.watched_from) {
+        return;
+    }
+    let lane = Lane { tenant: loaded.scope.tenant.no, channel };
+    commit.counts.push(Count { key: Key::signal(loaded.shard, lane, hour, signal), by });
 }
 
 /// Puts a record into a commit; a second put of the same row replaces the first.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
 use followupd_domain::channel::{Channel, Kind};
-use followupd_domain::holds::Holds;
+use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::lane::Weight;
 use followupd_domain::limits::CONTACT_CAP;
 use followupd_domain::name::{self, Name};
@@ -43,7 +43,7 @@ pub(crate) enum Put {
     Archive(Name),
 }
 
-/// What came of a put, as far as it is told.
+/// What came of a put, as far as it is told; `Unchanged`: what was to be released was not held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum PutAnswer {
     Tenant { on: bool, zone: Zone },
@@ -51,6 +51,7 @@ pub(crate) enum PutAnswer {
     Sequence { status: Status, latest: Option<VersionNo> },
     Version(VersionNo),
     Done,
+    Unchanged,
 }
 
 /// What came of a put, and the revision it gave to what it wrote.
@@ -412,31 +413,46 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         Some(reason) => holds.hold(now, reason),
         None => _ = holds.release(now),
     };
+    let answer = |was_held: bool| match reason {
+        None if !was_held => PutAnswer::Unchanged,
+        Some(_) | None => PutAnswer::Done,
+    };
+    let is_on = |reacted: &Option<Reacted>| reacted.as_ref().is_some_and(|reacted| reacted.is_on(now));
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
+            let answer = answer(tenant.holds.current.is_some());
             turn(&mut tenant.holds);
-            change.write(Key::tenant(shard, no), Format::Tenant2, &tenant, Class::Exit, PutAnswer::Done).await
+            change.write(Key::tenant(shard, no), Format::Tenant2, &tenant, Class::Exit, answer).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
-            let was_held = channel.holds.current.is_some()
-                || channel.reacted.as_ref().is_some_and(|reacted| reacted.is_on(now));
+            let was_held = channel.holds.current.is_some() || is_on(&channel.reacted);
             turn(&mut channel.holds);
             if reason.is_none() && was_held {
                 channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
                 watch::begin_anew(change.node, loaded, &mut channel).await?;
             }
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel4, &channel, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Channel4, &channel, Class::Exit, answer(was_held)).await
         }
-        ScopeName::Account(name) => account::hold(change, name, turn, reason.is_none()).await,
+        ScopeName::Account(name) => {
+            let mut account = loaded.account(name)?.clone();
+            let answer = answer(account.holds.current.is_some() || is_on(&account.reacted));
+            turn(&mut account.holds);
+            if reason.is_none() {
+                account.reacted.iter_mut().for_each(|reacted| reacted.end(now));
+            }
+            account::write(change, &account, Class::Exit, answer).await
+        }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
+            let was_held = sequence.holds.current.is_some();
             turn(&mut sequence.holds);
-            sequence.held_steps.retain(|_, _| reason.is_some());
+            let steps_were = reason.is_none() && sequence.let_steps_go(|_, _| true, now);
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await
+            let answer = answer(was_held || steps_were);
+            change.write(key, Format::Sequence5, &sequence, Class::Exit, answer).await
         }
     }
 }

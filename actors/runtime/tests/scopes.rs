@@ -19,7 +19,8 @@ use followupd_runtime::{
     At, Caller, Change, ChannelSettings, Compared, Config, Engine, EnrollAnswer, Env, Error, Expected, Once,
     ScopeName, Settings, TenantSettings, Trial, TrialOf, Wanted,
 };
-use followupd_store::memory::Memory;
+use followupd_store::memory::{Hooks, Memory, Point, Reaction};
+use followupd_store::{Commit, Key};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
@@ -356,6 +357,63 @@ async fn nothing_is_sent_while_all_sending_is_stopped_and_a_restart_keeps_it_so(
     let audit = restarted.engine.audit(&zoe, None, None, 10).await.unwrap();
     let lines: Vec<&str> = audit.entries.iter().map(|line| line.what.as_str()).collect();
     assert_eq!(lines, ["all sending", "all sending: wrong list"]);
+}
+
+/// The answer to who lets all sending go on is a while on its way.
+struct LateAnswer;
+
+impl Hooks for LateAnswer {
+    fn at(&self, point: Point, commit: &Commit) -> Reaction {
+        let late = point == Point::Answering && commit.deletes.contains(&Key::stop());
+        if late { Reaction::Yield(1_000) } else { Reaction::Go }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_stops_all_sending_while_another_lets_it_go_on_finds_it_stopped() {
+    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let world = start(Memory::new(Arc::new(LateAnswer)), Arc::new(env)).await;
+    let (zoe, max) = (Caller { by: "zoe".into(), ..Caller::default() }, Caller::default());
+    world.engine.stop_sending(&zoe, "first").await.unwrap();
+    let resumes = tokio::spawn({
+        let (engine, caller) = (world.engine.clone(), max.clone());
+        async move { engine.resume_sending(&caller).await }
+    });
+    // Its row is gone by then, and the gate is not open yet.
+    for _ in 0..500 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!resumes.is_finished());
+    world.engine.stop_sending(&zoe, "second").await.unwrap();
+    assert!(resumes.await.unwrap().unwrap());
+    let reason = |engine: &Engine| engine.stopped().map(|stop| stop.reason);
+    assert_eq!(reason(&world.engine).as_deref(), Some("second"));
+    world.engine.stop();
+    let restarted = start(world.store.clone(), world.env.clone()).await;
+    assert_eq!(reason(&restarted.engine).as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_says_whether_anything_was_held() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    engine.put_account(&caller, "acme", "portfolio", Default::default()).await.unwrap();
+    let name = |name: &str| Name::parse(name).unwrap();
+    for scope in [
+        ScopeName::Tenant,
+        ScopeName::Account(name("portfolio")),
+        ScopeName::Channel(name("mail")),
+        ScopeName::Sequence(name("welcome")),
+    ] {
+        assert!(!engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
+        engine.hold(&caller, "acme", scope.clone(), "").await.unwrap();
+        assert!(engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
+    }
+    engine.hold(&caller, "acme", ScopeName::Tenant, "").await.unwrap();
+    assert!(engine.release(&once("r9", 1), "acme", ScopeName::Tenant).await.unwrap());
+    assert!(engine.release(&once("r9", 1), "acme", ScopeName::Tenant).await.unwrap(), "a repeat");
+    assert!(!engine.release(&once("r10", 1), "acme", ScopeName::Tenant).await.unwrap());
+    assert!(!engine.release(&once("r10", 1), "acme", ScopeName::Tenant).await.unwrap(), "a repeat");
 }
 
 #[tokio::test(start_paused = true)]

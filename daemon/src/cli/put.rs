@@ -278,9 +278,33 @@ pub(crate) async fn hold(shared: &Shared, scope: ScopeOption, reason: String) ->
 
 /// Releases a scope.
 pub(crate) async fn release(shared: &Shared, scope: ScopeOption) -> Result<(), Failure> {
-    let (server, text) = (shared.server()?, scope.text());
+    let (server, text, of_sequence) = (shared.server()?, scope.text(), scope.sequence.is_some());
     let scope = scope.message().into();
     let request = v1::ReleaseRequest { tenant: shared.tenant()?, scope, ..Default::default() };
     let released = answer(&server, server.tenants().release(request)).await?;
-    shared.answer(&released, || format!("{text} is released: waits are pushed back by the time it was held"))
+    shared.answer(&released, || said_of_release(&text, released.changed, of_sequence))
+}
+
+/// What a release comes to. A sequence that was paused shares its lanes with others, which are not slowed down for it.
+fn said_of_release(what: &str, was_held: bool, of_sequence: bool) -> String {
+    if !was_held {
+        return format!("{what} was not held");
+    }
+    let pace = if of_sequence { "at the pace of its channels" } else { "at a gentle pace" };
+    format!(
+        "{what} is released: what waited leaves {pace}; waits that ran under a person's hold are pushed back"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_says_whether_anything_was_held_and_what_follows() {
+        assert_eq!(said_of_release("channel mail", false, false), "channel mail was not held");
+        let said = said_of_release("channel mail", true, false);
+        assert!(said.starts_with("channel mail is released: what waited leaves at a gentle pace;"), "{said}");
+        assert!(said_of_release("sequence one", true, true).contains("at the pace of its channels"));
+    }
 }

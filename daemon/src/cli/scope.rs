@@ -162,7 +162,8 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
     let request = v1::ListHoldsRequest { tenant: shared.tenant()?, ..Default::default() };
     let found = answer(&server, server.tenants().list_holds(request)).await?;
     let all = found.all_sending.as_option();
-    if found.holds.is_empty() && all.is_none() && !shared.json {
+    let off = is_off(&server, shared.tenant()?).await?;
+    if found.holds.is_empty() && all.is_none() && !off && !shared.json {
         eprintln!("nothing is held");
         return Ok(());
     }
@@ -173,6 +174,11 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
         if let Some(held) = all.cloned() {
             let since = time::utc(held.since.as_option());
             table.row(["all sending".to_owned(), since, RELEASED.to_owned(), held.by, held.reason]);
+        }
+        if off {
+            let [since, by] = [const { String::new() }; 2];
+            let why = "`on: true` in its settings lets it send".to_owned();
+            table.row(["the whole tenant (off)".to_owned(), since, "switched on".to_owned(), by, why]);
         }
         for one in &found.holds {
             let scope = match one.scope.as_option().and_then(|scope| scope.scope.as_ref()) {
@@ -191,6 +197,14 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
         }
         table.to_string()
     })
+}
+
+/// Whether a tenant is off, which holds all of it as well.
+async fn is_off(server: &Server, tenant: String) -> Result<bool, Failure> {
+    let request = v1::GetTenantRequest { tenant, ..Default::default() };
+    let found = answer(server, server.tenants().get_tenant(request)).await?;
+    let settings = found.tenant.as_option().and_then(|tenant| tenant.settings.as_option());
+    Ok(settings.is_some_and(|settings| !settings.on))
 }
 
 /// Until when what ends by itself never does.

@@ -245,16 +245,40 @@ fn comes_again(
         Reaction::NeedsTemplate => falls_back(view, after, send.step).then_some(limits::RETRY_AFTER),
         Reaction::Never { .. } | Reaction::Skip | Reaction::Unusable | Reaction::OptOut(_) => None,
     };
-    // What came too late in between comes again behind it.
-    let untouched = |status| matches!(status, SendStatus::Pending | SendStatus::Skipped(SkipReason::Late));
+    // What was not sent in between, and without a provider's word, comes again behind it.
     let mut later = after.sends.iter().filter(|next| next.step > send.step);
     let waits = after.open.is_none() && after.step > send.step;
-    let pause = pause.filter(|_| waits && later.all(|next| untouched(next.status)))?;
+    let pause = pause.filter(|_| waits && later.all(|next| was_left_out(next.status)))?;
     let due_at = after.sent(send)?.sent_at.unwrap_or(view.now).min(view.now);
     let again = Enrollment { step: send.step, ..after.clone() };
     let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(pause, jitter))?;
     let reopened = Decision::Reopened { step: send.step, due_at, wake };
     (!after.state.is_over() || returns::returns(view, after, &reopened)).then_some(reopened)
+}
+
+/// Whether a send that is settled or waits surely never went out, and none of its own faults: it came too late, or could
+/// not be made. Its step is planned anew behind one before it.
+fn was_left_out(status: SendStatus) -> bool {
+    match status {
+        SendStatus::Pending | SendStatus::Skipped(SkipReason::Late) => true,
+        SendStatus::Failed(failure) => match failure {
+            SendFailure::NoAddress
+            | SendFailure::Suppressed
+            | SendFailure::MissingVariable
+            | SendFailure::Render => true,
+            SendFailure::Refused
+            | SendFailure::Attempts
+            | SendFailure::BadAddress
+            | SendFailure::NeedsTemplate
+            | SendFailure::Unusable => false,
+        },
+        SendStatus::Skipped(SkipReason::NotDelivered)
+        | SendStatus::Uncertain
+        | SendStatus::Sent
+        | SendStatus::Delivered
+        | SendStatus::Read
+        | SendStatus::Replied => false,
+    }
 }
 
 /// Why a send failed that its provider refused after all.

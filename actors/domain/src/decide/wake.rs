@@ -46,8 +46,8 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
         return Look::Closed(row.due_at);
     }
     match gate::ask(view, step) {
-        None => look_at_queue(view, row),
-        Some((_, Verdict::Open)) => look_at_queue(view, row),
+        None | Some((_, Verdict::Open)) if !is_recognised(view, step) => Look::Decided(leave(view)),
+        None | Some((_, Verdict::Open)) => look_at_queue(view, row),
         Some((_, Verdict::Held(by))) if holds_queue(view, step, by, row) => Look::Held(by),
         Some((binding, Verdict::Held(_))) => Look::Decided(move_wake(view, row.due_at, binding)),
         Some((Binding::Hours, Verdict::Until(at))) => match wake_at(view, row.due_at) {
@@ -99,6 +99,17 @@ fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool 
         }
         HeldBy::Step => wake_at(view, row.due_at).is_some_and(|wake| wake.queue == row.queue),
     }
+}
+
+/// Whether a send that nobody knows the end of may be called again: through the channel that was called, as long as that
+/// recognises it. Since the doubt arose its step may have come to mean another channel, or the channel another way out.
+fn is_recognised(view: &View<'_>, step: &Step) -> bool {
+    let enrollment = view.enrollment;
+    if !enrollment.is_doubted() {
+        return true;
+    }
+    let called = enrollment.sends.iter().rfind(|send| send.step == enrollment.step).map(|send| send.channel);
+    view.channel(step).is_some_and(|channel| Some(channel.no) == called && channel.calls_again())
 }
 
 /// All gates are open: the send begins, unless the wake stands in another line than it should by now.
