@@ -22,6 +22,8 @@ mod running;
 mod signatures;
 #[path = "mocks/whole.rs"]
 mod whole;
+#[path = "mocks/world.rs"]
+mod world;
 
 use running::{Mock, client, must};
 
