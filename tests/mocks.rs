@@ -8,6 +8,8 @@
 
 #[path = "mocks/adapters.rs"]
 mod adapters;
+#[path = "mocks/doubt.rs"]
+mod doubt;
 #[path = "mocks/faults.rs"]
 mod faults;
 #[path = "mocks/inbound.rs"]
