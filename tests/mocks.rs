@@ -22,6 +22,8 @@ mod refusals;
 mod running;
 #[path = "mocks/signatures.rs"]
 mod signatures;
+#[path = "mocks/strangers.rs"]
+mod strangers;
 #[path = "mocks/whole.rs"]
 mod whole;
 #[path = "mocks/world.rs"]
