@@ -397,7 +397,7 @@ async fn one_who_stops_all_sending_while_another_lets_it_go_on_finds_it_stopped(
 async fn a_release_says_whether_anything_was_held() {
     let world = world().await;
     let (engine, caller) = (&world.engine, Caller::default());
-    engine.put_account(&caller, "acme", "portfolio", Default::default()).await.unwrap();
+    engine.put_account(&caller, "acme", "portfolio", followupd_runtime::AccountSettings::default()).await.unwrap();
     let name = |name: &str| Name::parse(name).unwrap();
     for scope in [
         ScopeName::Tenant,

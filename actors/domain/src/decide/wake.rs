@@ -46,7 +46,9 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
         return Look::Closed(row.due_at);
     }
     match gate::ask(view, step) {
-        None | Some((_, Verdict::Open)) if !is_recognised(view, step) => Look::Decided(leave(view)),
+        None | Some((_, Verdict::Open)) if !is_recognised(view, step) => {
+            Look::Decided(settle(view, Decision::LeftUncertain))
+        }
         None | Some((_, Verdict::Open)) => look_at_queue(view, row),
         Some((_, Verdict::Held(by))) if holds_queue(view, step, by, row) => Look::Held(by),
         Some((binding, Verdict::Held(_))) => Look::Decided(move_wake(view, row.due_at, binding)),
