@@ -5,8 +5,9 @@ use followupd_domain::ChannelNo;
 use followupd_domain::channel::{
     Channel, Chatwoot, Http, Meta, SecretAt, SecretPlace, Security, Smtp, Transport, Twilio,
 };
+use followupd_domain::name::not_one_of;
 
-use super::{Faults, Ground, one_of};
+use super::{Faults, Ground};
 use crate::api::{
     ChannelSettings, ChatwootSettings, HttpSettings, MetaSettings, SecretGiven, SmtpSettings, TwilioSettings,
 };
@@ -50,7 +51,7 @@ pub(super) fn of(
         "twilio" => reading.twilio(settings.twilio.clone().unwrap_or_default()),
         "chatwoot" => reading.chatwoot(settings.chatwoot.clone().unwrap_or_default()),
         other => {
-            reading.faults.take("transport", Err::<(), _>(one_of(other, &Transport::WORDS)));
+            reading.faults.take("transport", Err::<(), _>(not_one_of(other, &Transport::WORDS)));
             Transport::Outbox
         }
     };
@@ -75,7 +76,7 @@ impl Reading<'_> {
             "" => Ok(Some(Security::StartTls)),
             word => Security::parse(word)
                 .map(Some)
-                .ok_or_else(|| one_of(word, &Security::ALL.map(Security::word))),
+                .ok_or_else(|| not_one_of(word, &Security::ALL.map(Security::word))),
         };
         let security = self.faults.take("smtp.security", security).unwrap_or(Security::StartTls);
         let port = match given.port {
