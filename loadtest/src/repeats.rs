@@ -79,7 +79,7 @@ fn start(folder: &Path) -> Daemon {
     // Nothing is ever sent there: the first message is due in a month.
     let channel = format!(
         "kind: whatsapp\ntransport: meta\nmeta:\n  phone_number_id: \"{NUMBER}\"\n  token: {{ value: none }}\n  \
-         app_secrets: [{{ value: {SECRET} }}]\n"
+         app_secrets: [{{ value: {SECRET} }}]\n  verify_token: {{ value: hello }}\n"
     );
     let sequence = "steps:\n- wait: 30 days\n  channel: whatsapp\n  body: hi\n";
     let files = Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence };

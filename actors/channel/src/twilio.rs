@@ -22,6 +22,7 @@ use crate::http::{self as shared, FORM, Line, Post, Provider, Resolve, Said, Ver
 use crate::problem::Problem;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
+pub(crate) use settings::BASE;
 pub use settings::{Sender, Settings};
 pub use verdict::reaction;
 

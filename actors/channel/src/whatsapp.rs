@@ -19,6 +19,7 @@ use crate::http::{self as shared, JSON, Line, Post, Provider, Resolve, Said, Ver
 use crate::problem::Problem;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
+pub(crate) use settings::BASE;
 pub use settings::Settings;
 pub use verdict::reaction;
 

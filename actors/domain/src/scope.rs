@@ -51,6 +51,22 @@ pub enum HeldBy {
     Account,
 }
 
+impl HeldBy {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            HeldBy::Tenant => "tenant",
+            HeldBy::Account => "account",
+            HeldBy::Channel => "channel",
+            HeldBy::Sequence => "sequence",
+            HeldBy::Quarantine => "quarantine",
+            HeldBy::Provider => "provider",
+            HeldBy::Step => "step",
+        }
+    }
+}
+
 impl Scope {
     /// The version an enrollment is pinned to.
     #[must_use]

@@ -8,7 +8,7 @@ use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::lane::Weight;
 use followupd_domain::limits::CONTACT_CAP;
-use followupd_domain::name::{self, Name};
+use followupd_domain::name::{Name, not_one_of};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, SequenceNo, TenantNo, VersionNo};
@@ -285,7 +285,8 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
     let next = loaded.scope.channels.keys().next_back().map_or(1, |last| last.0 + 1);
     let no = known.map_or(ChannelNo(next), |channel| channel.no);
     let mut faults = Faults::default();
-    let kind = Kind::parse(&settings.kind).ok_or_else(|| one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
+    let kind =
+        Kind::parse(&settings.kind).ok_or_else(|| not_one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
     let kind = faults.take("kind", kind.map(Some));
     let transport = transport::of(ground, no, known, settings, &mut faults);
     if let (Some(kind), Some(serves)) = (kind, transport.serves()) {
@@ -313,12 +314,6 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
         counted_before: known.map(|channel| channel.counted_before.clone()).unwrap_or_default(),
         account,
     })
-}
-
-fn one_of(given: &str, known: &[&str]) -> String {
-    let near = name::nearest(given, known.iter().copied());
-    let near = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
-    format!("{given:?} is not one of {}{near}", known.join(", "))
 }
 
 async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<Written, Error> {

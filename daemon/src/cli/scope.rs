@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
+use crate::cli::pages::{self, PAGE};
 use crate::cli::{Shared, backlog, files, time};
 use crate::exit::Failure;
 use crate::table::{Align, Table};
@@ -22,17 +23,11 @@ pub(crate) async fn tenant(shared: &Shared, tenant: String) -> Result<(), Failur
 
 /// All tenants there are for a key.
 pub(crate) async fn all_tenants(server: &Server) -> Result<v1::ListTenantsResponse, Failure> {
-    let mut all = v1::ListTenantsResponse::default();
-    loop {
-        let page_token = std::mem::take(&mut all.next_page_token);
-        let request = v1::ListTenantsRequest { page_size: 1_000, page_token, ..Default::default() };
-        let page = answer(server, server.tenants().list_tenants(request)).await?;
-        all.tenants.extend(page.tenants);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let page = async |page_token| {
+        let request = v1::ListTenantsRequest { page_size: PAGE, page_token, ..Default::default() };
+        answer(server, server.tenants().list_tenants(request)).await
+    };
+    pages::all(page).await
 }
 
 /// Prints the tenants there are for this key.
@@ -98,21 +93,12 @@ fn fares(fares: &v1::Fares) -> String {
 
 /// All channels of a tenant.
 pub(crate) async fn all_channels(server: &Server, tenant: &str) -> Result<v1::ListChannelsResponse, Failure> {
-    let mut all = v1::ListChannelsResponse::default();
-    loop {
-        let request = v1::ListChannelsRequest {
-            tenant: tenant.to_owned(),
-            page_size: 1_000,
-            page_token: std::mem::take(&mut all.next_page_token),
-            ..Default::default()
-        };
-        let page = answer(server, server.tenants().list_channels(request)).await?;
-        all.channels.extend(page.channels);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let page = async |page_token| {
+        let (tenant, page_size) = (tenant.to_owned(), PAGE);
+        let request = v1::ListChannelsRequest { tenant, page_size, page_token, ..Default::default() };
+        answer(server, server.tenants().list_channels(request)).await
+    };
+    pages::all(page).await
 }
 
 /// Prints the channels of a tenant.

@@ -4,6 +4,7 @@ use buffa::MessageField;
 use followupd_domain::content::{
     Button, ButtonFill, ButtonParameter, Media, MediaKind, Parameter, Rich, Template,
 };
+use followupd_domain::name::not_one_of;
 use followupd_runtime::Error;
 
 use crate::rpc::take;
@@ -57,8 +58,7 @@ fn template(field: &str, given: v1::Template) -> Result<Template, Error> {
 
 fn media(field: &str, given: v1::Media) -> Result<Media, Error> {
     let Some(kind) = MediaKind::parse(&given.kind) else {
-        let words = MediaKind::ALL.map(MediaKind::word).join(", ");
-        let problem = format!("{:?} is not one of {words}", given.kind);
+        let problem = not_one_of(&given.kind, &MediaKind::ALL.map(MediaKind::word));
         return Err(take::invalid(&format!("{field}.kind"), &problem));
     };
     let perhaps = |text: String| Some(text).filter(|text| !text.is_empty());

@@ -4,8 +4,9 @@ use followupd_domain::Span;
 use followupd_domain::calendar::Wait;
 use followupd_domain::channel::{Kind, Preset};
 use followupd_domain::ledger::{Limits, Rate, Rest};
+use followupd_domain::name::not_one_of;
 
-use super::{Faults, one_of};
+use super::Faults;
 use crate::api::{ChannelSettings, RestSettings};
 
 /// The limits that `settings` describe, for a channel of this kind: those of the preset, each replaced by the one that
@@ -34,7 +35,7 @@ fn preset(word: &str, kind: Option<Kind>) -> Result<Option<Preset>, String> {
     if word.is_empty() {
         return Ok(None);
     }
-    let preset = Preset::parse(word).ok_or_else(|| one_of(word, &Preset::ALL.map(Preset::word)))?;
+    let preset = Preset::parse(word).ok_or_else(|| not_one_of(word, &Preset::ALL.map(Preset::word)))?;
     match kind.filter(|kind| *kind != preset.serves()) {
         Some(kind) => Err(format!("{word} is for {}, not for {}", preset.serves().word(), kind.word())),
         None => Ok(Some(preset)),
