@@ -41,8 +41,8 @@ use sim::coverage::Coverage;
 use sim::faults::Place;
 use sim::life::{Report, run};
 
-/// Seeds that run at once.
-const THREADS: usize = 2;
+/// Seeds that run at once; `FOLLOWUPD_THREADS=n` says otherwise.
+const THREADS: u64 = 2;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -52,7 +52,7 @@ fn number(name: &str) -> Option<u64> {
 fn seeds(seeds: std::ops::Range<u64>, planted: Planted, see: impl Fn(Report) + Sync) {
     let next = AtomicU64::new(seeds.start);
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
+        for _ in 0..number("FOLLOWUPD_THREADS").unwrap_or(THREADS) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Datelike;
+use followupd_domain::Span;
 use followupd_domain::channel::Kind;
 
 use super::acks::Held;
@@ -118,16 +119,15 @@ fn limits(world: &World, calls: &[Call]) {
         lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default().push(call);
     }
     let lanes = lanes.into_iter().map(|(lane, calls)| (lane, once_each(calls.into_iter())));
-    let mut lives = Lives::default();
-    let lines = world.inner().trace.lines.clone();
-    lines.iter().for_each(|line| lives.see(line.life, line.at, line.wall));
-    let jumped = lines.iter().any(|line| matches!(line.what, What::Jumped(_)));
+    let lives = lives(world);
+    let intended = world.inner().intended.clone();
     for ((tenant, channel), calls) in lanes {
         let plan = &world.plan.tenants[tenant as usize - 1];
-        let pace = &plan.pace[CHANNELS.iter().position(|known| *known == channel).unwrap()];
+        let place = CHANNELS.iter().position(|known| *known == channel).unwrap();
         let starts = lives.starts(calls.iter().map(|call| (call.line.life, call.line.at, call.line.wall)));
-        let on_days = per_day(pace, plan.zone, &starts).filter(|_| !jumped);
-        for fault in exceeded(pace, &starts).into_iter().chain(on_days) {
+        let first = intended.get(&(tenant, place)).copied();
+        let on_days = per_day(&plan.pace[place], plan.zone, (&lives, &starts), first);
+        for fault in exceeded(&plan.pace[place], &starts).into_iter().chain(on_days) {
             world.broken("E6", channel, format!("{} {channel}: {fault}", plan.name));
         }
     }
@@ -140,6 +140,20 @@ fn limits(world: &World, calls: &[Call]) {
             world.broken("E6", plan.name, format!("{}: {fault}", plan.name));
         }
     }
+}
+
+/// The lives of the run, and its clocks.
+fn lives(world: &World) -> Lives {
+    let mut lives = Lives::default();
+    for line in &world.inner().trace.lines {
+        match line.what {
+            What::Jumped(by) => lives.jump(by, line.wall),
+            What::Kept => lives.keep(line.at, line.wall),
+            _ => {}
+        }
+        lives.see(line.life, line.at, line.wall);
+    }
+    lives
 }
 
 /// Of a send that is called again the last call: its charge moves with it.
@@ -174,9 +188,11 @@ fn people(world: &World, (place, plan): (usize, &TenantPlan), starts: &[(Start, 
     if let Some(cap) = plan.new_recipients {
         let wrote = world.inner().wrote.clone();
         // WhatsApp does not count who wrote within the day before: of those it is not asked.
-        let counts = |call: &Call| {
-            call.begun.kind != Kind::Whatsapp || !wrote.contains(&(place, call.begun.contact.clone()))
+        let wrote = |call: &Call| {
+            let times = wrote.get(&(place, call.begun.contact.clone())).map_or(&[][..], Vec::as_slice);
+            times.iter().any(|(at, written)| *at <= call.line.at && call.line.wall - Span::days(1) < *written)
         };
+        let counts = |call: &Call| call.begun.kind != Kind::Whatsapp || !wrote(call);
         let counted: Vec<(Start, &str)> = starts
             .iter()
             .filter(|(_, call)| counts(call))

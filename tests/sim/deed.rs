@@ -177,7 +177,8 @@ pub(crate) async fn perform(world: Arc<World>, number: usize, deed: Deed) {
         if let Deed::Event { tenant, event, .. } = &deed {
             let by_chat = event.channel.is_none_or(|kind| kind == Kind::Whatsapp);
             let wrote = event.contact.iter().filter(|_| by_chat).cloned();
-            inner.wrote.extend(wrote.map(|contact| (*tenant, contact)));
+            let (now, at) = (world.env.elapsed(), event.occurred_at);
+            wrote.for_each(|contact| inner.wrote.entry((*tenant, contact)).or_default().push((now, at)));
         }
         let asked = world.note_in(&mut inner, What::Asked(number, format!("{deed:?}")));
         inner.asked(number, asked, &deed);

@@ -117,7 +117,7 @@ fn plan_crash(world: &World) {
 async fn drive(world: &Arc<World>, store: &Memory, planted: Planted) {
     let engine = start(world, store, planted).await;
     go_on(world, &engine).await;
-    tokio::spawn(keep_time(engine.clone()));
+    tokio::spawn(keep_time(Arc::clone(world), engine.clone()));
     tokio::spawn(look_after(Arc::clone(world), engine.clone()));
     world.inner().engine = Some(engine.clone());
     if !world.inner().armed && world.env.elapsed() < CALM_AFTER {
@@ -210,11 +210,13 @@ async fn look_after(world: Arc<World>, engine: Engine) {
 }
 
 /// Has the engine write down what the clock says, as the daemon does, and more seldom.
-async fn keep_time(engine: Engine) {
+async fn keep_time(world: Arc<World>, engine: Engine) {
     loop {
         // One that is not written is written the next time.
-        let _ = engine.keep_time().await;
-        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        if engine.keep_time().await.is_ok() {
+            world.note(super::trace::What::Kept);
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
     }
 }
 

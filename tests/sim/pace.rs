@@ -191,7 +191,11 @@ impl Life<'_> {
                 }
                 match moments.remove(0).1 {
                     None => break true,
-                    Some(by) => self.env.jump(i64::from(by) * 60_000),
+                    Some(by) => {
+                        let by = i64::from(by) * 60_000;
+                        self.env.jump(by);
+                        lives.jump(by, self.env.now());
+                    }
                 }
                 lives.see(life, self.env.elapsed(), self.env.now());
             };
@@ -252,6 +256,7 @@ fn faults(case: &Case, lives: &Lives, begun: &[(SendId, Begun)]) -> Vec<String> 
     let mut faults: Vec<String> = quiet.map(|at| format!("a call began at {at}")).collect();
     let starts = lives.starts(begun.iter().map(|(_, begun)| (begun.life, begun.at, begun.wall)));
     faults.extend(exceeded(&case.pace, &starts));
-    faults.extend(per_day(&case.pace, ZONE, &starts).filter(|_| case.jumps.is_empty()));
+    let first = begun.iter().map(|(_, begun)| begun.wall).min();
+    faults.extend(per_day(&case.pace, ZONE, (lives, &starts), first));
     faults
 }

@@ -29,6 +29,8 @@ pub(crate) enum What {
     Died(String),
     /// The wall clock was set.
     Jumped(i64),
+    /// What the clocks said was written down.
+    Kept,
     /// A call began.
     Begun(Begun),
     /// A call was answered.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use followupd_domain::decision::{Decision, Entry};
 use followupd_domain::enrollment::{Enrollment, State};
-use followupd_domain::{EnrollmentId, SendId, TenantNo, invariant};
+use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo, invariant};
 use followupd_runtime::plant::Poison;
 use followupd_runtime::{Engine, inspect};
 use followupd_store::keys::Table;
@@ -84,8 +84,10 @@ pub(crate) struct Inner {
     pub(crate) doubted: BTreeSet<SendId>,
     /// Sends the provider has taken.
     pub(crate) taken: BTreeSet<SendId>,
-    /// Contacts of tenants who may have written by chat.
-    pub(crate) wrote: BTreeSet<(usize, String)>,
+    /// Contacts of tenants who may have written by chat: from when on, and when they say they did.
+    pub(crate) wrote: BTreeMap<(usize, String), Vec<(i64, Moment)>>,
+    /// The first intent of each lane, by tenant and place of the channel.
+    pub(crate) intended: BTreeMap<(u32, usize), Moment>,
 }
 
 impl World {
@@ -111,7 +113,8 @@ impl World {
             doubtful: BTreeSet::new(),
             doubted: BTreeSet::new(),
             taken: BTreeSet::new(),
-            wrote: BTreeSet::new(),
+            wrote: BTreeMap::new(),
+            intended: BTreeMap::new(),
         };
         // One small leak for each seed: what is planted is copied freely.
         let poison =
@@ -230,6 +233,8 @@ impl World {
         for entry in &new {
             if let Decision::Intended(open) = &entry.decision {
                 *inner.intents.entry(open.send).or_default() += 1;
+                let lane = (after.tenant.0, open.channel.0 as usize - 1);
+                inner.intended.entry(lane).or_insert(open.intended_at);
                 // Its provider knows it, and nobody else does.
                 let doubted = inner.doubted.contains(&open.send);
                 if inner.taken.contains(&open.send) && !doubted {
@@ -296,7 +301,7 @@ impl Inner {
     pub(crate) fn happens(
         &mut self,
         event: Event,
-        now: followupd_domain::Moment,
+        now: Moment,
         concerned: impl Fn(&Enrollment) -> bool,
     ) {
         for (enrollment, _) in self.mirror.values().filter(|(enrollment, _)| concerned(enrollment)) {
