@@ -2,6 +2,7 @@
 
 use followupd_domain::Span;
 use followupd_domain::calendar::Wait;
+use followupd_domain::calendar::wait::Error as WaitError;
 use followupd_domain::channel::{Kind, Preset};
 use followupd_domain::ledger::{Limits, Rate, Rest};
 use followupd_domain::name::not_one_of;
@@ -27,7 +28,12 @@ pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mu
         recipient_gap: given.recipient_gap.or(preset.recipient_gap),
         new_recipients: given.new_recipients.or(preset.new_recipients),
     };
-    faults.take("limits", limits.validate());
+    // What could not be read contradicts nothing yet.
+    if faults.0.len() == faulty
+        && let Err(error) = limits.validate()
+    {
+        faults.take(&error.field().to_string(), Err::<(), _>(error));
+    }
     limits
 }
 
@@ -43,7 +49,7 @@ fn preset(word: &str, kind: Option<Kind>) -> Result<Option<Preset>, String> {
 }
 
 fn given(settings: &ChannelSettings, faults: &mut Faults) -> Limits {
-    let per = faults.take("rate_per", span(&settings.rate_per)).unwrap_or(Span::seconds(1));
+    let per = faults.take("rate.per", span(&settings.rate_per)).unwrap_or(Span::seconds(1));
     let burst = if settings.rate_burst == 0 { settings.rate_count } else { settings.rate_burst };
     let cap = |count: u32| (count > 0).then_some(count);
     Limits {
@@ -67,11 +73,14 @@ fn span(text: &str) -> Result<Option<Span>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    match Wait::parse(text, None).map_err(|error| error.to_string())? {
-        Wait::Span(span) => Ok(Some(span)),
-        Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. } => {
+    match Wait::parse(text, None) {
+        Ok(Wait::Span(span)) => Ok(Some(span)),
+        Ok(Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. }) => {
             Err(format!("{text:?} has no exact length: write seconds, minutes or hours"))
         }
+        // What a step would be told of its wait.
+        Err(WaitError::Zero) => Err(format!("is {text}: leave it out, or give a second or more")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -124,5 +133,24 @@ mod tests {
         assert!(tiny.contains("rest.after") && tiny.contains("per_day"), "{tiny}");
         let empty = read(&ChannelSettings { rest: Some(RestSettings::default()), ..web() }).unwrap_err();
         assert!(empty.contains("rest.after"), "{empty}");
+    }
+
+    #[test]
+    fn every_fault_lies_under_a_field_that_there_is() {
+        let fields = |settings: ChannelSettings| {
+            let mut faults = Faults::default();
+            limits(&settings, Some(Kind::Whatsapp), &mut faults);
+            faults.0.into_iter().map(|fault| (fault.field, fault.problem)).collect::<Vec<_>>()
+        };
+        let paced = ChannelSettings { rate_count: 80, rate_per: "1 fortnight".into(), ..Default::default() };
+        assert_eq!(fields(paced)[0].0, "rate.per");
+        let alone = fields(ChannelSettings { jitter: "5 seconds".into(), ..Default::default() });
+        assert_eq!(alone[0].0, "jitter");
+        assert!(alone[0].1.contains("goes with gap"), "{alone:?}");
+        let unread =
+            fields(ChannelSettings { gap: "5".into(), jitter: "5 seconds".into(), ..Default::default() });
+        assert_eq!(unread.len(), 1, "{unread:?}");
+        let zero = fields(ChannelSettings { gap: "0 seconds".into(), ..Default::default() });
+        assert_eq!(zero[0].1, "is 0 seconds: leave it out, or give a second or more");
     }
 }
