@@ -125,7 +125,7 @@ mod tests {
         let gentle: Channel = parse(gentle, "c").unwrap();
         let text = serde_norway::to_string(&gentle).unwrap();
         assert_eq!(Channel::from(v1::ChannelSettings::from(gentle)), parse(&text, "c").unwrap());
-        let rich = "steps:\n  - channel: whatsapp\n    body: Vem?\n    buttons: [{ id: yes, title: Sim }]\n    fallback:\n      name: aula\n      language: pt_BR\n      header_media: { kind: image, link: 'https://cdn.example/a.png' }\n      body: ['{{ contact.name }}']\n      buttons: [{ index: 0, payload: yes }]\n";
+        let rich = "steps:\n  - channel: whatsapp\n    body: Vem?\n    buttons: [{ id: yes, title: Sim }]\n    fallback:\n      name: aula\n      language: pt_BR\n      header_media: { kind: image, link: 'https://cdn.example/a.png' }\n      body: ['{{ contact.name }}']\n      buttons: [{ index: 0, payload: yes }]\n  - channel: whatsapp\n    template:\n      name: aula\n      language: pt_BR\n      header_text: Oi\n      header_name: title\n      named_body: [{ name: student, text: '{{ contact.name }}' }]\n";
         let rich: Sequence = parse(rich, "s").unwrap();
         let text = serde_norway::to_string(&rich).unwrap();
         assert_eq!(Sequence::from(v1::Draft::from(rich)), parse(&text, "s").unwrap());
