@@ -131,6 +131,8 @@ pub struct ChannelSettings {
     pub chatwoot: Option<ChatwootSettings>,
     /// A word for a set of limits, of which those given below replace their like; empty: none.
     pub preset: String,
+    /// The limits of the preset that are left out, by their names here.
+    pub without: Vec<String>,
     /// Sends per `rate_per`; 0: no rate.
     pub rate_count: u32,
     /// A span such as `1 second`, the default.

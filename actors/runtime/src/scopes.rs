@@ -344,6 +344,7 @@ pub(crate) fn channel_settings(loaded: &Loaded, channel: &Channel) -> ChannelSet
         twilio: transport::shown_twilio(&channel.transport),
         chatwoot: transport::shown_chatwoot(&channel.transport),
         preset: String::new(),
+        without: Vec::new(),
         rate_count: rate.map(|rate| rate.count).unwrap_or_default(),
         rate_per: rate.map(|rate| text(rate.per)).unwrap_or_default(),
         rate_burst: rate.map(|rate| rate.burst).unwrap_or_default(),

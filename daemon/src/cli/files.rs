@@ -98,6 +98,8 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     preset: String,
     #[serde(skip_serializing_if = "is_default")]
+    without: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
     rate: Option<Rate>,
     #[serde(skip_serializing_if = "is_default")]
     gap: String,
@@ -311,6 +313,7 @@ impl From<Channel> for v1::ChannelSettings {
             kind: given.kind,
             transport: given.transport,
             preset: given.preset,
+            without: given.without,
             rate: given.rate.map(rate).into(),
             gap: given.gap,
             jitter: given.jitter,

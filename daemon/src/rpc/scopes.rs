@@ -196,6 +196,7 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         rate_per: rate.per,
         rate_burst: rate.burst,
         preset: given.preset,
+        without: given.without,
         gap: given.gap,
         jitter: given.jitter,
         per_minute: given.per_minute,
@@ -268,6 +269,7 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         chatwoot: settings.chatwoot.map(outside::shown_chatwoot).map_or_else(MessageField::none, Into::into),
         rate: if rate.count > 0 { rate.into() } else { MessageField::none() },
         preset: settings.preset,
+        without: settings.without,
         gap: settings.gap,
         jitter: settings.jitter,
         per_minute: settings.per_minute,
@@ -433,6 +435,8 @@ mod tests {
             in_doubt: "leave".into(),
             kill_switches: Some(vec![KillSwitchSettings { percent: 10, after: 50, ..Default::default() }]),
             account: "portfolio".into(),
+            preset: "mailbox".into(),
+            without: vec!["warm_up".into()],
             ..paced.clone()
         };
         let unwatched = ChannelSettings { kill_switches: Some(Vec::new()), ..paced.clone() };

@@ -14,8 +14,10 @@ use crate::api::{ChannelSettings, RestSettings};
 /// is given beside it.
 pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mut Faults) -> Limits {
     let preset = faults.take("preset", preset(&settings.preset, kind));
-    let preset = preset.map(Preset::limits).unwrap_or_default();
+    let mut preset = preset.map(Preset::limits).unwrap_or_default();
+    let faulty = faults.0.len();
     let given = given(settings, faults);
+    leave_out(settings, &given, &mut preset, faults);
     let limits = Limits {
         rate: given.rate.or(preset.rate),
         gap: given.gap.or(preset.gap),
@@ -35,6 +37,43 @@ pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mu
         faults.take(&error.field().to_string(), Err::<(), _>(error));
     }
     limits
+}
+
+/// The limits of a preset, by the names they have in settings, and what takes each out of one.
+const LIMITS: [(&str, fn(&mut Limits)); 10] = [
+    ("rate", |limits| limits.rate = None),
+    ("gap", |limits| limits.gap = None),
+    ("jitter", |limits| limits.jitter = None),
+    ("per_minute", |limits| limits.per_minute = None),
+    ("per_hour", |limits| limits.per_hour = None),
+    ("per_day", |limits| limits.per_day = None),
+    ("rest", |limits| limits.rest = None),
+    ("warm_up", |limits| limits.warm_up = None),
+    ("recipient_gap", |limits| limits.recipient_gap = None),
+    ("new_recipients", |limits| limits.new_recipients = None),
+];
+
+/// Takes out of a preset what its channel goes without.
+fn leave_out(settings: &ChannelSettings, given: &Limits, preset: &mut Limits, faults: &mut Faults) {
+    let is_given = |take_out: fn(&mut Limits)| {
+        let mut less = given.clone();
+        take_out(&mut less);
+        less != *given
+    };
+    for (i, word) in settings.without.iter().enumerate() {
+        let problem = match LIMITS.iter().find(|(known, _)| known == word) {
+            None => Err(not_one_of(word, &LIMITS.map(|(known, _)| known))),
+            Some(_) if settings.preset.is_empty() => Err("goes with a preset: leave it out".to_owned()),
+            Some((_, take_out)) if is_given(*take_out) => {
+                Err(format!("{word} is given too: leave it out here, or there"))
+            }
+            Some((_, take_out)) => {
+                take_out(preset);
+                Ok(())
+            }
+        };
+        faults.take(&format!("without[{i}]"), problem);
+    }
 }
 
 fn preset(word: &str, kind: Option<Kind>) -> Result<Option<Preset>, String> {
@@ -117,6 +156,26 @@ mod tests {
             ..Preset::WhatsappWeb.limits()
         };
         assert_eq!(read(&slower), Ok(expected));
+    }
+
+    #[test]
+    fn a_limit_of_a_preset_can_be_left_out_by_its_name() {
+        let without = |words: &[&str]| ChannelSettings {
+            without: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..web()
+        };
+        let expected = Limits { warm_up: None, new_recipients: None, ..Preset::WhatsappWeb.limits() };
+        assert_eq!(read(&without(&["warm_up", "new_recipients"])), Ok(expected));
+        let all = LIMITS.map(|(word, _)| word);
+        assert_eq!(read(&without(&all)), Ok(Limits::default()));
+        let unknown = read(&without(&["warmup"])).unwrap_err();
+        assert!(unknown.contains("without[0]") && unknown.contains("did you mean \"warm_up\"?"), "{unknown}");
+        let alone = ChannelSettings { preset: String::new(), ..without(&["gap"]) };
+        assert!(read(&alone).unwrap_err().contains("goes with a preset"));
+        let half = read(&without(&["gap"])).unwrap_err();
+        assert!(half.contains("jitter goes with gap"), "{half}");
+        let other = ChannelSettings { per_day: 50, ..without(&["per_day"]) };
+        assert!(read(&other).unwrap_err().contains("per_day is given too"));
     }
 
     #[test]

@@ -47,6 +47,7 @@ impl From<v1::ChannelSettings> for Channel {
             kind: shown.kind,
             transport: shown.transport,
             preset: shown.preset,
+            without: shown.without,
             rate: shown.rate.into_option().map(rate),
             gap: shown.gap,
             jitter: shown.jitter,
@@ -121,7 +122,7 @@ mod tests {
         let shown = Channel::from(v1::ChannelSettings::from(channel));
         let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
         assert_eq!(again, shown);
-        let gentle = "gap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\nin_doubt: leave\nkill_switches:\n  - { signal: replied, percent: 10, after: 50, report_only: true }\n";
+        let gentle = "preset: whatsapp-web\nwithout: [per_hour]\ngap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\nin_doubt: leave\nkill_switches:\n  - { signal: replied, percent: 10, after: 50, report_only: true }\n";
         let gentle: Channel = parse(gentle, "c").unwrap();
         let text = serde_norway::to_string(&gentle).unwrap();
         assert_eq!(Channel::from(v1::ChannelSettings::from(gentle)), parse(&text, "c").unwrap());
