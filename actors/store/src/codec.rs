@@ -87,6 +87,8 @@ pub enum Format {
     Contact3 = 32,
     /// What is known of an address, format 1 of its own: who wrote from it while nobody was known to have it, and who came back.
     AddressFacts = 33,
+    /// A tenant, format 3: who opts out may do so of every kind of channel.
+    Tenant3 = 40,
 }
 
 /// Why a record could not be written or read.

@@ -150,6 +150,8 @@ pub(super) fn tenant_settings(given: v1::TenantSettings) -> TenantSettings {
         stop_words: given.stop_words,
         contact_per_day: given.contact_per_day,
         contact_per_week: given.contact_per_week,
+        opt_out_of_all: given.opt_out_of_all,
+        default_channels: given.default_channels.into_iter().collect(),
     }
 }
 
@@ -166,6 +168,8 @@ pub(super) fn shown_tenant_settings(settings: TenantSettings) -> v1::TenantSetti
         stop_words: settings.stop_words,
         contact_per_day: settings.contact_per_day,
         contact_per_week: settings.contact_per_week,
+        opt_out_of_all: settings.opt_out_of_all,
+        default_channels: settings.default_channels.into_iter().collect(),
         ..Default::default()
     }
 }
@@ -445,6 +449,8 @@ mod tests {
         }
         let settings = TenantSettings {
             quiet_hours: vec![("mon".into(), "20:00".into(), "08:00".into())],
+            opt_out_of_all: true,
+            default_channels: [("email".to_owned(), "mail".to_owned())].into(),
             ..TenantSettings::default()
         };
         assert_eq!(tenant_settings(shown_tenant_settings(settings.clone())), settings);

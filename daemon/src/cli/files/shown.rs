@@ -17,6 +17,8 @@ impl From<v1::TenantSettings> for Tenant {
             stop_words: shown.stop_words,
             contact_per_day: shown.contact_per_day,
             contact_per_week: shown.contact_per_week,
+            opt_out_of_all: shown.opt_out_of_all,
+            default_channels: shown.default_channels.into_iter().collect(),
         }
     }
 }
@@ -118,6 +120,10 @@ mod tests {
         let shown = Tenant::from(v1::TenantSettings::from(tenant));
         let again: Tenant = parse(&serde_norway::to_string(&shown).unwrap(), "t").unwrap();
         assert_eq!(again, shown);
+        let more = "time_zone: UTC\nopt_out_of_all: true\ndefault_channels: { email: mail, sms: short }\n";
+        let more: Tenant = parse(more, "t").unwrap();
+        let text = serde_norway::to_string(&more).unwrap();
+        assert_eq!(Tenant::from(v1::TenantSettings::from(more)), parse(&text, "t").unwrap());
         let channel: Channel = parse(Example::Channel.text(), "c").unwrap();
         let shown = Channel::from(v1::ChannelSettings::from(channel));
         let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
