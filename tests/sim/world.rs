@@ -298,12 +298,7 @@ impl Inner {
     }
 
     /// Something happens to these enrollments.
-    pub(crate) fn happens(
-        &mut self,
-        event: Event,
-        now: Moment,
-        concerned: impl Fn(&Enrollment) -> bool,
-    ) {
+    pub(crate) fn happens(&mut self, event: Event, now: Moment, concerned: impl Fn(&Enrollment) -> bool) {
         for (enrollment, _) in self.mirror.values().filter(|(enrollment, _)| concerned(enrollment)) {
             self.coverage.hit(Standing::of(enrollment, now), event);
         }

@@ -171,6 +171,9 @@ pub const BUTTON_ID: usize = 256;
 /// Characters of what stands on a button, by the same page.
 pub const BUTTON_TITLE: usize = 20;
 
+/// Characters of a template parameter's name; Meta's reference gives no bound, and no name is as long.
+pub const PARAMETER_NAME: usize = 128;
+
 /// Buttons of an approved template.
 pub const TEMPLATE_BUTTONS: usize = 10;
 

@@ -123,7 +123,8 @@ impl Engine {
                     return Err(Error::Mismatch { expected, found: None });
                 }
                 let tenant = settings::new_tenant(TenantNo(0), parsed.clone());
-                settings::to_tenant(&settings.value, tenant, self.node.now())?;
+                let none = settings::tenant::Channels::new();
+                settings::to_tenant(&settings.value, tenant, &none, self.node.now())?;
                 let (engine, parsed) = (self.clone(), parsed.clone());
                 to_its_end(async move { engine.begin_tenant(parsed).await }).await?
             }

@@ -50,7 +50,7 @@ use crate::env::Kept;
 use crate::event::FanOut;
 use crate::old::{
     Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Sequence4,
-    Suppressed1, Suppressed2, Tenant1, Version1,
+    Suppressed1, Suppressed2, Tenant1, Tenant2, Version1,
 };
 use crate::once::Done;
 use crate::record::Record;
@@ -347,8 +347,10 @@ fn the_scopes_have_the_recorded_bytes() {
         off_since: Some(AT),
         contact_per_day: Some(2),
         contact_per_week: Some(5),
+        opt_out_of_all: true,
     };
-    check("tenant_2", Format::Tenant2, &tenant);
+    check("tenant_3", Format::Tenant3, &tenant);
+    check("tenant_2", Format::Tenant2, &Tenant2::from(tenant.clone()));
     check("tenant_1", Format::Tenant, &Tenant1::from(tenant));
 }
 

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
+use followupd_domain::calendar::{Calendar, Hours, Zone};
 use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::{Holds, Reacted};
 use followupd_domain::lane::Weight;
-use followupd_domain::limits::CONTACT_CAP;
 use followupd_domain::name::{Name, not_one_of};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
-use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, Moment, SequenceNo, TenantNo, VersionNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, VersionNo};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::{Deserialize, Serialize};
@@ -28,8 +25,11 @@ pub(crate) mod account;
 pub(crate) mod compare;
 mod pacing;
 pub(crate) mod react;
+pub(crate) mod tenant;
 pub(crate) mod transport;
 pub(crate) mod watch;
+
+pub(crate) use tenant::{new_tenant, to_tenant};
 
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
@@ -91,10 +91,11 @@ pub(crate) async fn put(
     let change = Change { node, loaded, caller, act, what };
     match put {
         Put::Tenant(settings) => {
-            let tenant = to_tenant(&settings, loaded.scope.tenant.clone(), node.now())?;
+            let scope = &loaded.scope;
+            let tenant = to_tenant(&settings, scope.tenant.clone(), &scope.channels, node.now())?;
             let key = Key::tenant(loaded.shard, tenant.no);
             let answer = PutAnswer::Tenant { on: tenant.on, zone: tenant.calendar.zone };
-            change.write(key, Format::Tenant2, &tenant, Class::Event, answer).await
+            change.write(key, Format::Tenant3, &tenant, Class::Event, answer).await
         }
         Put::Account(name, settings) => account::put(&change, name, &settings).await,
         Put::Channel(name, settings) => put_channel(&change, name, &settings).await,
@@ -193,23 +194,6 @@ fn is_only_begun(loaded: &Loaded) -> bool {
     *tenant == new_tenant(tenant.no, tenant.name.clone())
 }
 
-/// A tenant as a new one begins: off, in UTC.
-pub(crate) fn new_tenant(no: TenantNo, name: Name) -> Tenant {
-    Tenant {
-        no,
-        name,
-        on: false,
-        calendar: Calendar::default(),
-        contact_time_zone: false,
-        stop_words: std::collections::BTreeSet::new(),
-        default_channels: std::collections::BTreeMap::new(),
-        holds: Holds::default(),
-        off_since: None,
-        contact_per_day: None,
-        contact_per_week: None,
-    }
-}
-
 /// Faults gathered while the rest is read on.
 #[derive(Default)]
 struct Faults(Vec<FieldError>);
@@ -225,49 +209,6 @@ impl Faults {
     fn none(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
     }
-}
-
-/// The tenant that `settings` make of `tenant`.
-pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Moment) -> Result<Tenant, Error> {
-    let mut faults = Faults::default();
-    let quiet = settings.quiet_hours.iter().enumerate().map(|(i, (days, from, to))| QuietWindow {
-        days: faults.take(&format!("quiet_hours[{i}].days"), days.parse::<WeekdaySet>()),
-        from: faults.take(&format!("quiet_hours[{i}].from"), MinuteOfDay::parse(from)),
-        to: faults.take(&format!("quiet_hours[{i}].to"), MinuteOfDay::parse_end(to)),
-    });
-    let quiet = QuietHours { windows: quiet.collect() };
-    if faults.0.is_empty() {
-        faults.take("quiet_hours", quiet.validate());
-    }
-    let days = &settings.business_days;
-    let business_days = if days.is_empty() { Ok(WeekdaySet::MON_TO_FRI) } else { days.parse() };
-    let holidays = settings.holidays.iter().enumerate().map(|(i, date)| {
-        let read = date.parse::<NaiveDate>();
-        faults.take(
-            &format!("holidays[{i}]"),
-            read.map_err(|_| format!("{date:?} is no date such as 2026-12-25")),
-        )
-    });
-    let holidays = holidays.collect();
-    tenant.calendar = Calendar {
-        zone: faults.take("time_zone", Zone::parse(&settings.time_zone)),
-        business_days: faults.take("business_days", business_days),
-        holidays,
-        quiet,
-    };
-    tenant.switch(settings.on, now);
-    tenant.contact_time_zone = settings.contact_time_zone;
-    tenant.stop_words = settings.stop_words.iter().map(|word| word.trim().to_uppercase()).collect();
-    tenant.contact_per_day = faults.take("contact_per_day", contact_cap(settings.contact_per_day));
-    tenant.contact_per_week = faults.take("contact_per_week", contact_cap(settings.contact_per_week));
-    faults.none().map(|()| tenant)
-}
-
-fn contact_cap(given: u32) -> Result<Option<u32>, String> {
-    if given > CONTACT_CAP {
-        return Err(format!("is {given}: at most {CONTACT_CAP}, or leave it out for no cap"));
-    }
-    Ok((given > 0).then_some(given))
 }
 
 async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings) -> Result<Written, Error> {
@@ -288,6 +229,9 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
     let kind =
         Kind::parse(&settings.kind).ok_or_else(|| not_one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
     let kind = faults.take("kind", kind.map(Some));
+    if let Some(kind) = kind {
+        faults.take("kind", tenant::may_carry(&loaded.scope.tenant, no, kind));
+    }
     let transport = transport::of(ground, no, known, settings, &mut faults);
     if let (Some(kind), Some(serves)) = (kind, transport.serves()) {
         let problem = format!("{} is for {}, not for {}", transport.word(), serves.word(), kind.word());
@@ -418,7 +362,7 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
             let mut tenant = loaded.scope.tenant.clone();
             let answer = answer(tenant.holds.current.is_some());
             turn(&mut tenant.holds);
-            change.write(Key::tenant(shard, no), Format::Tenant2, &tenant, Class::Exit, answer).await
+            change.write(Key::tenant(shard, no), Format::Tenant3, &tenant, Class::Exit, answer).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();

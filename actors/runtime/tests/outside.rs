@@ -1,5 +1,5 @@
 //! Channels that lead outside, through the engine: a stored secret is kept while it goes where it went, what a provider
-//! signs with is asked for where nothing it tells could be believed without.
+//! signs with is asked for where nothing it tells could be believed without, and who opts out there.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use followupd_channel::http::System;
+use followupd_channel::inbound::{Inbound, Said};
 use followupd_channel::seal::{KEY_BYTES, Seal};
 use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Rules, Transports};
 use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{
-    Caller, ChannelSettings, ChatwootSettings, Config, Engine, Env, Error, HttpSettings,
+    Caller, ChannelSettings, ChatwootSettings, Config, Engine, EnrollAnswer, Env, Error, HttpSettings,
     MetaSettings, SecretGiven, Settings, SmtpSettings, TenantSettings, TwilioSettings, Wanted,
 };
 use followupd_store::memory::Memory;
@@ -204,4 +207,49 @@ async fn what_a_provider_signs_with_is_asked_for_where_it_could_not_be_told_apar
         meta.verify_token = None;
     };
     assert_eq!(put(&engine, with(silent)).await, [""; 0], "it only sends");
+}
+
+/// Whether somebody with this number can be enrolled in a sequence by WhatsApp, or why not.
+async fn enrolled(engine: &Engine, contact: &str, phone: &str) -> &'static str {
+    let profile = Profile { phone: Some(phone.to_owned()), ..Profile::default() };
+    let request = Request { contact: contact.to_owned(), profile, ..Request::default() };
+    match engine.enroll(&Caller::default(), "acme", "chat", vec![request]).await.unwrap().remove(0) {
+        EnrollAnswer::Refused { reason, .. } => reason,
+        EnrollAnswer::Enrolled { .. } | EnrollAnswer::AlreadyEnrolled { .. } => "enrolled",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_number_that_opts_out_is_out_of_all_that_it_serves_where_the_tenant_has_it_so() {
+    let (engine, caller) = (engine().await, Caller::default());
+    assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
+    let chat =
+        ChannelSettings { kind: "whatsapp".into(), transport: "outbox".into(), ..ChannelSettings::default() };
+    engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
+    let step = DraftStep {
+        wait: "1 hour".into(),
+        channel: "chat".into(),
+        body: "hello".into(),
+        ..DraftStep::default()
+    };
+    let draft = Draft { steps: vec![step], ..Draft::default() };
+    engine.put_sequence(&caller, "acme", "chat", draft).await.unwrap();
+    engine.publish(&caller, "acme", "chat").await.unwrap();
+    let stop = |phone: &str| {
+        vec![Inbound::Said(Said {
+            contact: phone.to_owned(),
+            sender: "+15005550006".into(),
+            id: format!("SM{phone}"),
+            text: Some("stop".into()),
+            button: None,
+            answers: None,
+            at: START,
+        })]
+    };
+    engine.take_in("acme", "one", stop("+15550100")).await.unwrap();
+    assert_eq!(enrolled(&engine, "ana", "+15550100").await, "enrolled", "by SMS alone");
+    let all = TenantSettings { opt_out_of_all: true, ..tenant() };
+    engine.put_tenant(&caller, "acme", all).await.unwrap();
+    engine.take_in("acme", "one", stop("+15550101")).await.unwrap();
+    assert_eq!(enrolled(&engine, "bo", "+15550101").await, "suppressed");
 }

@@ -316,7 +316,10 @@ async fn what_a_person_held_or_stopped_leaves_gently_and_who_held_for_a_moment_w
     ] {
         let world = world(channel(), |_| None).await;
         let (engine, caller) = (&world.engine, Caller::default());
-        engine.put_account(&caller, "acme", "portfolio", followupd_runtime::AccountSettings::default()).await.unwrap();
+        engine
+            .put_account(&caller, "acme", "portfolio", followupd_runtime::AccountSettings::default())
+            .await
+            .unwrap();
         let (account, rate_count) = ("portfolio".into(), 10);
         let paced = ChannelSettings { rate_count, rate_burst: 1, account, ..channel() };
         engine.put_channel(&caller, "acme", "mail", paced).await.unwrap();

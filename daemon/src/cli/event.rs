@@ -21,7 +21,8 @@ pub(crate) enum EventCommand {
 pub(crate) struct ReceiptOptions {
     /// Which message, `snd_…`; timelines show it.
     send: String,
-    /// How far it got: `sent`, `delivered`, `read` or `failed`.
+    /// How far it got.
+    #[arg(value_parser = ["sent", "delivered", "read", "failed"])]
     status: String,
     /// Why it failed: the provider's code, or of a mail that came back its status, such as `5.1.1`.
     #[arg(long, default_value = "")]

@@ -83,7 +83,8 @@ fn fares(fares: &v1::Fares) -> String {
         ("opted out", fares.opted_out),
     ];
     let of = of.map(|(word, count)| format!("{count} {word} ({} %)", count * 100 / fares.sent));
-    let mut text = format!("# of the last 7 days: {} sent, {}\n", fares.sent, of.join(", "));
+    let mut text =
+        format!("# of the last 7 days, or since its release: {} sent, {}\n", fares.sent, of.join(", "));
     for tripped in &fares.tripped {
         let does = if tripped.report_only { "would trip" } else { "trips" };
         text.push_str(&format!("# a kill switch {does}: {}\n", tripped.why));

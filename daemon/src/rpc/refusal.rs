@@ -113,7 +113,17 @@ fn list(faults: &[FieldError], within: &str) -> String {
 
 /// The path of a field under another; names of the request itself stay what they are.
 fn path(within: &str, field: &str) -> String {
-    let of_request = ["tenant", "name", "sequence", "on-behalf-of", "enrollment_id", "scope", "reason"];
+    let of_request = [
+        "tenant",
+        "name",
+        "sequence",
+        "on-behalf-of",
+        "enrollment_id",
+        "scope",
+        "reason",
+        "only_new",
+        "expected_revision",
+    ];
     if within.is_empty() || of_request.contains(&field) {
         field.to_owned()
     } else {
@@ -135,10 +145,11 @@ mod tests {
         let faults = vec![
             FieldError { field: "steps[1].wait".into(), problem: "no".into() },
             FieldError { field: "name".into(), problem: "empty".into() },
+            FieldError { field: "only_new".into(), problem: "no".into() },
         ];
         let error = of(&Error::Invalid(faults), "sequence", TraceId(7));
         assert_eq!(error.code, ErrorCode::InvalidArgument);
-        assert_eq!(error.message.as_deref(), Some("sequence.steps[1].wait: no; name: empty"));
+        assert_eq!(error.message.as_deref(), Some("sequence.steps[1].wait: no; name: empty; only_new: no"));
         assert_eq!(names(&error), ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
     }
 

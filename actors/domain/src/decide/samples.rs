@@ -63,6 +63,7 @@ pub(crate) fn scope() -> Scope {
         off_since: None,
         contact_per_day: None,
         contact_per_week: None,
+        opt_out_of_all: false,
     };
     let sequence = Sequence {
         no: SequenceNo(1),

@@ -1,6 +1,8 @@
 //! What providers tell by webhook, taken in: receipts, messages and choices, each durable before it is answered, each as
 //! often as it comes.
 
+use std::collections::BTreeSet;
+
 use followupd_channel::inbound::{Choice, Inbound, May, Receipt as Told, Said, Status, Template, Wants};
 use followupd_channel::transports::Told as Keys;
 use followupd_domain::channel::{Channel, Kind, Transport};
@@ -201,8 +203,12 @@ impl Engine {
 
     async fn suppress_address(&self, teller: &Teller<'_>, number: &str, at: Moment) -> Result<(), Error> {
         let handle = self.tenant(&teller.caller, teller.tenant)?;
-        let what = (teller.channel.kind, at);
-        contact::opt_out(&self.node, &handle, &teller.caller, &address(number), what).await
+        let (address, kind) = (address(number), teller.channel.kind);
+        let kinds: BTreeSet<Kind> = match handle.loaded().scope.tenant.opt_out_of_all {
+            true => address.kinds().iter().copied().collect(),
+            false => BTreeSet::from([kind]),
+        };
+        contact::opt_out(&self.node, &handle, &teller.caller, &address, (&kinds, at)).await
     }
 
     async fn contacts_at(&self, teller: &Teller<'_>, address: &Address) -> Result<Vec<String>, Error> {

@@ -118,7 +118,7 @@ impl Engine {
             let mut commit = Commit::new(Class::Event, no, shard);
             let key = Key::tenant(shard, no);
             commit.expects.push(Expect { key: key.clone(), version: None });
-            record::put(&mut commit, key, Format::Tenant2, &settings::new_tenant(no, name))?;
+            record::put(&mut commit, key, Format::Tenant3, &settings::new_tenant(no, name))?;
             settings::submit(node, commit).await?;
         }
         let loaded = loaded::load(&*node.store, shard, no).await?;

@@ -17,7 +17,7 @@ use crate::audit;
 use crate::loaded::Loaded;
 use crate::scopes::{
     AccountShown, At, ChannelShown, Fares, Held, HeldScope, HeldStep, SequenceShown, TenantShown,
-    channel_settings, tenant_settings,
+    channel_settings,
 };
 use crate::settings::{self, Put, watch};
 use crate::stop::{self, Stop};
@@ -40,7 +40,7 @@ impl Engine {
         let tenant = &loaded.scope.tenant;
         Ok(TenantShown {
             name: tenant.name.clone(),
-            settings: tenant_settings(tenant),
+            settings: settings::tenant::shown(tenant, &loaded.scope.channels),
             revision: loaded.revision(&Key::tenant(loaded.shard, tenant.no)),
             held: self.held(&loaded, &ScopeName::Tenant, &tenant.holds).await?,
         })

@@ -6,13 +6,11 @@ use std::sync::Arc;
 
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::{Contact, Membership};
-use followupd_domain::event::Event;
 use followupd_domain::signal::{self, Counted};
 use followupd_domain::{Moment, Span};
 use followupd_store::Key;
 use followupd_store::codec::Format;
 
-use super::subject;
 use crate::api::Error;
 use crate::limits;
 use crate::loaded::{Loaded, decode};
@@ -20,20 +18,19 @@ use crate::node::Node;
 use crate::record::Record;
 use crate::suppression::Addresses;
 
-/// What it counts as that a contact, as they were `before`, opts out by an event; nothing where they had opted out
+/// What it counts as that a contact, as they were `before`, opts out of these kinds then; nothing where they had opted out
 /// before, or were sent nothing that they could have been annoyed by.
 pub(super) async fn counted(
     node: &Node,
     loaded: &Arc<Loaded>,
-    event: &Event,
+    (out_of, at): (&BTreeSet<Kind>, Moment),
     before: &Contact,
     addresses: &Addresses,
 ) -> Result<Option<Counted>, Error> {
-    let at = event.occurred_at;
     let is_new = |kind: &Kind| {
         !before.suppressed.contains(kind) && !addresses.all_of(*kind).any(|known| stood(known.since, at))
     };
-    let kinds: BTreeSet<Kind> = subject::out_of(event).into_iter().filter(is_new).collect();
+    let kinds: BTreeSet<Kind> = out_of.iter().copied().filter(is_new).collect();
     let keys: Vec<Key> = before
         .enrollments
         .iter()

@@ -143,7 +143,7 @@ impl Reading<'_> {
     fn twilio(&mut self, given: TwilioSettings) -> Transport {
         let sender = match (given.number.is_empty(), given.service.is_empty()) {
             (true, true) => Err("is empty: who sends? Give a number, or a service"),
-            (false, false) => Err("and service exclude each other: leave one out"),
+            (false, false) => Err("goes without service: leave one of them out"),
             (true, false) | (false, true) => Ok(()),
         };
         self.faults.take("twilio.number", sender);
