@@ -16,6 +16,9 @@ use crate::api::{
 /// Connections a sender has where nobody says: enough for the rates mail and web servers take without asking.
 const CONNECTIONS: u16 = 8;
 
+/// The same to providers' APIs: enough for the 80 a second of a WhatsApp number whose provider takes 0.4 s for each.
+const API_CONNECTIONS: u16 = 32;
+
 /// Why an API key is not enough (<https://www.twilio.com/docs/usage/webhooks/webhooks-security>).
 const OWN_TOKEN: &str = "is required with an API key: Twilio signs its webhooks with the account's own token";
 
@@ -102,7 +105,7 @@ impl Reading<'_> {
             from: given.from,
             from_name: given.from_name,
             unsubscribe: given.unsubscribe,
-            connections: connections(given.connections),
+            connections: connections(given.connections, CONNECTIONS),
         }))
     }
 
@@ -110,7 +113,7 @@ impl Reading<'_> {
         Transport::Http(Box::new(Http {
             secrets: self.all("http", "secrets", given.secrets),
             url: given.url,
-            connections: connections(given.connections),
+            connections: connections(given.connections, CONNECTIONS),
         }))
     }
 
@@ -136,7 +139,7 @@ impl Reading<'_> {
             base: given.base,
             app_secrets: self.all("meta", "app_secrets", given.app_secrets),
             verify_token: self.one("meta", "verify_token", given.verify_token),
-            connections: connections(given.connections),
+            connections: connections(given.connections, API_CONNECTIONS),
         }))
     }
 
@@ -159,7 +162,7 @@ impl Reading<'_> {
             status_callback: given.status_callback,
             auth_tokens: self.all("twilio", "auth_tokens", given.auth_tokens),
             base: given.base,
-            connections: connections(given.connections),
+            connections: connections(given.connections, API_CONNECTIONS),
         }))
     }
 
@@ -168,7 +171,7 @@ impl Reading<'_> {
             base: given.base,
             account: given.account,
             token: self.one("chatwoot", "token", given.token),
-            connections: connections(given.connections),
+            connections: connections(given.connections, CONNECTIONS),
         }))
     }
 
@@ -318,6 +321,6 @@ fn shown_secret(at: &SecretAt) -> SecretGiven {
 }
 
 /// As many as there can be, where there are more than any sender may have: the check says how many that is.
-fn connections(given: u32) -> u16 {
-    if given == 0 { CONNECTIONS } else { u16::try_from(given).unwrap_or(u16::MAX) }
+fn connections(given: u32, usual: u16) -> u16 {
+    if given == 0 { usual } else { u16::try_from(given).unwrap_or(u16::MAX) }
 }
