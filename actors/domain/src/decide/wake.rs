@@ -10,7 +10,7 @@ use crate::ledger::Charge;
 use crate::limits;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// What a fired wake leads to.
 #[derive(Clone, Debug, PartialEq)]

@@ -81,8 +81,10 @@ fn those_that_wait_for_room_come_back_in_the_order_they_were_due_in() {
     let comes_back = |due_at: Moment, looked_at: Moment| {
         let mut sample = Sample::enrolled();
         (sample.enrollment.step_due_at, sample.now) = (due_at, looked_at);
-        sample.take(|view| wakes::put_off(view, room));
-        sample.row().due_at
+        match wakes::put_off(&sample.view(), room).as_slice() {
+            [Decision::Moved { wake, .. }] => wake.due_at,
+            decisions => panic!("{decisions:?}"),
+        }
     };
     let dues = [Span::days(80), Span::days(30), Span::days(1), Span::hours(3), Span::minutes(1), Span::ZERO];
     // Whoever is looked at later, and not in that order.
