@@ -246,9 +246,15 @@ impl Pacer {
         Ok(())
     }
 
-    /// Whether a row that is next belongs to an open send that is still looked for: it goes without a permit.
-    async fn is_missed(&self, row: WakeRow) -> Result<bool, Error> {
-        Ok(self.doubts.may_be(row.enrollment) && !doubt::open_of(&self.opening, vec![row]).await?.is_empty())
+    /// Rouses a row that is next without a permit, where it belongs to an open send that is still looked for.
+    async fn rouse_missed(&mut self, row: WakeRow, myself: &ActorRef<PacerMsg>) -> Result<bool, Error> {
+        let may_be = self.doubts.may_be(row.enrollment);
+        if !may_be || doubt::open_of(&self.opening, vec![row]).await?.is_empty() {
+            return Ok(false);
+        }
+        self.doubts.found(row.enrollment);
+        self.rouse(row, myself);
+        Ok(true)
     }
 
     /// Pulls as many wakes as are due, open and permitted; then sleeps until something may have changed.
@@ -291,9 +297,7 @@ impl Pacer {
                 heads.retain(|head| head.row.queue.class == PriorityClass::Transactional);
             }
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
-            if self.is_missed(row).await? {
-                self.doubts.found(row.enrollment);
-                self.rouse(row, myself);
+            if self.rouse_missed(row, myself).await? {
                 continue;
             }
             if let Some(at) = self.opening.vitals.until(node.engine_now()) {

@@ -287,10 +287,16 @@ async fn a_weight_counts_from_its_publishing_for_those_enrolled_before_too() {
 }
 
 impl World {
-    /// Begins one call of the sequence `of`, beside which `others` are due, and stops before its outcome is known.
-    async fn stop_in_a_call(self, of: &str, others: &[&str]) -> World {
+    async fn hold_channel(&self) {
+        let chat = ScopeName::Channel(Name::parse("chat").unwrap());
+        self.engine.hold(&Caller::default(), "acme", chat, "a test").await.unwrap();
+    }
+
+    /// Begins one call of a sequence that is none of these `others`, which are due too, and stops before its outcome is
+    /// known. The channel is held before.
+    async fn stop_in_a_call(self, others: &[&str]) -> World {
         let caller = Caller::default();
-        let sequence = |name: &&str| ScopeName::Sequence(Name::parse(name).unwrap());
+        let sequence = |name: &str| ScopeName::Sequence(Name::parse(name).unwrap());
         for other in others {
             self.engine.hold(&caller, "acme", sequence(other), "a test").await.unwrap();
         }
@@ -298,7 +304,8 @@ impl World {
         let (store, env) = (self.store.clone(), self.env.clone());
         let transports = Transports::only(Arc::new(Silent));
         let silent = Engine::start(Config::default(), Arc::new(store), env, transports).await.unwrap();
-        silent.release(&caller, "acme", sequence(&of)).await.unwrap();
+        let chat = ScopeName::Channel(Name::parse("chat").unwrap());
+        silent.release(&caller, "acme", chat).await.unwrap();
         pass(Span::seconds(5)).await;
         for other in others {
             silent.release(&caller, "acme", sequence(other)).await.unwrap();
@@ -314,16 +321,12 @@ async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longe
     for backlog in [1_000, 4_000] {
         let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
         world.put("second", |_| ()).await;
-        let caller = Caller::default();
-        for name in ["welcome", "second"] {
-            let held = ScopeName::Sequence(Name::parse(name).unwrap());
-            world.engine.hold(&caller, "acme", held, "a test").await.unwrap();
-        }
+        world.hold_channel().await;
         for from in (0..backlog).step_by(1_000) {
             world.enroll(from..from + 1_000).await;
             world.enroll_in("second", backlog + from..backlog + from + 1_000).await;
         }
-        let world = world.stop_in_a_call("second", &["welcome"]).await;
+        let world = world.stop_in_a_call(&["welcome"]).await;
         assert_eq!(world.starts().len(), 0);
         let counted = Arc::new(AtomicU64::new(0));
         let store = Arc::new(Counting(world.store.clone(), counted.clone()));
@@ -341,22 +344,14 @@ async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longe
 #[tokio::test(start_paused = true)]
 async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works() {
     let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
-    let held = ScopeName::Channel(Name::parse("chat").unwrap());
-    world.engine.hold(&Caller::default(), "acme", held.clone(), "a test").await.unwrap();
+    world.hold_channel().await;
     world.enroll(0..1).await;
     world.enroll_in_more(24, 0).await;
     world.put("last", |_| ()).await;
     world.enroll_in("last", 1..2).await;
     let more: Vec<String> = (0..24).map(|n| format!("more{n}")).collect();
     let others: Vec<&str> = more.iter().map(String::as_str).chain(["welcome"]).collect();
-    let last = ScopeName::Sequence(Name::parse("last").unwrap());
-    world.engine.hold(&Caller::default(), "acme", last, "a test").await.unwrap();
-    for other in &others {
-        let other = ScopeName::Sequence(Name::parse(other).unwrap());
-        world.engine.hold(&Caller::default(), "acme", other, "a test").await.unwrap();
-    }
-    world.engine.release(&Caller::default(), "acme", held).await.unwrap();
-    let world = world.stop_in_a_call("last", &others).await;
+    let world = world.stop_in_a_call(&others).await;
     let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
     pass(Span::seconds(5)).await;
     assert_eq!((world.starts().len(), world.starts_to("c1").len()), (1, 1));

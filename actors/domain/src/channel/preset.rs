@@ -8,10 +8,10 @@ use crate::time::Span;
 /// A set of limits by its word. It is not kept: a channel has the limits that it stood for when it was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Preset {
-    /// A number of the WhatsApp Cloud API: 80 messages in any second, in and out together, one contact every 6 s, and of people outside a service
-    /// window so many in a moving 24 h as its portfolio's tier says (Meta, "Throughput", "Pair rate limits", "Messaging
-    /// limits"). Numbers of one portfolio share that tier: where there are several, put them in one account with
-    /// its cap.
+    /// A number of the WhatsApp Cloud API: 80 messages in any second, in and out together, one contact every 6 s, and of
+    /// people outside a service window so many in a moving 24 h as its portfolio's tier says (Meta, "Throughput", "Pair
+    /// rate limits", "Messaging limits"). Numbers of one portfolio share that tier: where there are several, put them in
+    /// one account with its cap.
     WhatsappCloud(Tier),
     /// A number paired by QR code. WhatsApp publishes no limit for it; the risk is a ban. What operators keep to: 45 to
     /// 120 s apart, 40 an hour, a first day of 20, some 150 a day after two weeks and 200 at most, 20 minutes' rest after

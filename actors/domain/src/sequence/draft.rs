@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_weight_is_1_to_100_and_a_written_zero_is_refused_with_advice() {
         for weight in [None, Some(1), Some(100)] {
-            assert_eq!(faults(|draft| draft.weight = weight), []);
+            assert!(faults(|draft| draft.weight = weight).is_empty());
         }
         for weight in [0, 101, 257] {
             let found = faults(|draft| draft.weight = Some(weight));
