@@ -183,7 +183,10 @@ impl Scope {
     /// When steps that leave by a channel went on.
     fn steps_let_go_at(&self, channel: ChannelNo, now: Moment) -> impl Iterator<Item = Moment> + '_ {
         let steps = self.sequences.values().flat_map(|sequence| {
-            sequence.held_steps.iter().map(|((version, step), held)| ((sequence.no, *version), *step, held))
+            sequence
+                .held_steps
+                .iter()
+                .map(move |((version, step), held)| ((sequence.no, *version), *step, held))
         });
         steps.filter_map(move |(version, step, held)| {
             let at = ended_at(held, now)?;

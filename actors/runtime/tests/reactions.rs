@@ -20,7 +20,7 @@ use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_runtime::{
-    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, EventCall, HeldScope,
+    AccountSettings, Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, EventCall, HeldScope,
     KillSwitchSettings, ScopeName, TenantSettings, Whom,
 };
 use followupd_store::memory::Memory;
@@ -209,7 +209,7 @@ async fn a_step_that_is_refused_again_and_again_is_held_and_the_other_sequence_g
 
     world.says(|_| None);
     world.release(ScopeName::Sequence(Name::parse("bad").unwrap())).await;
-    pass(120).await;
+    pass(600).await;
     assert_eq!(world.held().await, []);
     let mut sent = 0;
     for id in bad {
@@ -317,7 +317,7 @@ async fn what_a_person_held_or_stopped_leaves_gently_and_who_held_for_a_moment_w
         let world = world(channel(), |_| None).await;
         let (engine, caller) = (&world.engine, Caller::default());
         engine
-            .put_account(&caller, "acme", "portfolio", followupd_runtime::AccountSettings::default())
+            .put_account(&caller, "acme", "portfolio", AccountSettings { new_recipients: 0 })
             .await
             .unwrap();
         let (account, rate_count) = ("portfolio".into(), 10);

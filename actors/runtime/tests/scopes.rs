@@ -16,8 +16,8 @@ use followupd_domain::preview::Becomes;
 use followupd_domain::sequence::{Draft, DraftStep, Status};
 use followupd_domain::{EnrollmentId, Moment, Span, VersionNo};
 use followupd_runtime::{
-    At, Caller, Change, ChannelSettings, Compared, Config, Engine, EnrollAnswer, Env, Error, Expected, Once,
-    ScopeName, Settings, TenantSettings, Trial, TrialOf, Wanted,
+    AccountSettings, At, Caller, Change, ChannelSettings, Compared, Config, Engine, EnrollAnswer, Env, Error,
+    Expected, Once, ScopeName, Settings, TenantSettings, Trial, TrialOf, Wanted,
 };
 use followupd_store::memory::{Hooks, Memory, Point, Reaction};
 use followupd_store::{Commit, Key};
@@ -399,10 +399,7 @@ async fn one_who_stops_all_sending_while_another_lets_it_go_on_finds_it_stopped(
 async fn a_release_says_whether_anything_was_held() {
     let world = world().await;
     let (engine, caller) = (&world.engine, Caller::default());
-    engine
-        .put_account(&caller, "acme", "portfolio", followupd_runtime::AccountSettings::default())
-        .await
-        .unwrap();
+    engine.put_account(&caller, "acme", "portfolio", AccountSettings { new_recipients: 0 }).await.unwrap();
     let name = |name: &str| Name::parse(name).unwrap();
     for scope in [
         ScopeName::Tenant,

@@ -102,7 +102,7 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             for of_one in steps.chunk_by(|a, b| a.sequence == b.sequence) {
                 let known = of_one.first().and_then(|step| loaded.scope.sequences.get(&step.sequence));
                 let Some(mut sequence) = known.cloned() else { continue };
-                let of_it = |(version, step), held: &Reacted| {
+                let of_it = |(version, step): (VersionNo, StepNo), held: &Reacted| {
                     held.is_of_template()
                         && of_one.iter().any(|one| (one.version, one.step) == (version, step))
                 };
