@@ -154,6 +154,63 @@ fn a_file_goes_to_who_wrote_with_its_words_and_its_name_and_a_template_to_the_ot
     assert_eq!((&sent["type"], &sent["document"]), (&json!("document"), &file));
 }
 
+/// A number of Twilio at a mock.
+fn sms(mock: &Mock, daemon: &Daemon) -> String {
+    format!(
+        "transport: twilio\ntwilio:\n  account: {}\n  password: {{ value: {} }}\n  number: \"{}\"\n  \
+         base: http://{}\n  status_callback: {}\n",
+        mock.who("account"),
+        mock.who("token"),
+        mock.who("number"),
+        mock.address,
+        webhook(daemon, "mail"),
+    )
+}
+
+#[test]
+fn a_last_message_that_is_refused_later_is_sent_again_unless_a_person_took_its_contact_out() {
+    let (mock, folder) = (Mock::start("twilio"), tempfile::tempdir().unwrap());
+    let daemon = Daemon::start_with(folder.path(), CONFIG);
+    let channel = format!("kind: sms\n{}", sms(&mock, &daemon));
+    let sequence = "steps:\n- { channel: sms, body: \"hi\" }\n";
+    daemon.put(
+        TENANT,
+        "welcome",
+        &Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence },
+    );
+    let mut client = daemon.client();
+    enroll(&mut client, "ana", ANA);
+    until(&daemon, "ana", |ana| ana.state == "completed");
+    // Too fast for the carrier, as Twilio says only later.
+    let refuses = |place: usize| {
+        let receipt = json!({ "sid": mock.sent()[place]["id"], "status": "failed", "code": "30022" });
+        assert_eq!(mock.side("POST", "/_status", &receipt.to_string())["status"], 204);
+    };
+    refuses(0);
+    let ana = of(&daemon, "ana");
+    assert_eq!((&*ana.state, ana.statuses), ("active", vec!["failed".to_owned(), "pending".to_owned()]));
+    until(&daemon, "ana", |ana| ana.state == "completed");
+    assert_eq!(of(&daemon, "ana").statuses, ["failed", "sent"]);
+
+    let out = json!({ "tenant": TENANT, "enrollmentId": ana.id });
+    let told = client.must("EnrollmentService/Exit", &out);
+    assert!(
+        told["change"]["changed"] != true && told["change"]["enrollment"]["state"] == "completed",
+        "{told}"
+    );
+    refuses(1);
+    let ana = of(&daemon, "ana");
+    assert_eq!((&*ana.state, ana.statuses), ("completed", vec!["failed".to_owned(), "failed".to_owned()]));
+    let kinds: Vec<&str> = ana.entries.iter().map(|entry| entry.kind.as_str()).collect();
+    let again = ["reopened", "intended", "sent", "completed", "closed", "received"];
+    assert_eq!(kinds[kinds.len() - again.len()..], again, "{kinds:?}");
+
+    let store = daemon.store().display().to_string();
+    daemon.stop();
+    let verified = blackbox::daemon::command().args(["store", "verify", "--store", &store]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+}
+
 #[test]
 fn an_sms_cadence_goes_out_hears_its_receipts_and_ends_with_stop() {
     let (mock, folder) = (Mock::start("twilio"), tempfile::tempdir().unwrap());
