@@ -8,6 +8,10 @@
 
 #[path = "mocks/adapters.rs"]
 mod adapters;
+#[path = "mocks/codes.rs"]
+mod codes;
+#[path = "mocks/credentials.rs"]
+mod credentials;
 #[path = "mocks/doubt.rs"]
 mod doubt;
 #[path = "mocks/faults.rs"]

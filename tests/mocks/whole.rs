@@ -1,11 +1,12 @@
 //! The real daemon between a contact and its provider: messages out, what the provider tells about them in.
 
+use blackbox::daemon::Daemon;
 use serde_json::{Value, json};
 
 use crate::running::Mock;
 use crate::world::{
-    FALLBACK, TENANT, daemon, daemon_with, enroll, explained, held, inbox, number, of, sms, tells, until,
-    until_held, webhook, wrote,
+    CONFIG, FALLBACK, TENANT, daemon, daemon_with, enroll, explained, held, inbox, number, of, put, sms,
+    tells, until, until_held, webhook, wrote,
 };
 
 const ANA: &str = "+5511999990000";
@@ -154,30 +155,13 @@ fn a_file_goes_to_who_wrote_with_its_words_and_its_name_and_a_template_to_the_ot
     assert_eq!((&sent["type"], &sent["document"]), (&json!("document"), &file));
 }
 
-/// A number of Twilio at a mock.
-fn sms(mock: &Mock, daemon: &Daemon) -> String {
-    format!(
-        "transport: twilio\ntwilio:\n  account: {}\n  password: {{ value: {} }}\n  number: \"{}\"\n  \
-         base: http://{}\n  status_callback: {}\n",
-        mock.who("account"),
-        mock.who("token"),
-        mock.who("number"),
-        mock.address,
-        webhook(daemon, "mail"),
-    )
-}
-
 #[test]
 fn a_last_message_that_is_refused_later_is_sent_again_unless_a_person_took_its_contact_out() {
     let (mock, folder) = (Mock::start("twilio"), tempfile::tempdir().unwrap());
     let daemon = Daemon::start_with(folder.path(), CONFIG);
     let channel = format!("kind: sms\n{}", sms(&mock, &daemon));
     let sequence = "steps:\n- { channel: sms, body: \"hi\" }\n";
-    daemon.put(
-        TENANT,
-        "welcome",
-        &Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence },
-    );
+    put(&daemon, TENANT, &channel, sequence);
     let mut client = daemon.client();
     enroll(&mut client, "ana", ANA);
     until(&daemon, "ana", |ana| ana.state == "completed");

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use futures::future::BoxFuture;
 struct VirtualEnv {
     started: tokio::time::Instant,
     drawn: AtomicU64,
+    /// How far the clock on the wall has jumped.
+    jumped: AtomicI64,
 }
 
 /// 2026-11-23, midnight in UTC.
@@ -35,7 +38,7 @@ const START: i64 = 1_795_392_000_000;
 
 impl Env for VirtualEnv {
     fn wall(&self) -> Moment {
-        Moment(START) + self.steady()
+        Moment(START) + self.steady() + Span(self.jumped.load(Ordering::Relaxed))
     }
     fn steady(&self) -> Span {
         Span(self.started.elapsed().as_millis() as i64)
@@ -45,12 +48,12 @@ impl Env for VirtualEnv {
     }
 }
 
-/// The moments at which calls began, and to whom, in the order they began.
+/// The moments at which calls began, by a clock that does not jump, and to whom, in the order they began.
 struct Kept(Arc<VirtualEnv>, Mutex<Vec<(i64, String)>>);
 
 impl Transport for Kept {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
-        self.1.lock().unwrap().push((self.0.wall().0, call.contact));
+        self.1.lock().unwrap().push((START + self.0.steady().0, call.contact));
         Box::pin(async { Answer::Accepted })
     }
 }
@@ -109,7 +112,11 @@ fn chat() -> ChannelSettings {
 
 /// `acme` with the channel `chat`, so paced, and a sequence of one step at once.
 async fn world(channel: ChannelSettings) -> World {
-    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = VirtualEnv {
+        started: tokio::time::Instant::now(),
+        drawn: AtomicU64::new(1),
+        jumped: AtomicI64::new(0),
+    };
     let env = Arc::new(env);
     let kept = Arc::new(Kept(Arc::clone(&env), Mutex::default()));
     let world = start(Memory::default(), env, kept).await;
@@ -506,7 +513,94 @@ async fn a_channel_writes_to_so_many_new_people_in_24_h_and_those_it_knows_do_no
     assert_eq!(starts.len(), 42, "everybody is written to in the end");
     for (end, _) in &starts {
         let within = starts.iter().filter(|(at, _)| (end - 86_400_000..=*end).contains(at));
-        let people: std::collections::BTreeSet<&String> = within.map(|(_, to)| to).collect();
+        let people: BTreeSet<&String> = within.map(|(_, to)| to).collect();
         assert!(people.len() <= 5, "{people:?} up to {end}");
+    }
+}
+
+/// A limit, and how many are in line for it when the clock jumps back an hour.
+struct Jump {
+    channel: ChannelSettings,
+    people: usize,
+    /// From the world's beginning on.
+    jumps_after: Span,
+    /// At most so many sends in any window of so long.
+    most: (usize, Span),
+    /// How long the lane may stand still beside its windows.
+    stands: Span,
+}
+
+fn jumps() -> Vec<(&'static str, Jump)> {
+    let (minute, hour) = (Span::minutes(1), Span::hours(1));
+    let per_minute = ChannelSettings { per_minute: 4, ..chat() };
+    let per_hour = ChannelSettings { per_hour: 9, ..chat() };
+    let gap = ChannelSettings { gap: "1 minute".into(), ..chat() };
+    let of = |channel, people, jumps_after, most| {
+        // When somebody is due is the wall's: who came into line within the hour before waits for it once more.
+        let stands = if jumps_after < hour { hour } else { Span::ZERO };
+        Jump { channel, people, jumps_after, most, stands }
+    };
+    vec![
+        ("per_minute", of(per_minute.clone(), 400, Span::minutes(70), (4, minute))),
+        ("per_hour", of(per_hour, 40, Span::minutes(90), (9, hour))),
+        ("gap", of(gap.clone(), 100, Span::minutes(70), (1, minute))),
+        ("per_minute, lately", of(per_minute, 40, Span::minutes(5), (4, minute))),
+        ("gap, lately", of(gap, 40, Span::minutes(5), (1, minute))),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_back_exceeds_no_window_stops_no_lane_and_sends_nobody_a_second_message() {
+    for (name, Jump { channel, people, jumps_after, most: (most, window), stands }) in jumps() {
+        let world = world(channel).await;
+        world.enroll(0..people).await;
+        pass(jumps_after).await;
+        let before = world.starts().len();
+        assert!((1..people).contains(&before), "{name}: {before} have left before it jumps");
+        world.env.jumped.store(-3_600_000, Ordering::Relaxed);
+        pass(Span::hours(8)).await;
+        let starts = world.kept.1.lock().unwrap().clone();
+        let whom: BTreeSet<&String> = starts.iter().map(|(_, to)| to).collect();
+        assert_eq!((starts.len(), whom.len()), (people, people), "{name}: each once");
+        for (first, _) in &starts {
+            let within = starts.iter().filter(|(at, _)| (*first..first + window.0).contains(at));
+            assert!(within.count() <= most, "{name}: {starts:?}");
+        }
+        // A window's sends leave at its beginning, and the next ones when these are out: at most a 64th of it later.
+        let longest = starts.windows(2).map(|pair| pair[1].0 - pair[0].0).max();
+        let most = window.0 + window.0 / 32 + stands.0;
+        assert!(longest <= Some(most), "{name}: it stood still for {longest:?} ms");
+        world.engine.stop();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_back_over_midnight_gives_no_day_a_second_time() {
+    let warm_up = Some(WarmUp { days: 3, from: 2 });
+    let rows = [
+        ("per_day", ChannelSettings { per_day: 8, ..chat() }, [8, 8, 8, 8]),
+        ("warm_up", ChannelSettings { per_day: 8, warm_up, ..chat() }, [2, 4, 6, 8]),
+    ];
+    // In the middle of a day, and so that the same midnight comes twice.
+    for (jumps_after, (name, channel, days)) in [Span::hours(36), Span::minutes(24 * 60 + 20)]
+        .into_iter()
+        .flat_map(|at| rows.clone().map(|row| (at, row)))
+    {
+        let world = world(channel).await;
+        world.enroll(0..40).await;
+        pass(jumps_after).await;
+        world.env.jumped.store(-3_600_000, Ordering::Relaxed);
+        pass(Span(Span::hours(4 * 24).0 - jumps_after.0)).await;
+        let starts = world.kept.1.lock().unwrap().clone();
+        let people: BTreeSet<&String> = starts.iter().map(|(_, to)| to).collect();
+        assert_eq!(people.len(), starts.len(), "{name}: each once");
+        // The wall's days, whose midnight comes an hour later from the jump on.
+        let begins = |day: i64| {
+            START + day * 86_400_000 + if Span::hours(24 * day) > jumps_after { 3_600_000 } else { 0 }
+        };
+        let sent = [0, 1, 2, 3]
+            .map(|day| starts.iter().filter(|(at, _)| (begins(day)..begins(day + 1)).contains(at)).count());
+        assert_eq!(sent, days, "{name}, after {jumps_after:?}");
+        world.engine.stop();
     }
 }

@@ -53,7 +53,11 @@ struct Calls {
 
 fn some_calls() -> impl Strategy<Value = Calls> {
     let take = prop_oneof![0..400_i64, 0..600_000_i64];
-    (take, 0..10_i64, proptest::option::of(2..20_usize)).prop_map(|(take, told, gone)| Calls { take, told, gone })
+    (take, 0..10_i64, proptest::option::of(2..20_usize)).prop_map(|(take, told, gone)| Calls {
+        take,
+        told,
+        gone,
+    })
 }
 
 /// Starts of a lane that always has something due, and those that its limits allow when all their windows are exact and
