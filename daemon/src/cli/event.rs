@@ -148,7 +148,7 @@ mod tests {
         assert!(target("ch-1").is_err() && target("charge/").is_err());
     }
 
-    #[derive(Debug, clap::Parser)]
+    #[derive(Debug, Parser)]
     struct Receipted {
         #[command(flatten)]
         options: ReceiptOptions,
@@ -162,6 +162,6 @@ mod tests {
         }
         let mistaken = status("deliverd").unwrap_err();
         assert_eq!(mistaken.exit_code(), 2);
-        assert!(mistaken.to_string().contains("'delivered'"), "{mistaken}");
+        assert!(mistaken.to_string().contains("delivered"), "{mistaken}");
     }
 }
