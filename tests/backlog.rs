@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use blackbox::daemon::Daemon;
 use blackbox::http::Client;
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 
 const TENANT: &str = "acme";
 const IN_LINE: usize = 3_000;
+/// After so long it is not going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ZONES: [&str; 3] = ["America/Sao_Paulo", "Europe/Lisbon", "Asia/Tokyo"];
 
 /// A daemon whose channel `hook` leads to this sink, with two usual sequences and a transactional one.
@@ -77,11 +80,13 @@ fn a_backlog_says_its_length_lets_the_urgent_go_first_and_loses_who_replies() {
     assert_eq!((&waiting["due"], &waiting["waitsFor"][0]["gate"]), (&json!(IN_LINE + 1), &json!("channel")));
     assert!(waiting["emptyAt"].is_null() && waiting["perSecond"] == 20.0, "{waiting}");
     client.must("TenantService/Release", &json!({ "tenant": TENANT, "scope": { "channel": "hook" } }));
+    let began = Instant::now();
     let first = loop {
         let came = came(&sink);
         if !came.is_empty() {
             break came;
         }
+        assert!(began.elapsed() < PATIENCE, "nothing leaves");
         std::thread::yield_now();
     };
     assert!(
@@ -102,12 +107,14 @@ fn a_backlog_says_its_length_lets_the_urgent_go_first_and_loses_who_replies() {
 
     // At rest it is exact: who was in line, without those who have left and the one who replied.
     hold(&mut client, &json!({ "channel": "hook" }));
+    let began = Instant::now();
     loop {
         let (left, due) = (came(&sink).len(), shown(&mut client)["due"].as_u64().unwrap() as usize);
         if due + left == IN_LINE {
             break;
         }
         assert!(due + left >= IN_LINE, "{due} are due and {left} have left");
+        assert!(began.elapsed() < PATIENCE, "it does not come to rest: {due} are due and {left} have left");
     }
     assert!(
         !sink.seen().taken.values().any(|body| body["body"] == "welcome"),

@@ -5,8 +5,10 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use blackbox::daemon::{self, Daemon, Files};
 use blackbox::http::{Client, Door, Failed};
@@ -33,6 +35,11 @@ operator | TenantService/PutChannel | "name": "mail", "settings": { "kind": "ema
 operator | TenantService/PutChannel | "name": "mail", "settings": { "kind": "email", "transport": "outbox" }, "onlyNew": true | 409 | REVISION_MISMATCH | | none was to be there
 operator | TenantService/PutChannel | "name": "chat", "settings": { "kind": "email", "transport": "outbox", "account": "portfolo" } | 400 | INVALID | settings.account | put it first
 operator | TenantService/PutChannel | "name": "chat", "settings": { "kind": "email", "transport": "outbox", "noKillSwitches": true, "killSwitches": [{ "signal": "failed", "percent": 20, "after": 20 }] } | 400 | INVALID | settings.no_kill_switches | one of them
+operator | TenantService/PutChannel | "name": "hook", "settings": { "kind": "webhook", "transport": "http", "http": { "url": "https://169.254.169.254/", "secrets": [{ "value": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }] } } | 400 | INVALID | settings.http.url | open internet
+operator | TenantService/PutChannel | "name": "hook", "settings": { "kind": "webhook", "transport": "http", "http": { "url": "https://0x7f.1/", "secrets": [{ "value": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }] } } | 400 | INVALID | settings.http.url | 127.0.0.1
+operator | TenantService/PutChannel | "name": "hook", "settings": { "kind": "webhook", "transport": "http", "http": { "url": "http://hooks.example/", "secrets": [{ "value": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }] } } | 400 | INVALID | settings.http.url | https
+operator | TenantService/PutChannel | "name": "wa", "settings": { "kind": "whatsapp", "transport": "meta", "meta": { "phoneNumberId": "1", "token": { "value": "t" }, "base": "https://169.254.169.254/" } } | 400 | INVALID | settings.meta.base | open internet
+operator | TenantService/PutChannel | "name": "chat", "settings": { "kind": "conversation", "transport": "chatwoot", "chatwoot": { "base": "https://10.0.0.7/", "account": 1, "token": { "value": "t" } } } | 400 | INVALID | settings.chatwoot.base | open internet
 operator | TenantService/PutAccount | "name": "Port Folio" | 400 | INVALID | name | a-z
 operator | TenantService/PutAccount | "name": "portfolio", "expectedRevision": 9 | 409 | REVISION_MISMATCH | | not there
 operator | TenantService/GetAccount | "account": "portfolio" | 404 | NOT_FOUND | | portfolio
@@ -139,6 +146,86 @@ fn each_wrong_call_names_its_reason_and_field_and_changes_nothing() {
     }
     table::print("wrong calls: who, status, reason, field", &rows);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Limits that contradict each other: what is put | the field of it that would go | the other one.
+const CONTRADICTIONS: &str = r#"
+"jitter": "30 seconds" | jitter | gap
+"rest": { "after": 9, "span": "1 minute" }, "perDay": 8 | rest.after | per_day
+"rest": { "after": 9, "span": "1 minute" }, "gap": "1 minute" | rest.span | gap
+"warmUp": { "days": 5, "from": 1 } | warm_up.days | per_day
+"warmUp": { "days": 5, "from": 9 }, "perDay": 8 | warm_up.from | per_day
+"rate": { "count": 80, "burst": 20 }, "gap": "90 seconds" | rate.burst | gap
+"rate": { "count": 1, "per": "720 hours", "burst": 1000 } | rate.burst | rate.per
+"#;
+
+#[test]
+fn limits_that_contradict_each_other_are_refused_with_the_field_and_both_names() {
+    let World { daemon, folder: _folder } = world();
+    let mut operator = daemon.client();
+    let before = state::everything(&mut operator);
+    let mut wrong = Vec::new();
+    for line in CONTRADICTIONS.lines().filter(|line| !line.is_empty()) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [limits, field, other] = cells[..] else { panic!("{line}") };
+        let settings = format!(r#"{{ "kind": "email", "transport": "outbox", {limits} }}"#);
+        let settings: Value = serde_json::from_str(&settings).unwrap();
+        let put = json!({ "tenant": TENANT, "name": "limited", "settings": settings });
+        match operator.call("TenantService/PutChannel", &put) {
+            Err(Failed::Refused { status: 400, says }) => {
+                let (found, message) = (refusal::field(&says), says["message"].as_str().unwrap_or_default());
+                let names_both = message.contains(field) && message.contains(other);
+                if found != format!("settings.{field}") || !names_both {
+                    wrong.push(format!("{line}\n    {found} {message}"));
+                }
+            }
+            answer => panic!("{line}: {answer:?}"),
+        }
+    }
+    assert_eq!(before, state::everything(&mut operator));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// After so long it is not going to happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_name_that_leads_to_this_machine_is_not_connected_to_and_its_message_waits() {
+    let World { daemon, folder } = world();
+    let mut operator = daemon.client();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let channel = format!(
+        "kind: webhook\ntransport: http\nhttp:\n  url: https://localhost:{}/\n  secrets:\n  - value: \
+         whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+        listener.local_addr().unwrap().port()
+    );
+    for (kind, name, text) in
+        [("channel", "hook", &*channel), ("sequence", "inside", "steps:\n- channel: hook\n  body: hi\n")]
+    {
+        let file = folder.path().join("given.yaml");
+        fs::write(&file, text).unwrap();
+        let publish: &[&str] = if kind == "sequence" { &["--publish"] } else { &[] };
+        daemon.cli_must(TENANT, &[&[kind, "put", name, "-f", &file.display().to_string()], publish].concat());
+    }
+    let enroll = json!({ "tenant": TENANT, "sequence": "inside", "enroll": { "contact": "bo" } });
+    let enrolled = operator.must("EnrollmentService/Enroll", &enroll);
+    let asked = json!({ "tenant": TENANT, "enrollmentId": enrolled["result"]["enrollmentId"] });
+    let began = Instant::now();
+    loop {
+        let timeline = operator.must("EnrollmentService/GetTimeline", &asked);
+        let entries = timeline["entries"].as_array().unwrap();
+        let is_refused = |entry: &&Value| entry["reason"] == "address_not_allowed";
+        if let Some(refused) = entries.iter().find(is_refused) {
+            assert_eq!(refused["kind"], "backed_off", "{timeline}");
+            assert_eq!(timeline["enrollment"]["sends"][0]["status"], "scheduled", "{timeline}");
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{timeline}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let came = listener.accept();
+    assert!(came.is_err(), "somebody has connected: {came:?}");
 }
 
 #[test]

@@ -8,6 +8,12 @@
 
 #[path = "mocks/adapters.rs"]
 mod adapters;
+#[path = "mocks/codes.rs"]
+mod codes;
+#[path = "mocks/credentials.rs"]
+mod credentials;
+#[path = "mocks/doubt.rs"]
+mod doubt;
 #[path = "mocks/faults.rs"]
 mod faults;
 #[path = "mocks/inbound.rs"]
@@ -20,8 +26,12 @@ mod refusals;
 mod running;
 #[path = "mocks/signatures.rs"]
 mod signatures;
+#[path = "mocks/strangers.rs"]
+mod strangers;
 #[path = "mocks/whole.rs"]
 mod whole;
+#[path = "mocks/world.rs"]
+mod world;
 
 use running::{Mock, client, must};
 

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use blackbox::daemon::{Daemon, Files};
+use blackbox::time;
 use blackbox::timeline::{self, Timeline};
+use blackbox::wire::MailServer;
 use serde_json::{Value, json};
 
 const TENANT: &str = "acme";
@@ -20,6 +22,11 @@ fn sent(daemon: &Daemon, contact: &str) -> Timeline {
     let enroll = json!({ "contact": contact, "profile": { "phone": "+15550100" } });
     let wish = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": enroll });
     daemon.client().must("EnrollmentService/Enroll", &wish);
+    until_sent(daemon, contact)
+}
+
+/// The one enrollment of a contact, once its first message was sent.
+fn until_sent(daemon: &Daemon, contact: &str) -> Timeline {
     let began = Instant::now();
     loop {
         let one = timeline::read_all(daemon, TENANT, &[contact]).remove(0).remove(0);
@@ -88,4 +95,84 @@ fn a_person_tells_that_a_message_failed() {
     assert!(wrong.status.code() == Some(4) && says.contains("send_id"), "{says}");
     let one = timeline::read_all(&daemon, TENANT, &["bo"]).remove(0).remove(0);
     assert_eq!((one.statuses[0].as_str(), one.state.as_str()), ("failed", "active"), "{one:?}");
+}
+
+/// What follows a status of a mail that came back.
+enum Then {
+    /// The mail has failed for this reason, and that is all.
+    Fails(&'static str),
+    /// So has it, and nothing is sent to the address any more.
+    Suppressed,
+    /// It is tried again after so many milliseconds at the least.
+    Again(i64),
+}
+
+#[test]
+fn a_mail_that_came_back_is_told_by_its_status_and_has_its_consequence() {
+    const DAY: i64 = 86_400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let server = MailServer::start(&folder.path().join("mails"));
+    let daemon = Daemon::start_with(folder.path(), "[smtp]\nhelo = \"[127.0.0.1]\"\n");
+    let channel = format!(
+        "kind: email\ntransport: smtp\nsmtp:\n  host: 127.0.0.1\n  port: {}\n  security: none\n  from: \
+         team@acme.example\n",
+        server.address.port()
+    );
+    let again = FILES.sequence.replace("body: Dear", "subject: Hello\n    body: Dear");
+    let sequence = again.replace("body: Again", "subject: Again\n    body: Again");
+    daemon.put(TENANT, "welcome", &Files { channel: &channel, sequence: &sequence, ..FILES });
+    let client = &mut daemon.client();
+    for (who, status, then) in [
+        ("gone", "5.1.1", Then::Suppressed),
+        ("full", "5.2.2", Then::Again(DAY)),
+        ("policy", "5.7.1", Then::Again(15_000)),
+        ("slow", "4.4.7", Then::Fails("refused")),
+        ("odd", "2.0.0", Then::Fails("refused")),
+    ] {
+        let address = format!("{who}@mail.example");
+        let enroll = json!({ "contact": who, "profile": { "email": address } });
+        client.must(
+            "EnrollmentService/Enroll",
+            &json!({ "tenant": TENANT, "sequence": "welcome", "enroll": enroll }),
+        );
+        let one = until_sent(&daemon, who);
+        let send = &one.sends()[0].id;
+        assert_eq!(server.mails()[send].len(), 1, "{who}");
+        let (told_at, receipts) = (time::now_ms(), json!([receipt(send, "failed", status)]));
+        let told =
+            client.must("EventService/SendReceipts", &json!({ "tenant": TENANT, "receipts": receipts }));
+        assert_eq!(told["results"][0]["outcome"], "RECEIPT_OUTCOME_TAKEN_IN", "{who}: {told}");
+
+        let asked = json!({ "tenant": TENANT, "enrollmentId": one.id });
+        let shown = client.must("EnrollmentService/GetEnrollment", &asked)["enrollment"].clone();
+        let (state, failed) = (&shown["state"], &shown["sends"][0]);
+        assert_eq!((state, &failed["status"]), (&json!("active"), &json!("failed")), "{who}");
+        let known = client.must("ContactService/GetContact", &json!({ "tenant": TENANT, "contact": who }));
+        let suppressions = known["contact"]["suppressions"].as_array().cloned().unwrap_or_default();
+        let why: Vec<&Value> = suppressions.iter().map(|one| &one["why"]).collect();
+        let next = client.must("EnrollmentService/Explain", &asked);
+        let after = next["at"].as_str().and_then(time::parse).unwrap_or_default() - told_at;
+        match then {
+            Then::Suppressed => {
+                assert_eq!((&failed["reason"], &*why), (&json!("bad_address"), &[&json!("bounced")][..]));
+                let other = json!({ "contact": "other", "profile": { "email": address } });
+                let wish = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": other });
+                let refused = format!("{:?}", client.call("EnrollmentService/Enroll", &wish));
+                assert!(refused.contains("suppressed"), "{refused}");
+                continue;
+            }
+            Then::Again(span) => {
+                assert_eq!(
+                    (&next["bindingGate"], &next["step"]),
+                    (&json!("retry"), &json!(0)),
+                    "{who}: {next}"
+                );
+                assert!((span..span + span / 2).contains(&after), "{who}: {next}");
+            }
+            Then::Fails(reason) => {
+                assert_eq!((&failed["reason"], &next["step"]), (&json!(reason), &json!(1)), "{who}: {next}");
+            }
+        }
+        assert_eq!(why, [] as [&Value; 0], "{who}");
+    }
 }

@@ -112,6 +112,9 @@ fn a_thousand_seeds_hold_every_invariant() {
     });
     let (broken, coverage) = (broken.into_inner().unwrap(), coverage.into_inner().unwrap());
     println!("{count} seeds, {} calls, {:?}\n\n{}", calls.into_inner(), began.elapsed(), coverage.table());
+    let mut which: Vec<u64> = broken.iter().map(|report: &Report| report.seed).collect();
+    which.sort_unstable();
+    println!("broken: {which:?}");
     let told: Vec<String> = broken.iter().take(5).map(told).collect();
     assert!(told.is_empty(), "{} of {count} seeds are broken\n{}", broken.len(), told.join("\n"));
     if count >= 1_000 {

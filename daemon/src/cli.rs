@@ -30,6 +30,7 @@ pub(crate) mod funnel;
 mod init;
 mod key;
 mod listing;
+mod pages;
 mod put;
 pub(crate) mod scope;
 mod sequence;

@@ -29,26 +29,38 @@ const ZONES: [&str; 3] = ["Africa/Abidjan", "Atlantic/Reykjavik", "Africa/Accra"
 /// What the messages of each sequence say: of the one that goes, of the one that is held, of the transactional one.
 const WORDS: &[&str] = &["word-of-renewal", "word-of-welcome", "word-of-code"];
 
-/// Has `contacts` come due at once, and watches for a while.
+/// Room to start the daemon again before they are due, in milliseconds.
+const RESTART: i64 = 15_000;
+
+/// How much more memory than before they were due it may take, in MiB: 50 MB.
+const GROWTH_MIB_MOST: f64 = 47.7;
+
+/// How late the first may be.
+const FIRST_MOST: Duration = Duration::from_millis(100);
+
+/// How long one of a higher class that comes behind all of them may take.
+const TRANSACTIONAL_MOST: Duration = Duration::from_secs(1);
+
+/// How long the reply of the last in line may take to be answered, which it is when they have left.
+const REPLY_MOST: Duration = Duration::from_millis(100);
+
+/// Has `contacts` come due at once, and watches for a while. They are enrolled, and the daemon is killed and started
+/// again: what memory they take is told from what it took to enroll them.
 ///
 /// # Errors
-/// Something leaves that should not, too fast or not at all, or the daemon says what is not so.
+/// Something leaves that should not, too fast or not at all, the daemon says what is not so, or a figure is over its
+/// bar.
 pub(crate) fn measure(folder: &Path, contacts: usize, watched: Duration) -> io::Result<Figures> {
     let sink = Sink::start_with(WORDS)?;
-    let daemon = Daemon::start_with(folder, "[http]\nallow_plain = true\nnetworks = [\"127.0.0.0/8\"]\n");
+    let mut daemon = Daemon::start_with(folder, "[http]\nallow_plain = true\nnetworks = [\"127.0.0.0/8\"]\n");
     let due = next_minute(contacts);
     set_up(&daemon, folder, &sink, due)?;
     let held = contacts / HELD;
-    let began = Instant::now();
-    enroll(&daemon, folder, "renewal", 0..contacts - held)?;
-    enroll(&daemon, folder, "welcome", contacts - held..contacts)?;
-    let enrolling = began.elapsed();
-    let mut client = daemon.client();
-    let scope = json!({ "tenant": TENANT, "scope": { "sequence": "welcome" }, "reason": "not yet" });
-    client.must("TenantService/Hold", &scope);
+    let enrolling = fill(&mut daemon, folder, contacts)?;
     if now_ms() > due as f64 {
         return Err(io::Error::other("they were due before all were enrolled: try fewer"));
     }
+    let mut client = daemon.client();
     let before = shown(&mut client);
     said("before", &before, "later", contacts)?;
     std::thread::sleep(until(due).saturating_sub(Duration::from_secs(2)));
@@ -62,7 +74,14 @@ pub(crate) fn measure(folder: &Path, contacts: usize, watched: Duration) -> io::
     let checked = run.check(&arrivals);
     daemon.stop();
     let late = |arrival: &Arrival| Duration::from_secs_f64(((arrival.at - due as f64) / 1_000.0).max(0.0));
-    let first = arrivals.first().map(late).unwrap_or_default();
+    let first = arrivals.first().map(late);
+    let bars = Bars {
+        growth_mib: (watched.memory - rest).max(drained_peak - peak),
+        first,
+        transactional: watched.transactional,
+        reply: watched.reply,
+    };
+    let first = first.unwrap_or_default();
     eprintln!("{}", printed.lines().filter(|line| line.starts_with('#')).collect::<Vec<_>>().join("\n"));
 
     let mut figures = Figures::new("a backlog: all due at the same second, 80 a second");
@@ -88,7 +107,62 @@ pub(crate) fn measure(folder: &Path, contacts: usize, watched: Duration) -> io::
     );
     figures.ms("the same, held and at rest, ms", "shown_at_rest_ms", shown_ms);
     figures.number("the end it tells, off by, %", "end_off_percent", watched.end_off, 2);
-    checked.map(|()| figures)
+    checked?;
+    bars.hold(figures)
+}
+
+/// Enrolls them, holds the sequence of some and starts the daemon again; how long the enrolling took.
+fn fill(daemon: &mut Daemon, folder: &Path, contacts: usize) -> io::Result<Duration> {
+    let (held, began) = (contacts / HELD, Instant::now());
+    enroll(daemon, folder, "renewal", 0..contacts - held)?;
+    enroll(daemon, folder, "welcome", contacts - held..contacts)?;
+    let enrolling = began.elapsed();
+    let scope = json!({ "tenant": TENANT, "scope": { "sequence": "welcome" }, "reason": "not yet" });
+    daemon.client().must("TenantService/Hold", &scope);
+    daemon.kill();
+    daemon.restart();
+    Ok(enrolling)
+}
+
+/// What is held to a bar.
+struct Bars {
+    growth_mib: f64,
+    /// None: nothing came.
+    first: Option<Duration>,
+    /// Zero: it was not asked.
+    transactional: Duration,
+    /// Zero: it was not asked.
+    reply: Duration,
+}
+
+impl Bars {
+    /// The figures, where nothing is over its bar.
+    fn hold(&self, figures: Figures) -> io::Result<Figures> {
+        let over = self.over();
+        if over.is_empty() {
+            return Ok(figures);
+        }
+        figures.print(false);
+        Err(io::Error::other(over.join("; ")))
+    }
+
+    /// What is over its bar, or was not seen at all.
+    fn over(&self) -> Vec<String> {
+        let mut over = Vec::new();
+        if self.growth_mib > GROWTH_MIB_MOST {
+            over.push(format!("memory grew by {:.1} MiB, more than {GROWTH_MIB_MOST}", self.growth_mib));
+        }
+        let mut hold = |what: &str, took: Option<Duration>, most: Duration| match took {
+            Some(took) if took <= most => {}
+            Some(took) => over.push(format!("{what} took {took:?}, more than {most:?}")),
+            None => over.push(format!("{what} was not seen: watch longer")),
+        };
+        hold("the first message", self.first, FIRST_MOST);
+        let asked = |took: Duration| Some(took).filter(|took| !took.is_zero());
+        hold("the transactional message", asked(self.transactional), TRANSACTIONAL_MOST);
+        hold("the reply of the last in line", asked(self.reply), REPLY_MOST);
+        over
+    }
 }
 
 /// What is known of a run.
@@ -273,7 +347,7 @@ fn moment(text: &Value) -> f64 {
 
 /// A whole minute, far enough ahead to enroll so many before it; in milliseconds since 1970.
 fn next_minute(contacts: usize) -> i64 {
-    let needed = 10_000 + (contacts / 6) as i64;
+    let needed = 10_000 + RESTART + (contacts / 6) as i64;
     let earliest = now_ms() as i64 + needed;
     (earliest / 60_000 + 1) * 60_000
 }

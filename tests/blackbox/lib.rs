@@ -10,6 +10,7 @@ pub mod dormant;
 pub mod http;
 pub mod maildir;
 pub mod refusal;
+pub mod repeats;
 pub mod seed;
 pub mod state;
 pub mod table;

@@ -58,7 +58,7 @@ fn a_mock_fails_as_it_is_told_and_then_works_again() {
 #[test]
 fn a_mock_refuses_with_its_providers_error() {
     let whatsapp = Mock::start("whatsapp");
-    whatsapp.side("POST", "/_fail", r#"{"next":[{"kind":"refuse","code":131056}]}"#);
+    whatsapp.side("POST", "/_fail", r#"{"next":[{"kind":"refuse","code":131056,"unchecked":true}]}"#);
     let (status, says) = whatsapp.ask("POST", "/v23.0/106540352242922/messages", &[], "{}");
     assert_eq!(status, 400);
     assert_eq!(says["error"]["code"], 131_056);
@@ -68,7 +68,7 @@ fn a_mock_refuses_with_its_providers_error() {
     assert!(says["error"]["error_data"]["details"].is_string(), "{says}");
 
     let twilio = Mock::start("twilio");
-    twilio.side("POST", "/_fail", r#"{"next":[{"kind":"refuse","code":21610}]}"#);
+    twilio.side("POST", "/_fail", r#"{"next":[{"kind":"refuse","code":21610,"unchecked":true}]}"#);
     let expected = json!({
         "code": 21610, "message": "Attempt to send to unsubscribed recipient",
         "more_info": "https://www.twilio.com/docs/errors/21610", "status": 400,

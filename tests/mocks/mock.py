@@ -5,10 +5,12 @@ paths that begin with an underscore:
 
   GET  /_who     who may call it: tokens, ids, secrets.
   GET  /_sent    what it accepted so far, in order.
-  POST /_fail    {"next": [..]}: what it does with the next calls instead, one each, see FAIL.
-  POST /_status  posts a signed webhook to a URL and says what came back; its fields are the provider's.
+  POST /_fail    {"next": [..]}: what it does with the next calls that are right instead, one each, see FAIL.
+  POST /_status  posts a signed webhook to a URL and says what came back; its fields are the provider's, and how often
+                 it is told, see TOLD.
 """
 
+import http
 import http.client
 import http.server
 import json
@@ -100,6 +102,24 @@ def number(value, at):
         raise Wrong(at, "value", "from 0")
 
 
+def either(*checks):
+    """Whatever one of these takes; the last one says what would be right."""
+
+    def check_one(value, at):
+        for check in checks[:-1]:
+            try:
+                return check(value, at)
+            except Wrong:
+                continue
+        return checks[-1](value, at)
+
+    return check_one
+
+
+def anything(*_):
+    """Whatever it is, it is the caller's."""
+
+
 def each(check, least, most):
     """A list of so many items."""
 
@@ -141,18 +161,32 @@ FAIL = {
     "kind": one_of("refuse", "ok_error", "status", "hang", "garbage", "close"),
     # Whether the message was accepted all the same: it stands in /_sent.
     "taken": flag,
+    # The call need not be right: by default a call is checked first, with its login and all that it has to be, and one
+    # that is wrong is refused as it always is and uses up no failure.
+    "unchecked": flag,
     "code": number,
     "status": number,
     "body": text(),
     "headers": lambda value, at: fields(value, at, {name: text() for name in value}),
 }
 
+# How a webhook is told beside what it says, one of them: `times` over, whatever is answered; or again while the answer
+# is none that the provider takes, at most `tries` times in all.
+TOLD = {"times": number, "tries": number}
+
+
+def a_failure(value, at):
+    """What to do with one call: a call that nobody checked cannot be accepted."""
+    fields(value, at, FAIL, ["kind"])
+    if value.get("taken") and value.get("unchecked"):
+        raise Wrong(f"{at}.taken", "value", "false where it is unchecked")
+
 
 class Provider:
-    """A provider's side of a mock. `refusal(code, status)` is its error for a code, `serve(request)` an answer."""
+    """A provider's side of a mock. `refusal(code, status)` is its error for a code."""
 
     def __init__(self):
-        self.lock, self.sent, self.fails = threading.Lock(), [], []
+        self.lock, self.sent, self.fails, self.count = threading.Lock(), [], [], 0
 
     def who(self):
         raise NotImplementedError
@@ -160,12 +194,36 @@ class Provider:
     def refusal(self, code, status):
         raise NotImplementedError
 
-    def serve(self, request):
+    def check(self, request):
+        """Refuses a request that is wrong; of any other, a function that does what it asks: a status and a body."""
         raise NotImplementedError
 
     def webhook(self, order):
         """The URL, the headers and the body of a webhook."""
         raise NotImplementedError
+
+    def takes(self, status):
+        """Whether a webhook that is answered so was delivered."""
+        return 200 <= status < 300
+
+    def tries(self, url, status):
+        """How often a webhook is told at most that is answered so and not delivered, unless its order says so."""
+        return 1
+
+    def admit(self, request):
+        """What was ordered instead of an answer, if anything, and what the answer would be."""
+        with self.lock:
+            if self.fails and self.fails[0].get("unchecked"):
+                return self.fails.pop(0), None
+        work = self.check(request)
+        with self.lock:
+            return (self.fails.pop(0) if self.fails else None), work
+
+    def next(self):
+        """A number that no other message of this mock has, sent or told."""
+        with self.lock:
+            self.count += 1
+            return self.count
 
     def keep(self, record):
         """Keeps a message that is accepted."""
@@ -181,7 +239,7 @@ class Provider:
                     return 200, list(self.sent)
             case "POST", "/_fail":
                 order = parse(request.body)
-                fields(order, "", {"next": each(shape(FAIL, ["kind"]), 0, 10_000)}, ["next"])
+                fields(order, "", {"next": each(a_failure, 0, 10_000)}, ["next"])
                 with self.lock:
                     self.fails = order["next"]
                 return 200, {}
@@ -191,17 +249,33 @@ class Provider:
 
     def post(self, order):
         """Posts a webhook as often as it is ordered; the last answer counts."""
-        times = order.pop("times", 1)
+        if not isinstance(order, dict):
+            raise Wrong("", "type", "an object")
+        again = {name: order.pop(name) for name in TOLD if name in order}
+        fields(again, "", TOLD)
+        if len(again) > 1 or 0 in again.values():
+            raise Wrong("tries", "value", "times or tries, one of them, from 1")
         url, headers, body = self.webhook(order)
+        told, most, is_taken = 0, 1, False
+        while told < most and (not is_taken or "times" in again):
+            told, said = told + 1, self.tell(url, headers, body)
+            is_taken = self.takes(said["status"])
+            most = again.get("times") or again.get("tries") or self.tries(url, said["status"])
+        return said | {"taken": is_taken, "told": told}
+
+    def tell(self, url, headers, body):
+        """Posts a webhook once, and says what is answered: 0 is nothing. What stands behind the URL's # is not sent."""
         parts = urllib.parse.urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=WEBHOOK_SECONDS)
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        for _ in range(times):
-            connection.request("POST", target or "/", body, headers)
+        try:
+            connection.request("POST", target, body, headers)
             answer = connection.getresponse()
-            said = {"status": answer.status, "body": answer.read().decode(errors="replace")}
-        connection.close()
-        return said
+            return {"status": answer.status, "body": answer.read().decode(errors="replace")}
+        except (OSError, http.client.HTTPException):
+            return {"status": 0, "body": ""}
+        finally:
+            connection.close()
 
 
 # -------------------------------------------------------------------------------------------------------- the server
@@ -235,11 +309,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             if request.path.startswith("/_"):
                 return self.answer(*self.provider.side_door(request))
-            with self.provider.lock:
-                fail = self.provider.fails.pop(0) if self.provider.fails else None
+            fail, work = self.provider.admit(request)
             if fail:
-                return self.fail(fail, request)
-            self.answer(*self.provider.serve(request))
+                return self.fail(fail, work)
+            self.answer(*work())
         except Refusal as refusal:
             self.answer(refusal.status, refusal.body, refusal.headers)
         except (Wrong, ValueError) as wrong:
@@ -247,9 +320,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = any
 
-    def fail(self, fail, request):
+    def fail(self, fail, work):
         """Does what was ordered instead."""
-        yes = self.provider.serve(request)[1] if fail.get("taken") else {}
+        status, yes = work() if fail.get("taken") else (200, {})
         match fail["kind"]:
             case "refuse":
                 raise self.provider.refusal(fail.get("code", 0), fail.get("status"))
@@ -265,7 +338,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(b"\x00\xff no such thing as HTTP\r\n\r\n")
             case "close":
                 body = json.dumps(yes).encode()
-                head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body) + 100}"
+                line = f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}"
+                head = f"{line}\r\ncontent-type: application/json\r\ncontent-length: {len(body) + 100}"
                 self.wfile.write(head.encode() + b"\r\n\r\n" + body[: len(body) // 2])
         if fail["kind"] in ("hang", "garbage", "close"):
             self.close_connection = True

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use blackbox::http::{Client, Door};
 use blackbox::wire::python;
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// Longest wait for what a mock posts, and for the rest of it.
+const POSTS: Duration = Duration::from_secs(60);
 
 /// What stands in this crate's folder of mocks.
 fn of_mocks(path: &str) -> PathBuf {
@@ -136,13 +140,33 @@ pub(crate) fn listen(count: usize, says: &'static str) -> (SocketAddr, JoinHandl
     let taken = std::thread::spawn(move || {
         let mut came = Vec::new();
         for _ in 0..count {
-            let mut reader = BufReader::new(listener.accept().unwrap().0);
+            let mut reader = BufReader::new(accepted(&listener));
             came.push(request(&mut reader));
             reader.get_mut().write_all(answer.as_bytes()).unwrap();
         }
         came
     });
     (address, taken)
+}
+
+/// The next connection; a mock that does not post within [`POSTS`] fails the test instead of keeping it.
+fn accepted(listener: &TcpListener) -> TcpStream {
+    let began = Instant::now();
+    listener.set_nonblocking(true).unwrap();
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                stream.set_read_timeout(Some(POSTS)).unwrap();
+                return stream;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(began.elapsed() < POSTS, "nothing is posted");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 fn request(reader: &mut BufReader<TcpStream>) -> Came {

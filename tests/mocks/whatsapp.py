@@ -2,9 +2,12 @@
 
 From the reference of messages, of their webhooks and of error codes under
 https://developers.facebook.com/documentation/business-messaging/whatsapp/. Messages are text, template, image, video,
-audio, document and interactive with reply buttons; marking as read. Whatever is not in the reference is refused, also
-where the real API may be more lenient. Beside the side door that all mocks have: POST /_templates puts templates in
-place of those it has, POST /_verify asks a URL whether it is the endpoint that is meant.
+audio, document and interactive with reply buttons; marking as read. What they have to be stands in whatsapp_shapes.py.
+Beside the side door that all mocks have: POST /_templates puts templates in place of those it has, POST /_verify asks a
+URL whether it is the endpoint that is meant.
+
+A webhook is delivered only where it is answered with 200: whatever else is answered, Meta tells it again, for up to
+seven days. So does this, as often as `tries` lets it.
 """
 
 import base64
@@ -16,7 +19,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from mock import Provider, Refusal, Wrong, each, fields, flag, now, number, one_of, parse, run, shape, text
+from mock import Provider, Refusal, Wrong, anything, each, fields, now, one_of, parse, run
+from whatsapp_shapes import AROUND, KINDS, PARTS, READ, TELLS, TEMPLATES, a_template
 
 PHONE_NUMBER_ID, DISPLAY_NUMBER, ACCOUNT = "106540352242922", "15550783881", "102290129340398"
 TOKEN, EXPIRED_TOKEN, APP_SECRET = "EAAGmockTOKEN", "EAAGmockEXPIRED", "mock-app-secret"
@@ -63,161 +67,10 @@ ERRORS = {
     132012: (400, "Template Parameter Format Mismatch"),
     132015: (400, "Template is Paused"),
     132016: (400, "Template is Disabled"),
+    132018: (400, "There's an issue with the parameters in your template"),
     133004: (503, "Server Temporarily Unavailable"),
     133010: (400, "Phone number not registered on the WhatsApp Business Platform"),
 }
-
-# ------------------------------------------------------------------------------------------------------ what is sent
-
-URL = text(1, 2_048, r"https?://\S+")
-PHONE = text(1, 32, r"\+?[1-9][0-9 ()-]{4,30}")
-
-
-def media(**more):
-    """Media by a link or by an id, one of them."""
-
-    def check(value, at):
-        fields(value, at, {"link": URL, "id": text(1, 64, "[0-9]+"), **more})
-        if ("link" in value) == ("id" in value):
-            raise Wrong(f"{at}.link", "missing" if "link" not in value else "value", "a link or an id, one of them")
-
-    return check
-
-
-CAPTION, FILE_NAME = text(1, 1_024), text(1, 240)
-MEDIA = {
-    "image": media(caption=CAPTION),
-    "video": media(caption=CAPTION),
-    "document": media(caption=CAPTION, filename=FILE_NAME),
-    "audio": media(voice=flag),
-}
-HEADER_MEDIA = {"image": media(), "video": media(), "document": media(filename=FILE_NAME)}
-
-
-def kinds(known, always=()):
-    """An object whose `type` names the one other field that it has."""
-
-    def check(value, at):
-        if not isinstance(value, dict):
-            raise Wrong(at, "type", "an object")
-        if "type" not in value:
-            raise Wrong(f"{at}.type", "missing")
-        one_of(*known)(value["type"], f"{at}.type")
-        kind = value["type"]
-        more = dict(always)
-        fields(value, at, {"type": text(), kind: known[kind], **more}, ["type", kind])
-
-    return check
-
-
-def reply_buttons(value, at):
-    """One to three buttons, each with an id and a title of its own."""
-    button = shape({"id": text(1, 256), "title": text(1, 20)}, ["id", "title"])
-    each(kinds({"reply": button}), 1, 3)(value, at)
-    for name in ("id", "title"):
-        if len({one["reply"][name] for one in value}) < len(value):
-            raise Wrong(at, "value", f"each with a {name} of its own")
-
-
-INTERACTIVE = shape(
-    {
-        "type": one_of("button"),
-        "header": kinds({"text": text(1, 60), **HEADER_MEDIA}),
-        "body": shape({"text": text(1, 1_024)}, ["text"]),
-        "footer": shape({"text": text(1, 60)}, ["text"]),
-        "action": shape({"buttons": reply_buttons}, ["buttons"]),
-    },
-    ["type", "body", "action"],
-)
-
-PLACED = {"parameter_name": text(1, 60, "[a-z0-9_]+")}
-MONEY = shape(
-    {"fallback_value": text(1), "code": text(3, 3), "amount_1000": number}, ["fallback_value", "code", "amount_1000"]
-)
-WORDS = {"text": text(1, 1_024), "currency": MONEY, "date_time": shape({"fallback_value": text(1)}, ["fallback_value"])}
-COMPONENTS = {
-    "header": kinds({"text": text(1, 60), **HEADER_MEDIA}, PLACED),
-    "body": kinds(WORDS, PLACED),
-    "quick_reply": kinds({"payload": text(1, 256)}),
-    "url": kinds({"text": text(1, 2_000)}),
-}
-
-
-def component(value, at):
-    """What fills the header, the body or one button of a template. Its kind may be in capitals, as clients write it."""
-    if not isinstance(value, dict):
-        raise Wrong(at, "type", "an object")
-    if "type" not in value:
-        raise Wrong(f"{at}.type", "missing")
-    text()(value["type"], f"{at}.type")
-    kind = value["type"] = value["type"].lower()
-    one_of("header", "body", "button")(kind, f"{at}.type")
-    known, required = {"type": text()}, ["type", "parameters"]
-    if kind == "button":
-        known |= {"sub_type": one_of("quick_reply", "url"), "index": place}
-        required += ["sub_type", "index"]
-        if isinstance(value.get("sub_type"), str):
-            value["sub_type"] = value["sub_type"].lower()
-        kind = value.get("sub_type") if value.get("sub_type") in ("quick_reply", "url") else "url"
-    most = 1 if kind in ("header", "quick_reply", "url") else 100
-    fields(value, at, known | {"parameters": each(COMPONENTS[kind], 1, most)}, required)
-
-
-def place(value, at):
-    """A button's place, from 0: a string of digits by the reference, a number in its examples."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise Wrong(at, "type", "a place")
-    if not re.fullmatch("[0-9]", str(value)):
-        raise Wrong(at, "value", "from 0 to 9")
-
-
-TEMPLATE = shape(
-    {
-        "name": text(1, 512, "[a-z0-9_]+"),
-        "language": shape(
-            {"code": text(2, 15, "[a-z]{2,3}(_[A-Za-z]{2,4})?"), "policy": one_of("deterministic")}, ["code"]
-        ),
-        "components": each(component, 0, 12),
-    },
-    ["name", "language"],
-)
-
-KINDS = {
-    "text": shape({"body": text(1, 4_096), "preview_url": flag}, ["body"]),
-    "template": TEMPLATE,
-    "interactive": INTERACTIVE,
-    **MEDIA,
-}
-AROUND = {
-    "messaging_product": one_of("whatsapp"),
-    "recipient_type": one_of("individual"),
-    "to": PHONE,
-    "type": one_of(*KINDS),
-    "context": shape({"message_id": text(1, 256, r"wamid\..+")}, ["message_id"]),
-    "biz_opaque_callback_data": text(0, None, None, 512),
-}
-READ = {
-    "messaging_product": one_of("whatsapp"),
-    "status": one_of("read"),
-    "message_id": text(1, 256, r"wamid\..+"),
-    "typing_indicator": shape({"type": one_of("text")}, ["type"]),
-}
-
-# What a template of the account wants: the kind of its header, how many words its body has, its buttons in order.
-TEMPLATES = [
-    {"name": "hello_world", "language": "en_US", "header": "", "body": 0, "buttons": []},
-    {"name": "aula", "language": "pt_BR", "header": "image", "body": 2, "buttons": ["quick_reply", "url"]},
-]
-A_TEMPLATE = shape(
-    {
-        "name": text(1),
-        "language": text(1),
-        "header": one_of("", "text", "image", "video", "document"),
-        "body": number,
-        "buttons": each(one_of("quick_reply", "url"), 0, 10),
-    },
-    ["name", "language", "header", "body", "buttons"],
-)
 
 
 def user_id(number):
@@ -236,7 +89,7 @@ class WhatsApp(Provider):
 
     def __init__(self):
         super().__init__()
-        self.templates, self.count = TEMPLATES, 0
+        self.templates = TEMPLATES
 
     def who(self):
         return {
@@ -262,14 +115,14 @@ class WhatsApp(Provider):
         match request.method, request.path:
             case "POST", "/_templates":
                 order = parse(request.body)
-                fields(order, "", {"templates": each(A_TEMPLATE, 0, 1_000)}, ["templates"])
+                fields(order, "", {"templates": each(a_template, 0, 1_000)}, ["templates"])
                 self.templates = order["templates"]
                 return 200, {}
             case "POST", "/_verify":
                 return 200, self.verify(**parse(request.body))
         return super().side_door(request)
 
-    def serve(self, request):
+    def check(self, request):
         parts = request.path.strip("/").split("/")
         if len(parts) != 3 or not re.fullmatch(VERSIONS, parts[0]) or parts[2] != "messages":
             unknown = f"Unknown path components: {request.path}"
@@ -290,7 +143,7 @@ class WhatsApp(Provider):
         except ValueError as error:
             raise self.refusal(100, 400, f"The body is no JSON: {error}") from error
         try:
-            return 200, self.accept(message)
+            return self.right(message)
         except Wrong as wrong:
             raise self.wrong(wrong) from wrong
 
@@ -318,11 +171,11 @@ class WhatsApp(Provider):
                 return self.refusal(100, 400, f"Param {name} must be {wrong.right}.")
         return self.refusal(131009, 400, f"Parameter value is not valid: {name} ({wrong.right})")
 
-    def accept(self, message):
+    def right(self, message):
+        """What answers a message that is right."""
         if isinstance(message, dict) and "status" in message:
             fields(message, "", READ, ["messaging_product", "status", "message_id"])
-            self.keep({"read": message["message_id"]})
-            return {"success": True}
+            return lambda: self.mark(message["message_id"])
         if not isinstance(message, dict):
             raise Wrong("", "type", "an object")
         # By the reference a message without a type is a text.
@@ -333,20 +186,24 @@ class WhatsApp(Provider):
         else:
             one_of(*KINDS)(kind, "type")
         fields(message, "", known, ["messaging_product", "to", kind])
-        number = re.sub("[^0-9]", "", message["to"])
-        if number == DISPLAY_NUMBER:
+        to = re.sub("[^0-9]", "", message["to"])
+        if to == DISPLAY_NUMBER:
             raise self.refusal(131021)
         if kind == "template":
             self.template(message["template"])
-        with self.lock:
-            self.count += 1
-            id = base64.b64encode(f"{number} {self.count}".encode()).decode()
-        sent = {"id": f"wamid.{id}"}
-        self.keep({**sent, "to": number, "message": message})
+        return lambda: self.accept(to, kind, message)
+
+    def mark(self, id):
+        self.keep({"read": id})
+        return 200, {"success": True}
+
+    def accept(self, to, kind, message):
+        sent = {"id": "wamid." + base64.b64encode(f"{to} {self.next()}".encode()).decode()}
+        self.keep({**sent, "to": to, "message": message})
         if kind == "template":
             sent["message_status"] = "accepted"
-        contact = {"input": message["to"], "wa_id": number}
-        return {"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]}
+        contact = {"input": message["to"], "wa_id": to}
+        return 200, {"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]}
 
     def template(self, sent):
         """A template of the account, filled as it wants to be."""
@@ -356,28 +213,62 @@ class WhatsApp(Provider):
             details = f"template name ({sent['name']}) does not exist in {sent['language']['code']}"
             raise self.refusal(132001, 404, details)
         parts = sent.get("components", [])
+        # The reference has no code for what stands there twice: it is the one for whatever does not fit the template.
+        if len({(part["type"], str(part.get("index"))) for part in parts}) < len(parts):
+            raise self.refusal(132012, 400, "components: one header, one body, and each button once")
         header = [one for part in parts if part["type"] == "header" for one in part["parameters"]]
         body = [one for part in parts if part["type"] == "body" for one in part["parameters"]]
-        buttons = {int(part["index"]): part["sub_type"] for part in parts if part["type"] == "button"}
+        buttons = [part for part in parts if part["type"] == "button"]
         if len(header) != bool(known["header"]) or len(body) != known["body"]:
             details = f"body: number of localizable_params ({len(body)}) does not match ({known['body']})"
             raise self.refusal(132000, 400, details)
         if [one["type"] for one in header] != ([known["header"]] if known["header"] else []):
             raise self.refusal(132012, 400, f"header: Format mismatch, expected {known['header'].upper()}")
-        if buttons != dict(enumerate(known["buttons"])):
+        if {int(part["index"]): part["sub_type"] for part in buttons} != dict(enumerate(known["buttons"])):
             raise self.refusal(132012, 400, f"buttons: Format mismatch, expected {known['buttons']}")
+        self.names(known, header, body)
+        self.words(known, header, body, [one for part in buttons for one in part["parameters"]])
+
+    def names(self, known, header, body):
+        """Parameters with a name each where the template's are named, and with none where they are counted."""
+        named = known.get("names", {"header": [], "body": []})
+        for part, parameters in [("header", header), ("body", body)]:
+            given = [one.get("parameter_name") for one in parameters]
+            if not named[part] and any(given):
+                raise self.refusal(100, 400, f"{part}: the parameters of this template have no names")
+            if named[part] and not all(given):
+                raise self.refusal(100, 400, "Parameter name is missing or empty")
+            if named[part] and sorted(given) != sorted(named[part]):
+                raise self.refusal(132012, 400, f"{part}: the names of its parameters are {named[part]}")
+
+    def words(self, known, header, body, buttons):
+        """Words without what no parameter may have, and together no longer than their place."""
+        for one in header + body + buttons:
+            if re.search(r"[\r\n\t]| {5}", one.get("text", "")):
+                details = "Param text cannot have new-line/tab characters or more than 4 consecutive spaces"
+                raise self.refusal(132018, 400, details)
+        # A body that has its template to itself may be longer.
+        alone = not known["header"] and not known["buttons"]
+        for part, parameters, most in [("header", header, 60), ("body", body, 32_768 if alone else 1_024)]:
+            words = [one.get("text") or one[one["type"]].get("fallback_value", "") for one in parameters]
+            if len("".join(words)) > most:
+                raise self.refusal(132005, 400, f"{part}: the translated text is longer than {most} characters")
 
     # -------------------------------------------------------------------------------------------- what is told
 
+    def takes(self, status):
+        return status == 200
+
     def webhook(self, order):
-        """A status {url, id, status, code?}, a message {url, from, type, part, context?}, or any {url, value, field?}."""
-        known = {
-            "url": text(1), "id": text(1), "status": one_of("sent", "delivered", "read", "failed"), "code": number,
-            "from": text(1), "type": text(1), "part": lambda *_: None, "context": text(1), "value": lambda *_: None,
-            "secret": text(), "timestamp": number, "field": text(1),
-        }
-        fields(order, "", known, ["url"])
-        value = order.get("value") or (self.status(order) if "status" in order else self.message(order))
+        """A status {url, id, status, code?, title?, details?}, a message {url, from, type, part, context?}, or any
+        {url, value, field?}, each as TELLS has it."""
+        kind = next((name for name in TELLS if name in order), "value")
+        TELLS[kind](order, "")
+        if kind == "status" and order["status"] != "failed" and {"code", "title", "details"} & set(order):
+            raise Wrong("code", "value", "of a message that failed")
+        if kind == "from":
+            PARTS.get(order["type"], anything)(order["part"], "part")
+        value = {"status": self.status, "from": self.message, "value": lambda one: one["value"]}[kind](order)
         field = order.get("field", "messages")
         around = {
             "messaging_product": "whatsapp",
@@ -405,9 +296,10 @@ class WhatsApp(Provider):
             status["biz_opaque_callback_data"] = message["biz_opaque_callback_data"]
         if order["status"] == "failed":
             code = order.get("code", 131000)
-            title = ERRORS.get(code, (400, "Unknown"))[1]
+            title = order.get("title", ERRORS.get(code, (400, "Unknown"))[1])
             status["errors"] = [{
-                "code": code, "title": title, "message": title, "error_data": {"details": title},
+                "code": code, "title": title, "message": title,
+                "error_data": {"details": order.get("details", title)},
                 "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
             }]
         else:
@@ -419,7 +311,7 @@ class WhatsApp(Provider):
         message = {
             "from": order["from"],
             "from_user_id": user_id(order["from"]),
-            "id": order.get("id", f"wamid.IN{now()}"),
+            "id": order.get("id", f"wamid.IN{self.next()}"),
             "timestamp": str(order.get("timestamp", now())),
             "type": kind,
             kind: order["part"],

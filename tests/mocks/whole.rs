@@ -1,34 +1,20 @@
 //! The real daemon between a contact and its provider: messages out, what the provider tells about them in.
 
-use std::time::{Duration, Instant};
-
-use blackbox::daemon::{Daemon, Files};
-use blackbox::http::Client;
-use blackbox::timeline::{self, Timeline};
+use blackbox::daemon::Daemon;
 use serde_json::{Value, json};
 
 use crate::running::Mock;
-
-const TENANT: &str = "acme";
-const CONFIG: &str = "[http]\nallow_plain = true\nnetworks = [\"127.0.0.0/8\"]\n";
-
-/// After so long it is not going to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::world::{
+    CONFIG, FALLBACK, TENANT, daemon, daemon_with, enroll, explained, held, inbox, number, of, put, sms,
+    tells, until, until_held, webhook, wrote,
+};
 
 const ANA: &str = "+5511999990000";
 const STRANGER: &str = "+5511888880000";
 const CY: &str = "+5511777770000";
 
-const BUTTONS: &str = "  buttons: [{ id: \"yes\", title: \"Sim\" }]\n";
-
-/// The template that goes to whom WhatsApp takes nothing else for.
-const FALLBACK: &str = "  fallback:
-    name: aula
-    language: pt_BR
-    header_media: { kind: image, link: \"https://cdn.example/a.png\" }
-    body: [\"{{ contact.id }}\", 19h]
-    buttons: [{ index: 0, payload: \"yes\" }, { index: 1, url_end: \"{{ contact.id }}\" }]
-";
+/// A template that nothing holds.
+const HELLO: &str = "  fallback: { name: hello_world, language: en_US }\n";
 
 /// A file with its words and its name, that WhatsApp is to fetch.
 const FILE: &str = "  media:
@@ -37,77 +23,6 @@ const FILE: &str = "  media:
     caption: \"Para {{ contact.id }}\"
     file_name: aula.pdf
 ";
-
-/// A daemon with one channel, and a sequence that says hi by it and comes back after two hours.
-fn daemon(folder: &tempfile::TempDir, kind: &str, transport: impl FnOnce(&Daemon) -> String) -> Daemon {
-    // WhatsApp takes an approved template alone of whom nothing was heard lately.
-    let rich = if kind == "whatsapp" { [BUTTONS, FALLBACK].concat() } else { String::new() };
-    daemon_with(folder, kind, &format!("  body: \"hi\"\n{rich}"), transport)
-}
-
-/// A daemon whose first step sends this.
-fn daemon_with(
-    folder: &tempfile::TempDir,
-    kind: &str,
-    first: &str,
-    transport: impl FnOnce(&Daemon) -> String,
-) -> Daemon {
-    let daemon = Daemon::start_with(folder.path(), CONFIG);
-    let channel = format!("kind: {kind}\n{}", transport(&daemon));
-    let again = format!("- {{ wait: 2 hours, channel: {kind}, body: \"again\" }}\n");
-    let sequence = format!("steps:\n- channel: {kind}\n{first}{again}");
-    let files = Files { tenant: "on: true\ntime_zone: UTC\n", channel: &channel, sequence: &sequence };
-    daemon.put(TENANT, "welcome", &files);
-    daemon
-}
-
-fn enroll(client: &mut Client, contact: &str, phone: &str) -> Value {
-    let enroll = json!({ "contact": contact, "profile": { "phone": phone } });
-    let wish = json!({ "tenant": TENANT, "sequence": "welcome", "enroll": enroll });
-    client
-        .call("EnrollmentService/Enroll", &wish)
-        .unwrap_or_else(|failed| json!({ "failed": format!("{failed:?}") }))
-}
-
-fn of(daemon: &Daemon, contact: &str) -> Timeline {
-    timeline::read_all(daemon, TENANT, &[contact]).remove(0).remove(0)
-}
-
-/// Waits until an enrollment is as it should be.
-fn until(daemon: &Daemon, contact: &str, is_so: impl Fn(&Timeline) -> bool) {
-    let began = Instant::now();
-    loop {
-        let now = of(daemon, contact);
-        if is_so(&now) {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{now:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Has a mock tell something to a URL; what it was answered.
-fn tells(mock: &Mock, mut order: Value, url: &str) -> u64 {
-    order["url"] = json!(url);
-    let said = mock.side("POST", "/_status", &order.to_string());
-    said["status"].as_u64().unwrap()
-}
-
-fn webhook(daemon: &Daemon, channel: &str) -> String {
-    format!("http://{}/v1/webhooks/{TENANT}/{channel}", daemon.door().address)
-}
-
-/// A number of WhatsApp at a mock.
-fn number(mock: &Mock) -> String {
-    format!(
-        "transport: meta\nmeta:\n  phone_number_id: \"{}\"\n  token: {{ value: {} }}\n  base: http://{}\n  \
-         app_secrets: [{{ value: {} }}]\n  verify_token: {{ value: hello }}\n",
-        mock.who("phone_number_id"),
-        mock.who("token"),
-        mock.address,
-        mock.who("app_secret"),
-    )
-}
 
 #[test]
 fn a_paused_template_holds_its_step_until_it_is_approved_and_a_closed_window_sends_it() {
@@ -119,16 +34,26 @@ fn a_paused_template_holds_its_step_until_it_is_approved_and_a_closed_window_sen
             "message_template_language": "pt-BR", "reason": "NONE" });
         json!({ "field": "message_template_status_update", "value": value })
     };
-    let held = |client: &mut Client| {
-        let holds = client.must("TenantService/ListHolds", &json!({ "tenant": TENANT }));
-        holds["holds"].as_array().cloned().unwrap_or_default()
-    };
     assert_eq!(tells(&mock, template("PAUSED"), &url), 200);
     let holds = held(&mut client);
     assert_eq!((holds.len(), &holds[0]["step"]), (1, &json!(1)), "{holds:?}");
     assert_eq!(holds[0]["held"]["reason"], "the provider paused the template aula (pt_BR)");
     enroll(&mut client, "ana", ANA);
-    assert_eq!(mock.sent().len(), 0);
+    // One that waits for nothing leaves by the same lane, enrolled later: the lane has looked at both.
+    let other = folder.path().join("other.yaml");
+    std::fs::write(&other, format!("steps:\n- channel: whatsapp\n  body: \"hi\"\n{HELLO}")).unwrap();
+    daemon.cli_must(TENANT, &["sequence", "put", "other", "-f", &other.display().to_string(), "--publish"]);
+    let bo = json!({ "contact": "bo", "profile": { "phone": STRANGER } });
+    client.must("EnrollmentService/Enroll", &json!({ "tenant": TENANT, "sequence": "other", "enroll": bo }));
+    until(&daemon, "bo", |bo| bo.statuses == ["sent"]);
+    let explained = explained(&daemon, "ana");
+    assert_eq!(
+        (&explained["reason"], &explained["bindingGate"]),
+        (&json!("step"), &json!("hold")),
+        "{explained}"
+    );
+    let sent = mock.sent();
+    assert_eq!((sent.len(), &sent[0]["message"]["template"]["name"]), (1, &json!("hello_world")), "{sent:?}");
     for _ in 0..2 {
         assert_eq!(tells(&mock, template("APPROVED"), &url), 200);
     }
@@ -136,14 +61,13 @@ fn a_paused_template_holds_its_step_until_it_is_approved_and_a_closed_window_sen
     until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
 
     // They wrote, says the platform; WhatsApp knows better.
-    let wrote = json!({ "source": "inbox", "id": "1", "type": "message.received", "contact": "cy" });
-    client.must("EventService/Send", &json!({ "tenant": TENANT, "event": wrote }));
+    wrote(&mut client, "cy");
     let refused = json!({ "next": [{ "kind": "refuse", "code": 131_047 }] });
     mock.side("POST", "/_fail", &refused.to_string());
     enroll(&mut client, "cy", CY);
     until(&daemon, "cy", |cy| cy.statuses == ["failed", "sent", "pending"]);
     let sent = mock.sent();
-    assert_eq!((sent.len(), &sent[1]["message"]["template"]["name"]), (2, &json!("aula")));
+    assert_eq!((sent.len(), &sent[2]["message"]["template"]["name"]), (3, &json!("aula")));
 }
 
 #[test]
@@ -198,8 +122,7 @@ fn a_whatsapp_cadence_goes_out_hears_its_receipts_and_ends_with_the_reply() {
     assert_eq!(mock.sent().len(), 1);
 
     // Whoever has written gets what is meant, and answers by its button.
-    let wrote = json!({ "source": "inbox", "id": "1", "type": "message.received", "contact": "cy" });
-    client.must("EventService/Send", &json!({ "tenant": TENANT, "event": wrote }));
+    wrote(&mut client, "cy");
     enroll(&mut client, "cy", CY);
     until(&daemon, "cy", |cy| cy.statuses == ["sent", "pending"]);
     let asked = &mock.sent()[1]["message"];
@@ -224,8 +147,7 @@ fn a_file_goes_to_who_wrote_with_its_words_and_its_name_and_a_template_to_the_ot
     until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
     assert_eq!(mock.sent()[0]["message"]["template"]["name"], "aula");
 
-    let wrote = json!({ "source": "inbox", "id": "1", "type": "message.received", "contact": "cy" });
-    client.must("EventService/Send", &json!({ "tenant": TENANT, "event": wrote }));
+    wrote(&mut client, "cy");
     enroll(&mut client, "cy", CY);
     until(&daemon, "cy", |cy| cy.statuses == ["sent", "pending"]);
     let sent = &mock.sent()[1]["message"];
@@ -234,19 +156,49 @@ fn a_file_goes_to_who_wrote_with_its_words_and_its_name_and_a_template_to_the_ot
 }
 
 #[test]
+fn a_last_message_that_is_refused_later_is_sent_again_unless_a_person_took_its_contact_out() {
+    let (mock, folder) = (Mock::start("twilio"), tempfile::tempdir().unwrap());
+    let daemon = Daemon::start_with(folder.path(), CONFIG);
+    let channel = format!("kind: sms\n{}", sms(&mock, &daemon));
+    let sequence = "steps:\n- { channel: sms, body: \"hi\" }\n";
+    put(&daemon, TENANT, &channel, sequence);
+    let mut client = daemon.client();
+    enroll(&mut client, "ana", ANA);
+    until(&daemon, "ana", |ana| ana.state == "completed");
+    // Too fast for the carrier, as Twilio says only later.
+    let refuses = |place: usize| {
+        let receipt = json!({ "sid": mock.sent()[place]["id"], "status": "failed", "code": "30022" });
+        assert_eq!(mock.side("POST", "/_status", &receipt.to_string())["status"], 204);
+    };
+    refuses(0);
+    let ana = of(&daemon, "ana");
+    assert_eq!((&*ana.state, ana.statuses), ("active", vec!["failed".to_owned(), "pending".to_owned()]));
+    until(&daemon, "ana", |ana| ana.state == "completed");
+    assert_eq!(of(&daemon, "ana").statuses, ["failed", "sent"]);
+
+    let out = json!({ "tenant": TENANT, "enrollmentId": ana.id });
+    let told = client.must("EnrollmentService/Exit", &out);
+    assert!(
+        told["change"]["changed"] != true && told["change"]["enrollment"]["state"] == "completed",
+        "{told}"
+    );
+    refuses(1);
+    let ana = of(&daemon, "ana");
+    assert_eq!((&*ana.state, ana.statuses), ("completed", vec!["failed".to_owned(), "failed".to_owned()]));
+    let kinds: Vec<&str> = ana.entries.iter().map(|entry| entry.kind.as_str()).collect();
+    let again = ["reopened", "intended", "sent", "completed", "closed", "received"];
+    assert_eq!(kinds[kinds.len() - again.len()..], again, "{kinds:?}");
+
+    let store = daemon.store().display().to_string();
+    daemon.stop();
+    let verified = blackbox::daemon::command().args(["store", "verify", "--store", &store]).output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
+}
+
+#[test]
 fn an_sms_cadence_goes_out_hears_its_receipts_and_ends_with_stop() {
     let (mock, folder) = (Mock::start("twilio"), tempfile::tempdir().unwrap());
-    let daemon = daemon(&folder, "sms", |daemon| {
-        format!(
-            "transport: twilio\ntwilio:\n  account: {}\n  password: {{ value: {} }}\n  number: \"{}\"\n  \
-             base: http://{}\n  status_callback: {}\n",
-            mock.who("account"),
-            mock.who("token"),
-            mock.who("number"),
-            mock.address,
-            webhook(daemon, "mail"),
-        )
-    });
+    let daemon = daemon(&folder, "sms", |daemon| sms(&mock, daemon));
     let (mut client, url) = (daemon.client(), webhook(&daemon, "mail"));
     enroll(&mut client, "ana", ANA);
     until(&daemon, "ana", |ana| ana.statuses == ["sent", "pending"]);
@@ -280,26 +232,11 @@ fn an_sms_cadence_goes_out_hears_its_receipts_and_ends_with_stop() {
 #[test]
 fn a_conversation_gets_its_messages_and_a_wrong_token_holds_the_channel_until_it_is_released() {
     let (mock, folder) = (Mock::start("chatwoot"), tempfile::tempdir().unwrap());
-    let daemon = daemon(&folder, "conversation", |_| {
-        format!(
-            "transport: chatwoot\nchatwoot:\n  base: http://{}\n  account: {}\n  token: {{ value: wrong }}\n",
-            mock.address,
-            mock.number("account"),
-        )
-    });
+    let daemon = daemon(&folder, "conversation", |_| inbox(&mock, "wrong"));
     let mut client = daemon.client();
     let contact = mock.number("conversation").to_string();
     enroll(&mut client, &contact, ANA);
-    let held = |client: &mut Client| {
-        let holds = client.must("TenantService/ListHolds", &json!({ "tenant": TENANT }));
-        holds["holds"].as_array().cloned().unwrap_or_default()
-    };
-    let began = Instant::now();
-    while held(&mut client).is_empty() {
-        assert!(began.elapsed() < PATIENCE, "{:?}", of(&daemon, &contact));
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let hold = held(&mut client).remove(0);
+    let hold = until_held(&mut client);
     assert_eq!(
         (&hold["held"]["by"], &hold["held"]["reason"]),
         (&json!("followupd"), &json!("the provider said 401"))
@@ -309,13 +246,7 @@ fn a_conversation_gets_its_messages_and_a_wrong_token_holds_the_channel_until_it
     let shown = daemon.cli_must(TENANT, &["channel", "get", "mail"]);
     assert!(shown.contains("the provider said 401"), "{shown}");
     let channel = folder.path().join("channel.yaml");
-    let yaml = format!(
-        "kind: conversation\ntransport: chatwoot\nchatwoot:\n  base: http://{}\n  account: {}\n  token: {{ value: {} }}\n",
-        mock.address,
-        mock.number("account"),
-        mock.who("token"),
-    );
-    std::fs::write(&channel, yaml).unwrap();
+    std::fs::write(&channel, format!("kind: conversation\n{}", inbox(&mock, mock.who("token")))).unwrap();
     daemon.cli_must(TENANT, &["channel", "put", "mail", "-f", &channel.display().to_string()]);
     daemon.cli_must(TENANT, &["release", "--channel", "mail"]);
     until(&daemon, &contact, |one| one.statuses == ["sent", "pending"]);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::Datelike;
-use followupd_domain::Span;
 use followupd_domain::channel::Kind;
+use followupd_domain::limits::UNUSABLE_FOR;
+use followupd_domain::{Moment, Span};
 
 use super::acks::Held;
 use super::deed::Around;
@@ -14,7 +15,7 @@ use super::windows::{
     Lives, Start, bound, contact_cap, exceeded, is_quiet, local, new_recipients, per_day, recipient_gap,
 };
 use super::words::Bound;
-use super::world::World;
+use super::world::{World, Wrote};
 
 /// A call that began, and where in the trace.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ struct Call {
 
 /// Holds every call of a run to the rules.
 pub(crate) fn check(world: &World) {
-    let (calls, stops, held) = {
+    let (calls, stops, held, wrote) = {
         let inner = world.inner();
         let lines = inner.trace.lines.iter().enumerate();
         let mut calls: Vec<Call> = Vec::new();
@@ -51,7 +52,7 @@ pub(crate) fn check(world: &World) {
                 _ => {}
             }
         }
-        (calls, inner.script.stops.clone(), inner.script.remembered.held.clone())
+        (calls, inner.script.stops.clone(), inner.script.remembered.held.clone(), inner.wrote.clone())
     };
     for call in &calls {
         hours(world, call);
@@ -65,7 +66,7 @@ pub(crate) fn check(world: &World) {
                 }
             };
             let after = call.place >= stop.after && stop.until.is_none_or(|until| call.place < until);
-            let after = after && stop.ends_at.is_none_or(|ends_at| call.line.wall < ends_at);
+            let after = after && stop.ends_at.is_none_or(|ends_at| is_unusable(&wrote, call, ends_at));
             if stopped && after && !stop.in_flight.contains(&call.begun.send) {
                 world.broken(
                     "E8",
@@ -76,6 +77,18 @@ pub(crate) fn check(world: &World) {
         }
     }
     limits(world, &calls);
+}
+
+/// Whether an address that is unusable until then is so still: who has written since has been reached.
+fn is_unusable(wrote: &BTreeMap<(usize, String), Vec<Wrote>>, call: &Call, ends_at: Moment) -> bool {
+    let begun = &call.begun;
+    let who = (begun.tenant.0 as usize - 1, begun.contact.clone());
+    let since = |wrote: &&Wrote| {
+        wrote.at <= call.line.at
+            && wrote.occurred_at + UNUSABLE_FOR > ends_at
+            && wrote.kind.is_none_or(|kind| kind == begun.kind)
+    };
+    call.line.wall < ends_at && wrote.get(&who).and_then(|times| times.iter().find(since)).is_none()
 }
 
 fn tenant<'a>(world: &'a World, call: &Call) -> &'a TenantPlan {
@@ -161,7 +174,7 @@ fn limits(world: &World, calls: &[Call]) {
     for call in calls {
         lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default().push(call);
     }
-    let lanes = lanes.into_iter().map(|(lane, calls)| (lane, once_each(calls.into_iter())));
+    let lanes = lanes.into_iter().map(|(lane, calls)| (lane, calls));
     let lives = lives(world);
     let intended = world.inner().intended.clone();
     for ((tenant, channel), calls) in lanes {
@@ -180,7 +193,7 @@ fn limits(world: &World, calls: &[Call]) {
     }
     for (place, plan) in world.plan.tenants.iter().enumerate() {
         let calls: Vec<&Call> =
-            once_each(calls.iter().filter(|call| call.begun.tenant.0 as usize == place + 1 && !call.refused));
+            calls.iter().filter(|call| call.begun.tenant.0 as usize == place + 1 && !call.refused).collect();
         let starts = lives.starts(calls.iter().map(|call| (call.line.life, call.line.at, call.line.wall)));
         let starts: Vec<(Start, &Call)> = starts.into_iter().zip(calls).collect();
         for fault in people(world, (place, plan), &starts) {
@@ -201,19 +214,6 @@ fn lives(world: &World) -> Lives {
         lives.see(line.life, line.at, line.wall);
     }
     lives
-}
-
-/// Of a send that is called again the last call: its charge moves with it.
-fn once_each<'a>(calls: impl Iterator<Item = &'a Call>) -> Vec<&'a Call> {
-    let mut each: Vec<&Call> = Vec::new();
-    for call in calls {
-        let earlier = each.iter().rposition(|one| call.begun.again && one.begun.send == call.begun.send);
-        if let Some(earlier) = earlier {
-            each.remove(earlier);
-        }
-        each.push(call);
-    }
-    each
 }
 
 /// What is limited by whom it goes to.
@@ -237,7 +237,11 @@ fn people(world: &World, (place, plan): (usize, &TenantPlan), starts: &[(Start, 
     // WhatsApp does not count who wrote within the day before: of those it is not asked.
     let wrote = |call: &Call| {
         let times = wrote.get(&(place, call.begun.contact.clone())).map_or(&[][..], Vec::as_slice);
-        times.iter().any(|(at, written)| *at <= call.line.at && call.line.wall - Span::days(1) < *written)
+        times.iter().any(|wrote| {
+            wrote.at <= call.line.at
+                && wrote.kind.is_none_or(|kind| kind == Kind::Whatsapp)
+                && call.line.wall - Span::days(1) < wrote.occurred_at
+        })
     };
     let counts = |call: &Call| call.begun.kind != Kind::Whatsapp || !wrote(call);
     let shared = (plan.new_recipients, None);

@@ -149,6 +149,8 @@ pub(crate) struct Coverage {
     pub(crate) held_starts: u64,
     /// How often other things happened, by name.
     pub(crate) others: BTreeMap<String, u64>,
+    /// How often an enrollment that had completed came back.
+    pub(crate) returns: u64,
 }
 
 /// Other things that have to happen: what limits, doubts and holds did, besides what providers can say.
@@ -201,6 +203,7 @@ impl Coverage {
         for (what, n) in &other.others {
             *self.others.entry(what.clone()).or_default() += n;
         }
+        self.returns += other.returns;
     }
 
     /// Pairs and places that were hit less than `least` times.
@@ -209,14 +212,17 @@ impl Coverage {
         let pairs = pairs.filter(|(s, e)| impossible(*s, *e).is_none());
         let pairs = pairs.map(|pair| (format!("{pair:?}"), self.pairs.get(&pair).copied().unwrap_or(0)));
         let places = places.iter().map(|place| (place.clone(), self.deaths.get(place).copied().unwrap_or(0)));
-        let starts = [("starts that held all sending".to_owned(), self.held_starts)];
+        let counted = [
+            ("starts that held all sending".to_owned(), self.held_starts),
+            ("enrollments that came back".to_owned(), self.returns),
+        ];
         let said = Says::ALL.into_iter().map(|says| format!("said {}", says.word()));
         let others = OTHERS.iter().map(|what| (*what).to_owned()).chain(said);
         let others = others.map(|what| {
             let n = self.others.get(&what).copied().unwrap_or(0);
             (what, n)
         });
-        let few = pairs.chain(places).chain(starts).chain(others).filter(|(_, n)| *n < least);
+        let few = pairs.chain(places).chain(counted).chain(others).filter(|(_, n)| *n < least);
         few.map(|(name, n)| format!("{name}: {n}")).collect()
     }
 
@@ -242,7 +248,8 @@ impl Coverage {
         for (place, n) in &self.deaths {
             let _ = writeln!(text, "{place:<24}{n:>8}");
         }
-        let _ = writeln!(text, "\nstarts that held all sending {}\n", self.held_starts);
+        let _ = writeln!(text, "\nstarts that held all sending {}", self.held_starts);
+        let _ = writeln!(text, "enrollments that came back {}\n", self.returns);
         for (what, n) in &self.others {
             let _ = writeln!(text, "{what:<28}{n:>8}");
         }

@@ -15,7 +15,7 @@ use followupd_runtime::{Caller, Command, Engine, EnrollAnswer, Error, EventCall,
 use super::coverage::Event;
 use super::plan::{ACCOUNT, CHANNELS, SEQUENCES, draft, number, own_zone, target_kind};
 use super::trace::What;
-use super::world::World;
+use super::world::{World, Wrote};
 
 /// A scope that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,10 +174,10 @@ pub(crate) async fn perform(world: Arc<World>, number: usize, deed: Deed) {
         }
         count(&world, &mut inner, &deed);
         if let Deed::Event { tenant, event, .. } = &deed {
-            let by_chat = event.channel.is_none_or(|kind| kind == Kind::Whatsapp);
-            let wrote = event.contact.iter().filter(|_| by_chat).cloned();
-            let (now, at) = (world.env.elapsed(), event.occurred_at);
-            wrote.for_each(|contact| inner.wrote.entry((*tenant, contact)).or_default().push((now, at)));
+            let (at, occurred_at, kind) = (world.env.elapsed(), event.occurred_at, event.channel);
+            if let Some(contact) = event.contact.clone() {
+                inner.wrote.entry((*tenant, contact)).or_default().push(Wrote { at, occurred_at, kind });
+            }
         }
         let asked = world.note_in(&mut inner, What::Asked(number, format!("{deed:?}")));
         inner.asked(number, asked, &deed);
@@ -299,6 +299,10 @@ async fn attempt_at(
         Deed::Jump(by) => {
             world.env.jump(*by);
             world.note(What::Jumped(*by));
+            // Whoever asks what the time is finds the jump, as the daemon does within its minute.
+            if engine.keep_time().await.is_ok() {
+                world.note(What::Kept);
+            }
             Ok("jumped".into())
         }
     }
@@ -319,7 +323,7 @@ pub(crate) async fn release(
     }
     let answer = match scope {
         Around::Switch => engine.put_tenant(&caller, plan.name, plan.settings(true)).await.map(drop),
-        scope => engine.release(&caller, plan.name, scope.name()).await,
+        scope => engine.release(&caller, plan.name, scope.name()).await.map(drop),
     };
     world.inner().words.release_ends(tenant, scope);
     answer

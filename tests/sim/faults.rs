@@ -7,6 +7,7 @@ use followupd_store::{Class, Commit};
 
 use super::dice::Dice;
 use super::script;
+use super::trace::What;
 use super::world::{Inner, World};
 
 /// A place where a process can die.
@@ -98,10 +99,14 @@ impl Hooks for Faults {
             return Reaction::Die;
         }
         let armed = inner.armed;
+        let mut fails = |inner: &mut Inner, reaction: Reaction| {
+            world.note_in(inner, What::Store(format!("{reaction:?} at {}", place.word())));
+            reaction
+        };
         match inner.faults.below(1_000) {
-            0..=3 if armed => Reaction::Refuse,
-            4..=7 if armed => Reaction::Lose,
-            8..=13 if armed => Reaction::Unanswered,
+            0..=3 if armed => fails(&mut inner, Reaction::Refuse),
+            4..=7 if armed => fails(&mut inner, Reaction::Lose),
+            8..=13 if armed => fails(&mut inner, Reaction::Unanswered),
             14..=16 if armed => {
                 let span = inner.faults.span(6_000);
                 world.env.stall(span);

@@ -90,18 +90,12 @@ struct Seen {
 struct Inner {
     life: u32,
     begun: Vec<(SendId, Begun)>,
-    doubtful: BTreeSet<SendId>,
     dice: Dice,
 }
 
 impl Transport for Seen {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         let mut inner = self.inner.lock().unwrap();
-        if inner.doubtful.remove(&call.send) {
-            // The same send again: its charge moves with it.
-            let earlier = inner.begun.iter().rposition(|(send, _)| *send == call.send);
-            earlier.map(|place| inner.begun.remove(place));
-        }
         let begun = Begun { life: inner.life, at: self.env.elapsed(), wall: self.env.now() };
         inner.begun.push((call.send, begun));
         let (refused, uncertain) = (inner.dice.chance(150), inner.dice.chance(50));
@@ -120,8 +114,7 @@ impl Transport for Seen {
 /// Plays a case; what it broke, and how many calls began.
 pub(crate) fn play(case: &Case) -> (Vec<String>, usize) {
     let env = Arc::new(SimEnv::new(START, Dice::new(case.seed, 2)));
-    let inner =
-        Inner { life: 0, begun: Vec::new(), doubtful: BTreeSet::new(), dice: Dice::new(case.seed, 3) };
+    let inner = Inner { life: 0, begun: Vec::new(), dice: Dice::new(case.seed, 3) };
     let seen = Arc::new(Seen { env: Arc::clone(&env), inner: Mutex::new(inner) });
     let (mut store, mut lives) = (Memory::default(), Lives::default());
     let mut moments: Vec<(i64, Option<i8>)> = case.crashes.iter().map(|at| (i64::from(*at), None)).collect();
@@ -131,7 +124,7 @@ pub(crate) fn play(case: &Case) -> (Vec<String>, usize) {
         (0..case.contacts).map(|_| seen.inner.lock().unwrap().dice.span(30 * HOUR)).collect();
     arrivals.sort_unstable_by_key(|at| std::cmp::Reverse(*at));
     loop {
-        seen.begin_life(&store);
+        seen.begin_life();
         let died = Life { case, env: &env, seen: &seen, store: &store }.live(
             &mut moments,
             &mut arrivals,
@@ -149,13 +142,8 @@ pub(crate) fn play(case: &Case) -> (Vec<String>, usize) {
 }
 
 impl Seen {
-    fn begin_life(&self, store: &Memory) {
-        let mut inner = self.inner.lock().unwrap();
-        inner.life += 1;
-        let dump = store.dump();
-        let rows = dump.iter().filter(|(key, _)| key.as_bytes()[0] == Table::Enrollment as u8);
-        inner.doubtful =
-            rows.filter_map(|(_, row)| world::read(&row.body).0.open).map(|open| open.send).collect();
+    fn begin_life(&self) {
+        self.inner.lock().unwrap().life += 1;
     }
 }
 

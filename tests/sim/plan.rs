@@ -6,6 +6,7 @@ use followupd_domain::target::TargetKind;
 use followupd_runtime::{AccountSettings, ChannelSettings, KillSwitchSettings, RestSettings, TenantSettings};
 
 use super::dice::Dice;
+use super::says::Says;
 
 /// Contacts of each tenant; the same ids in every tenant, so that one tenant's data in another's rows would show.
 pub(crate) const CONTACTS: usize = 9;
@@ -89,6 +90,32 @@ pub(crate) struct Plan {
     pub(crate) start: i64,
     /// Its tenants; their numbers are 1, 2, 3.
     pub(crate) tenants: Vec<TenantPlan>,
+    /// A time in which a provider mostly says the same, if there is one.
+    pub(crate) outage: Option<Outage>,
+}
+
+/// A time in which one tenant's providers mostly say the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Outage {
+    /// Whose.
+    pub(crate) tenant: usize,
+    /// From when on.
+    pub(crate) from: i64,
+    /// For how long.
+    pub(crate) span: i64,
+    /// What they say.
+    pub(crate) says: Says,
+    /// To so many calls of a thousand.
+    pub(crate) in_thousand: u64,
+}
+
+impl Outage {
+    fn draw(dice: &mut Dice) -> Outage {
+        let words = [(Says::BadText, 800), (Says::Down, 900), (Says::Throttled, 400)];
+        let (tenant, from) = (dice.below(3) as usize, (24 + dice.span(120)) * HOUR);
+        let (says, in_thousand) = *dice.pick(&words);
+        Outage { tenant, from, span: 20 * HOUR, says, in_thousand }
+    }
 }
 
 /// 2026-10-21: Berlin puts its clocks back on the 25th.
@@ -105,7 +132,7 @@ impl Plan {
         let weekdays = |from, to| Quiet { spelt: "mon-fri", days: (0..5).collect(), from, to };
         let weekend = |from, to| Quiet { spelt: "sat,sun", days: vec![5, 6], from, to };
         let every = |from, to| Quiet { spelt: "mon-sun", days: (0..7).collect(), from, to };
-        let tenants = vec![
+        let mut tenants = vec![
             TenantPlan {
                 name: "acme",
                 zone: "Europe/Berlin",
@@ -137,7 +164,12 @@ impl Plan {
                 new_recipients: dice.chance(400).then_some(4),
             },
         ];
-        Plan { start, tenants }
+        let outage = dice.chance(400).then(|| Outage::draw(dice));
+        if let Some(outage) = outage.as_ref().filter(|outage| outage.says == Says::Throttled) {
+            // What is slowed has a pace.
+            tenants[outage.tenant].pace[0] = Pace { rate: Some((5, 60_000, 2)), ..Pace::default() };
+        }
+        Plan { start, tenants, outage }
     }
 }
 

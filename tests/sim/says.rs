@@ -16,6 +16,8 @@ pub(crate) enum Says {
     Refused,
     /// It cannot be connected to.
     BackedOff,
+    /// It is down for everybody.
+    Down,
     /// There is no such address.
     Rejected,
     /// The text is at fault.
@@ -49,10 +51,11 @@ pub(crate) const LATER: Span = Span::minutes(40);
 
 impl Says {
     /// All of them.
-    pub(crate) const ALL: [Says; 14] = [
+    pub(crate) const ALL: [Says; 15] = [
         Says::Accepted,
         Says::Refused,
         Says::BackedOff,
+        Says::Down,
         Says::Rejected,
         Says::BadText,
         Says::Throttled,
@@ -94,6 +97,7 @@ impl Says {
             Says::Accepted => Some(Answer::Accepted),
             Says::Refused => refused("busy", Reaction::again(Again::SOON)),
             Says::BackedOff => refused("connect", Reaction::HOST_RESTS),
+            Says::Down => refused("down", Reaction::SOON),
             Says::BadText => refused("bad_text", Reaction::BAD_STEP),
             Says::Throttled => refused("busy", Reaction::Slow { after: Span::seconds(1) }),
             Says::Rests => refused(
@@ -117,6 +121,7 @@ impl Says {
             Says::Accepted => "accepted",
             Says::Refused => "refused",
             Says::BackedOff => "backed off",
+            Says::Down => "down",
             Says::BadText => "bad text",
             Says::Throttled => "throttled",
             Says::Rests => "in maintenance",
@@ -139,6 +144,7 @@ impl Says {
             Says::Uncertain | Says::Breaks => Event::Uncertain,
             Says::Refused
             | Says::BackedOff
+            | Says::Down
             | Says::Throttled
             | Says::Rests
             | Says::AccountBusy

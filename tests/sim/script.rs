@@ -16,7 +16,7 @@ use super::acks::Remembered;
 use super::coverage::{Event, Standing};
 use super::deed::{self, Deed};
 use super::dice::Dice;
-use super::plan::{CHANNELS, CONTACTS, SEQUENCES};
+use super::plan::{CHANNELS, CONTACTS, Plan, SEQUENCES};
 use super::rows;
 use super::trace::Stop;
 use super::world::World;
@@ -53,7 +53,7 @@ pub(crate) struct Script {
 
 impl Script {
     /// The script of a seed.
-    pub(crate) fn new(mut dice: Dice) -> Script {
+    pub(crate) fn new(mut dice: Dice, plan: &Plan) -> Script {
         let mut ahead = Vec::new();
         for contact in 0..CONTACTS {
             for tenant in 0..3 {
@@ -83,6 +83,13 @@ impl Script {
             for _ in 0..1 + dice.below(3) {
                 let by = dice.span(4 * HOUR) - 2 * HOUR;
                 ahead.push((dice.span(7 * DAY), Op::Do(Deed::Jump(by))));
+            }
+        }
+        if let Some(outage) = &plan.outage {
+            // Everybody is enrolled as it begins, so that many get the same.
+            for (contact, sequence) in (0..CONTACTS).flat_map(|contact| [(contact, 0), (contact, 2)]) {
+                let at = outage.from + dice.span(HOUR / 6);
+                ahead.push((at, Op::Do(Deed::Enroll { tenant: outage.tenant, sequence, contact })));
             }
         }
         ahead.extend((1..8).map(|day| (day * DAY, Op::Check)));

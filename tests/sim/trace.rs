@@ -31,6 +31,10 @@ pub(crate) enum What {
     Jumped(i64),
     /// What the clocks said was written down.
     Kept,
+    /// The store did this to a commit.
+    Store(String),
+    /// What a provider's words hold is durable.
+    Held(String),
     /// A call began.
     Begun(Begun),
     /// A call was answered.
@@ -60,8 +64,6 @@ pub(crate) struct Begun {
     pub(crate) channel: String,
     /// Of which kind.
     pub(crate) kind: Kind,
-    /// Whether it is the same send again, without an intent of its own.
-    pub(crate) again: bool,
 }
 
 /// An acknowledged stop: no call of these may begin after it.

@@ -34,7 +34,7 @@ struct Fate {
 }
 
 impl Transport for Provider {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+    fn slot(&self, _urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
         let mut inner = self.0.inner();
         let rests = inner.armed && inner.faults.chance(10);
         let rest = Duration::from_millis(inner.faults.span(60_000).unsigned_abs());
@@ -53,7 +53,7 @@ impl Transport for Provider {
                 world.die(&mut inner, &Place::CallBegins.word());
                 return Box::pin(std::future::pending());
             }
-            let fate = fate(&mut inner, call.send);
+            let fate = fate(&world, &mut inner, &call);
             if fate.taken && fate.at_once {
                 inner.taken.insert(call.send);
             }
@@ -92,15 +92,14 @@ fn begins(world: &World, inner: &mut Inner, call: &Call) {
     };
     let intents = inner.intents.get(&call.send).copied().unwrap_or(0);
     let forgets = forgets(world, &enrollment, call);
-    let doubt = u32::from(inner.doubtful.contains(&call.send) && !forgets);
     if forgets && inner.taken.contains(&call.send) {
         let what = format!("{:?} is called again, and its provider forgets", call.send);
         inner.broken("E3", call.send.enrollment, what);
     }
     let begun = inner.begun.entry(call.send).or_default();
     *begun += 1;
-    let (begun, again) = (*begun, *begun > intents);
-    if begun > intents + doubt {
+    let begun = *begun;
+    if begun > intents {
         inner.broken(
             "E7",
             call.send.enrollment,
@@ -123,15 +122,11 @@ fn begins(world: &World, inner: &mut Inner, call: &Call) {
         contact: call.contact.clone(),
         channel: call.channel.to_string(),
         kind: call.kind,
-        again,
     };
     if enrollment.contact != call.contact
         || call.tenant.as_str() != world.plan.tenants[enrollment.tenant.0 as usize - 1].name
     {
         inner.broken("E14", call.send.enrollment, format!("{call:?} is another's"));
-    }
-    if again && doubt == 1 {
-        inner.coverage.hit(Standing::of(&enrollment, world.env.now()), Event::Wake);
     }
     world.note_in(inner, What::Begun(what));
 }
@@ -142,7 +137,12 @@ fn forgets(world: &World, enrollment: &Enrollment, call: &Call) -> bool {
     world.forgets(enrollment.tenant, place)
 }
 
-fn fate(inner: &mut Inner, send: SendId) -> Fate {
+fn fate(world: &World, inner: &mut Inner, call: &Call) -> Fate {
+    let (send, now) = (call.send, world.env.elapsed());
+    let outage = world.plan.outage.as_ref().filter(|outage| {
+        let is_theirs = world.plan.tenants[outage.tenant].name == call.tenant.as_str();
+        is_theirs && (outage.from..outage.from + outage.span).contains(&now)
+    });
     let armed = inner.armed;
     let dice = &mut inner.faults;
     let takes = match dice.below(100) {
@@ -153,6 +153,8 @@ fn fate(inner: &mut Inner, send: SendId) -> Fate {
         _ => dice.span(240_000),
     };
     let (says, taken) = if armed { Says::draw(dice) } else { (Says::Accepted, true) };
+    let outage = outage.filter(|outage| armed && dice.chance(outage.in_thousand));
+    let (says, taken) = outage.map_or((says, taken), |outage| (outage.says, false));
     let at_once = dice.chance(500);
     // A key it knows is the same message again.
     let known = inner.taken.contains(&send);

@@ -21,18 +21,11 @@ pub(crate) fn is_quiet(quiet: &[Quiet], local: DateTime<Tz>) -> bool {
     quiet.iter().any(|quiet| quiet.covers(day, minute))
 }
 
-/// Whether engine time goes on over a restart from what was kept of it. As long as it begins at the wall's with each
-/// process, the wall is what windows over a restart are measured by, and a jump while the process ran frees them.
-const ENGINE_TIME_IS_KEPT: bool = false;
-
-/// A start as a lane's limits count it: engine time lies somewhere from `low` to `high`.
+/// A start as a lane's limits count it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
-    life: u32,
     /// Steady time.
     at: i64,
-    low: i64,
-    high: i64,
     /// How much more than steady time engine time may have gone over the restarts before.
     believed: i64,
     wall: Moment,
@@ -43,14 +36,7 @@ impl Start {
     /// passed, and a hundredth of it, whatever the wall does.
     fn until(&self, later: &Start) -> i64 {
         let apart = later.at - self.at;
-        let drawn = apart + apart / DRAWN + 2;
-        if self.life == later.life {
-            drawn
-        } else if ENGINE_TIME_IS_KEPT {
-            drawn + later.believed - self.believed
-        } else {
-            later.high - self.low
-        }
+        apart + apart / DRAWN + 2 + later.believed - self.believed
     }
 }
 
@@ -60,7 +46,8 @@ const DRAWN: i64 = 99;
 /// The lives of a process, as far as engine time depends on them.
 #[derive(Default)]
 pub(crate) struct Lives {
-    lives: BTreeMap<u32, Life>,
+    /// See [`Start::believed`], for each.
+    believed: BTreeMap<u32, i64>,
     /// How far the wall was ahead of steady time, and when, as engine time was kept last or a life began since.
     kept: Option<(i64, i64)>,
     /// When something was last seen.
@@ -69,31 +56,13 @@ pub(crate) struct Lives {
     jumps: Vec<(Moment, Moment)>,
 }
 
-struct Life {
-    /// When it began.
-    began: i64,
-    /// What the wall said then.
-    wall: i64,
-    /// When the wall first jumped.
-    jumped: Option<i64>,
-    /// When something was last seen in it.
-    last: i64,
-    /// See [`Start::believed`].
-    believed: i64,
-}
-
 impl Lives {
     /// Something was seen in a life.
     pub(crate) fn see(&mut self, life: u32, at: i64, wall: Moment) {
-        if !self.lives.contains_key(&life) {
-            let believed = self.lives.values().next_back().map_or(0, |before| before.believed);
-            let believed = believed + self.begins(at, wall);
-            self.lives.insert(life, Life { began: at, wall: wall.0, jumped: None, last: at, believed });
-        }
-        let known = self.lives.get_mut(&life).unwrap();
-        known.last = at;
-        if wall.0 - known.wall != at - known.began {
-            known.jumped.get_or_insert(at);
+        if !self.believed.contains_key(&life) {
+            let before = self.believed.values().next_back().copied().unwrap_or(0);
+            let believed = before + self.begins(at, wall);
+            self.believed.insert(life, believed);
         }
         self.last = at;
     }
@@ -125,37 +94,9 @@ impl Lives {
     }
 
     /// The starts of one lane, in their order, from the life, steady and wall time of each.
-    ///
-    /// Engine time begins at the wall's with each process, or where the last one was if that is later. It goes on
-    /// with steady time, and is drawn toward the wall by at most one part in a hundred (of the time since it was last
-    /// asked for, which may be long before a jump); it never falls below what the lane has seen.
     pub(crate) fn starts(&self, calls: impl Iterator<Item = (u32, i64, Moment)>) -> Vec<Start> {
-        let mut latest = i64::MIN;
-        let mut began_by: BTreeMap<u32, i64> = BTreeMap::new();
-        for (number, life) in &self.lives {
-            began_by.insert(*number, life.wall.max(latest));
-            let (_, high) = life.engine(began_by[number], life.last);
-            latest = latest.max(high);
-        }
-        let (mut low, mut high) = (i64::MIN, i64::MIN);
-        calls
-            .map(|(number, at, wall)| {
-                let life = &self.lives[&number];
-                let (least, most) = life.engine(began_by[&number], at);
-                (low, high) = (low.max(least), high.max(most));
-                Start { life: number, at, low, high, believed: life.believed, wall }
-            })
-            .collect()
-    }
-}
-
-impl Life {
-    /// The least and most that engine time can be at a moment, when it began by `began_by` at the latest.
-    fn engine(&self, began_by: i64, at: i64) -> (i64, i64) {
-        let since = at - self.began;
-        let off = began_by > self.wall || self.jumped.is_some_and(|jumped| jumped <= at);
-        let drawn = if off { since / DRAWN + 2 } else { 0 };
-        (self.wall + since - drawn, began_by + since + drawn)
+        let start = |(life, at, wall)| Start { at, believed: self.believed[&life], wall };
+        calls.map(start).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use followupd_store::Key;
 
 use super::deed::Around;
 use super::says::{ACCOUNT_WAITS, LATER, RESTS_FOR, Says};
+use super::trace::What;
 use super::world::{Inner, World};
 
 /// How soon what a provider asks for is written down, in milliseconds: some turns of the tenant's actor, and a store that
@@ -200,7 +201,7 @@ impl World {
                 let not_before = again.map(|entry| (open.send, entry.at + LATER));
                 inner.words.not_before.extend(not_before);
             }
-            Says::Refused | Says::BackedOff | Says::Uncertain | Says::Breaks => {}
+            Says::Refused | Says::BackedOff | Says::Down | Says::Uncertain | Says::Breaks => {}
         }
     }
 
@@ -256,6 +257,8 @@ impl World {
                 Bound::Step(_) => "held step",
             };
             inner.coverage.count(what);
+            let name = self.plan.tenants[tenant].name;
+            self.note_in(inner, What::Held(format!("{name} {bound:?} {reacted:?}")));
             let until = inner.words.is_releasing(tenant, bound).then_some(at);
             inner.words.told.push(Told { tenant, bound, from: at, until, reacted });
         }

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use followupd_domain::channel::Kind;
 use followupd_domain::decision::{Decision, Entry};
-use followupd_domain::enrollment::{Enrollment, OpenSend};
+use followupd_domain::enrollment::{Enrollment, OpenSend, State};
 use followupd_domain::gate::Binding;
 use followupd_domain::{EnrollmentId, Moment, SendId, TenantNo, invariant};
 use followupd_runtime::plant::Poison;
@@ -86,12 +87,23 @@ pub(crate) struct Inner {
     pub(crate) doubted: BTreeSet<SendId>,
     /// Sends the provider has taken.
     pub(crate) taken: BTreeSet<SendId>,
-    /// Contacts of tenants who may have written by chat: from when on, and when they say they did.
-    pub(crate) wrote: BTreeMap<(usize, String), Vec<(i64, Moment)>>,
+    /// Contacts of tenants who may have written.
+    pub(crate) wrote: BTreeMap<(usize, String), Vec<Wrote>>,
     /// What providers said.
     pub(crate) words: Words,
     /// The first intent of each lane, by tenant and place of the channel.
     pub(crate) intended: BTreeMap<(u32, usize), Moment>,
+}
+
+/// Somebody may have written.
+#[derive(Clone, Debug)]
+pub(crate) struct Wrote {
+    /// From when on that may be known.
+    pub(crate) at: i64,
+    /// When they say they did.
+    pub(crate) occurred_at: Moment,
+    /// By what kind of channel; `None`: perhaps by any.
+    pub(crate) kind: Option<Kind>,
 }
 
 impl World {
@@ -109,7 +121,7 @@ impl World {
             armed: false,
             crash: None,
             faults: Dice::new(seed, 3),
-            script: Script::new(Dice::new(seed, 4)),
+            script: Script::new(Dice::new(seed, 4), &plan),
             engine: None,
             mirror: BTreeMap::new(),
             intents: BTreeMap::new(),
@@ -234,6 +246,9 @@ impl World {
                     format!("a status moved back: {:?} {:?}", before.sends, after.sends),
                 );
             }
+            if before.state.is_over() && !after.state.is_over() {
+                comes_back(inner, before);
+            }
             self.pulled(inner, before, &new);
             let is_open =
                 |open: &OpenSend| after.open.is_some_and(|after| after.intended_at == open.intended_at);
@@ -307,6 +322,20 @@ impl World {
             };
             inner.coverage.hit(standing, Event::Wake);
         }
+    }
+}
+
+/// What has completed may come back, unless it was closed or somebody goes in its place. What left early, or could not
+/// go on, may not.
+fn comes_back(inner: &mut Inner, before: &Enrollment) {
+    inner.coverage.returns += 1;
+    if before.state != State::Completed || before.is_closed() {
+        inner.broken("E8", before.id, format!("it came back: {before:?}"));
+    }
+    let place = |e: &Enrollment| (e.tenant, e.sequence, e.contact.clone(), e.target.clone());
+    let live = inner.mirror.values().map(|(e, _)| e).filter(|e| !e.state.is_over());
+    if live.filter(|e| place(e) == place(before)).count() > 1 {
+        inner.broken("E9", before.id, "it came back beside another in its place");
     }
 }
 

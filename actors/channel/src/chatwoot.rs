@@ -80,8 +80,12 @@ impl Provider for Inbox {
 }
 
 impl Transport for Chatwoot {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
-        Box::pin(self.0.slot())
+    fn slot(&self, urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.0.slot(urgent))
+    }
+
+    fn places(&self) -> usize {
+        self.0.places()
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

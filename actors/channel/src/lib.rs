@@ -90,24 +90,25 @@ pub struct Rest(pub Duration);
 /// A place to make one call from: a connection, a thread. It is held until the call has ended.
 #[derive(Debug, Default)]
 pub struct Slot {
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl From<OwnedSemaphorePermit> for Slot {
-    fn from(permit: OwnedSemaphorePermit) -> Slot {
-        Slot { _permit: Some(permit) }
-    }
+    _common: Option<OwnedSemaphorePermit>,
+    _any: Option<OwnedSemaphorePermit>,
 }
 
 /// A way out.
 pub trait Transport: Send + Sync + 'static {
     /// Waits for a place to make one call from. It is taken before the decision to send is written down, so that
-    /// nothing waits between that and the call.
+    /// nothing waits between that and the call. A few places are kept for calls that are `urgent`.
     ///
     /// # Errors
     /// A [`Rest`], while the host has one.
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
+    fn slot(&self, urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
+        let _ = urgent;
         Box::pin(async { Ok(Slot::default()) })
+    }
+
+    /// How many places there are for one lane: who looks at more than can be called keeps others waiting for nothing.
+    fn places(&self) -> usize {
+        usize::MAX
     }
 
     /// Makes one call. It ends by itself within the transport's own time-outs and is never dropped half-way.

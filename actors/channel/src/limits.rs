@@ -93,6 +93,15 @@ pub const WHATSAPP_TEXT: usize = 4_096;
 /// Characters of a caption, and of the text over buttons (Meta, media and interactive messages).
 pub const WHATSAPP_CAPTION: usize = 1_024;
 
+/// Characters of what fills a template's header (Meta, "Messages": the text of a parameter object).
+pub const TEMPLATE_HEADER: usize = 60;
+
+/// Characters of what fills a template's body, where it fills a header or buttons too (the same page).
+pub const TEMPLATE_BODY: usize = 1_024;
+
+/// Characters of what fills a template's body, where it fills nothing else (the same page).
+pub const TEMPLATE_BODY_ALONE: usize = 32_768;
+
 /// Characters of a template's name (Meta, message templates).
 pub const TEMPLATE_NAME: usize = 512;
 
@@ -106,6 +115,10 @@ pub const SMS_TEXT: usize = 1_600;
 
 /// Characters of a message in an agent inbox (Chatwoot, message model).
 pub const CONVERSATION_TEXT: usize = 150_000;
+
+/// One place in so many, and at least one, is kept for urgent calls: enough for what people wait for, little of what
+/// the others have.
+pub const URGENT_PART: usize = 8;
 
 /// Bytes of what a provider posts to us: Meta's webhooks have at most 3 MB, Twilio's a few KiB.
 pub const INBOUND_BYTES: usize = 3 * 1024 * 1024;

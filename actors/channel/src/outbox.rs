@@ -98,8 +98,8 @@ fn write(path: &Path, call: &Call) -> io::Result<()> {
 }
 
 impl Transport for Outbox {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
-        Box::pin(self.writers.slot())
+    fn slot(&self, urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.writers.slot(urgent))
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

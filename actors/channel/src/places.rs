@@ -1,4 +1,7 @@
 //! Places to make a call from: as many as a sender has connections, and none while its host rests.
+//!
+//! A few are kept for calls that are urgent, so that what somebody waits for does not stand behind slow calls that
+//! nobody does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::back_off::BackOff;
-use crate::{Rest, Slot};
+use crate::{Rest, Slot, limits};
 
 /// What a call showed of its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,22 +27,35 @@ pub(crate) enum Health {
 /// The places of one sender.
 #[derive(Debug)]
 pub(crate) struct Places {
-    places: Arc<Semaphore>,
+    all: Arc<Semaphore>,
+    /// Those that calls of no urgency may take.
+    common: Arc<Semaphore>,
+    count: usize,
     back_off: BackOff,
 }
 
 impl Places {
     /// So many of them.
     pub(crate) fn new(count: usize) -> Places {
-        Places { places: Arc::new(Semaphore::new(count)), back_off: BackOff::default() }
+        // Where there is but one nothing can be kept.
+        let kept = if count > 1 { (count / limits::URGENT_PART).max(1) } else { 0 };
+        let (all, common) = (Arc::new(Semaphore::new(count)), Arc::new(Semaphore::new(count - kept)));
+        Places { all, common, count, back_off: BackOff::default() }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// Waits for one.
-    pub(crate) async fn slot(&self) -> Result<Slot, Rest> {
+    pub(crate) async fn slot(&self, urgent: bool) -> Result<Slot, Rest> {
         if let Some(rest) = self.rests() {
             return Err(rest);
         }
-        Ok(Arc::clone(&self.places).acquire_owned().await.map(Slot::from).unwrap_or_default())
+        // Neither is ever closed.
+        let common = if urgent { None } else { Arc::clone(&self.common).acquire_owned().await.ok() };
+        Ok(Slot { _common: common, _any: Arc::clone(&self.all).acquire_owned().await.ok() })
     }
 
     /// How long the host rests from now on, if it does.
@@ -63,16 +79,30 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn an_urgent_call_has_a_place_while_all_others_have_slow_ones() {
+        for (count, kept) in [(1, 0), (2, 1), (8, 1), (64, 8)] {
+            let places = Places::new(count);
+            let mut slow = Vec::new();
+            while let Ok(slot) = tokio::time::timeout(Duration::from_secs(1), places.slot(false)).await {
+                slow.push(slot.unwrap());
+            }
+            assert_eq!(slow.len(), count - kept, "{count}");
+            let urgent = tokio::time::timeout(Duration::from_secs(1), places.slot(true)).await;
+            assert_eq!(urgent.is_ok(), kept > 0, "{count}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn there_are_so_many_and_none_while_the_host_rests() {
         let places = Places::new(2);
-        let (first, _second) = (places.slot().await.unwrap(), places.slot().await.unwrap());
-        assert!(tokio::time::timeout(Duration::from_secs(1), places.slot()).await.is_err());
+        let (first, _second) = (places.slot(true).await.unwrap(), places.slot(true).await.unwrap());
+        assert!(tokio::time::timeout(Duration::from_secs(1), places.slot(true)).await.is_err());
         drop(first);
-        drop(places.slot().await.unwrap());
+        drop(places.slot(false).await.unwrap());
         places.learn(Health::Asks(Duration::from_secs(7)));
-        assert_eq!(places.slot().await.unwrap_err(), Rest(Duration::from_secs(7)));
+        assert_eq!(places.slot(false).await.unwrap_err(), Rest(Duration::from_secs(7)));
         tokio::time::advance(Duration::from_secs(7)).await;
-        drop(places.slot().await.unwrap());
+        drop(places.slot(false).await.unwrap());
         places.learn(Health::Fails);
         assert!(places.rests().is_some());
         places.learn(Health::Works);

@@ -99,8 +99,12 @@ fn cipher(security: Security, trust: &Trust) -> Result<Cipher, String> {
 }
 
 impl Transport for Smtp {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
-        Box::pin(self.places.slot())
+    fn slot(&self, urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.places.slot(urgent))
+    }
+
+    fn places(&self) -> usize {
+        self.places.count()
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

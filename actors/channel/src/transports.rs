@@ -20,6 +20,10 @@ use crate::webhook::{Network, Resolve, Webhook};
 use crate::whatsapp::{self, WhatsApp};
 use crate::{Transport, limits, smtp, webhook};
 
+mod destination;
+
+pub use destination::{Destination, destination};
+
 /// What whoever runs the daemon allows, whatever a tenant sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {

@@ -22,6 +22,7 @@ use crate::http::{self as shared, FORM, Line, Post, Provider, Resolve, Said, Ver
 use crate::problem::Problem;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
+pub(crate) use settings::BASE;
 pub use settings::{Sender, Settings};
 pub use verdict::reaction;
 
@@ -86,8 +87,12 @@ impl Provider for Account {
 }
 
 impl Transport for Twilio {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
-        Box::pin(self.0.slot())
+    fn slot(&self, urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.0.slot(urgent))
+    }
+
+    fn places(&self) -> usize {
+        self.0.places()
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

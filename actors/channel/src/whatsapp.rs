@@ -19,6 +19,7 @@ use crate::http::{self as shared, JSON, Line, Post, Provider, Resolve, Said, Ver
 use crate::problem::Problem;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
+pub(crate) use settings::BASE;
 pub use settings::Settings;
 pub use verdict::reaction;
 
@@ -76,8 +77,12 @@ impl Provider for Number {
 }
 
 impl Transport for WhatsApp {
-    fn slot(&self) -> BoxFuture<'_, Result<Slot, Rest>> {
-        Box::pin(self.0.slot())
+    fn slot(&self, urgent: bool) -> BoxFuture<'_, Result<Slot, Rest>> {
+        Box::pin(self.0.slot(urgent))
+    }
+
+    fn places(&self) -> usize {
+        self.0.places()
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

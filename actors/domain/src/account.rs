@@ -68,7 +68,7 @@ mod tests {
         let until_of = |scope: &Scope| scope.holds_until(HeldBy::Account, ChannelNo(2));
         assert_eq!((until_of(&by_hand), until_of(&by_provider)), (None, until));
         assert_eq!(held_by(&by_provider, 1, Moment(1_500)), None);
-        let let_go = |at| by_provider.provider_let_go_at(ChannelNo(2), at);
+        let let_go = |at| by_provider.let_go_at(ChannelNo(2), at);
         assert_eq!((let_go(NOW), let_go(Moment(1_501))), (None, until));
         let pushed = |no| by_hand.pushed_back(SequenceNo(1), ChannelNo(no), (Moment(0), Moment(950)), NOW);
         assert_eq!((pushed(1), pushed(3)), (Moment(1_050), Moment(950)), "a wait does not run meanwhile");

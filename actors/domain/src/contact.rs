@@ -11,6 +11,7 @@ use crate::channel::Kind;
 use crate::enrollment::ExitReason;
 use crate::ids::{AccountNo, ChannelNo, EnrollmentId, SequenceNo};
 use crate::limits;
+use crate::sequence::UniquePer;
 use crate::target::TargetRef;
 use crate::time::{Moment, Span};
 
@@ -198,6 +199,27 @@ impl Contact {
         self.forget_surplus();
     }
 
+    /// Whether one of their enrollments that ended may come back: it is indexed, no opt-out ended it, and nobody was
+    /// enrolled in its place since. Memberships stand in the order they began.
+    #[must_use]
+    pub fn may_return(&self, enrollment: EnrollmentId, unique_per: UniquePer) -> bool {
+        let mut known = self.enrollments.iter().skip_while(|known| known.enrollment != enrollment);
+        let Some(Membership { sequence, target, ended: Some(ended), .. }) = known.next() else {
+            return false;
+        };
+        let instead = |later: &Membership| {
+            later.sequence == *sequence && (unique_per == UniquePer::Contact || later.target == *target)
+        };
+        !ended.opted_out && !known.any(instead)
+    }
+
+    /// Notes that an enrollment that had ended is under way again.
+    pub fn returns(&mut self, enrollment: EnrollmentId) {
+        for membership in self.enrollments.iter_mut().filter(|known| known.enrollment == enrollment) {
+            membership.ended = None;
+        }
+    }
+
     /// How enrollments in a sequence ended, as far as the row remembers; about this target, or where `target` is
     /// `None` about any.
     pub fn ends<'a>(
@@ -353,6 +375,30 @@ mod tests {
             contact.ends(SequenceNo(1), Some(None)).next().is_none(),
             "none was about the contact as such"
         );
+    }
+
+    #[test]
+    fn what_comes_back_is_indexed_as_open_and_is_not_forgotten() {
+        let all = [(1, Some(target(1)), false), (1, Some(target(2)), false), (2, None, true)];
+        let mut contact = ended(all);
+        let id = |n| EnrollmentId::new(Moment(n), Shard(0), 0);
+        let may = |contact: &Contact, n, unique_per| contact.may_return(id(n), unique_per);
+        assert!(may(&contact, 0, UniquePer::Target), "the later one is about something else");
+        assert!(!may(&contact, 0, UniquePer::Contact), "where there may be one, the later one stands");
+        assert!(may(&contact, 1, UniquePer::Contact));
+        assert!(!may(&contact, 2, UniquePer::Target), "they opted out");
+        assert!(!may(&contact, 3, UniquePer::Target), "it is not indexed");
+        contact.returns(id(0));
+        assert!(!may(&contact, 0, UniquePer::Target), "it has not ended");
+        assert_eq!(contact.open_enrollments().map(|known| known.enrollment).collect::<Vec<_>>(), [id(0)]);
+        for n in 10..10 + limits::ENROLLMENTS_A_CONTACT as i64 {
+            let (enrollment, sequence) = (id(n), SequenceNo(3));
+            contact.enrollments.push(Membership { enrollment, sequence, target: None, ended: None });
+            contact.end(enrollment, Moment(n), None);
+        }
+        assert_eq!(contact.open_enrollments().map(|known| known.enrollment).collect::<Vec<_>>(), [id(0)]);
+        contact.end(id(0), Moment(99), None);
+        assert_eq!(contact.open_enrollments().count(), 0);
     }
 
     #[test]

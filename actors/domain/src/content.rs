@@ -40,6 +40,13 @@ pub enum Parameter {
     Text(String),
     /// A file, in a header.
     Media(Media),
+    /// A text for a place that has a name instead of a number (Meta, "Named parameters").
+    Named {
+        /// The place's name.
+        name: String,
+        /// The text.
+        text: String,
+    },
 }
 
 /// What fills one button of a template.
@@ -160,6 +167,9 @@ impl Template {
                 Ok(match parameter {
                     Parameter::Text(given) => Parameter::Text(text(&place, given)?),
                     Parameter::Media(media) => Parameter::Media(media.with(&place, text)?),
+                    Parameter::Named { name, text: given } => {
+                        Parameter::Named { name: name.clone(), text: text(&place, given)? }
+                    }
                 })
             };
             all.iter().enumerate().map(one).collect::<Result<Vec<_>, E>>()
@@ -184,10 +194,19 @@ impl Template {
 /// Where a parameter of a template is written: a header has one place for a text and one for a file.
 fn place_of(of: &str, i: usize, parameter: &Parameter) -> String {
     match (of, parameter) {
-        ("header", Parameter::Text(_)) => ".header_text".to_owned(),
+        ("header", Parameter::Text(_) | Parameter::Named { .. }) => ".header_text".to_owned(),
         ("header", Parameter::Media(_)) => ".header_media".to_owned(),
+        (_, Parameter::Named { .. }) => format!(".named_body[{i}].text"),
         (of, Parameter::Text(_) | Parameter::Media(_)) => format!(".{of}[{i}]"),
     }
+}
+
+/// Whether the provider refuses line breaks, tabs and many spaces there: what fills a template's texts and ends its links
+/// stands in the middle of a text that was approved as it is (Meta, code 132018).
+#[must_use]
+pub fn is_one_line(place: &str) -> bool {
+    let of_body = place.starts_with(".body[") || place.starts_with(".named_body[");
+    of_body || place == ".header_text" || place.ends_with(".url_end")
 }
 
 impl Media {
@@ -240,6 +259,7 @@ impl Template {
                 faults.push((format!(".{name}"), right.to_owned()));
             }
         }
+        self.name_faults(faults);
         let is_media = |parameter: &Parameter| matches!(parameter, Parameter::Media(_));
         if let Some(i) = self.body.iter().position(is_media) {
             faults.push((format!(".body[{i}]"), "is a file: only a header takes one".to_owned()));
@@ -264,6 +284,52 @@ impl Template {
             }
             if self.buttons[..i].iter().any(|other| other.index == index) {
                 faults.push((place(), format!("is {index} again: each button is filled once")));
+            }
+        }
+    }
+}
+
+impl Parameter {
+    /// The name of its place; `None`: it has none, as a file has none.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Parameter::Named { name, .. } => Some(name),
+            Parameter::Text(_) | Parameter::Media(_) => None,
+        }
+    }
+}
+
+impl Template {
+    /// What is wrong with the names of its parameters: all have one, or none has.
+    fn name_faults(&self, faults: &mut Vec<(String, String)>) {
+        let named = |all: &[Parameter]| all.iter().any(|one| one.name().is_some());
+        let placed = |all: &[Parameter]| all.iter().any(|one| matches!(one, Parameter::Text(_)));
+        let (header, body) = (self.header.as_slice(), self.body.as_slice());
+        let mixed = [
+            (named(body) && placed(body), ".named_body", "goes without body"),
+            (named(header) && placed(body), ".header_name", "goes with named_body"),
+            (placed(header) && named(body), ".header_name", "is missing"),
+        ];
+        for (_, place, is) in mixed.into_iter().filter(|(is_mixed, ..)| *is_mixed) {
+            let right = format!("{is}: all parameters of a template have names, or none has");
+            faults.push((place.to_owned(), right));
+        }
+        let is_name = |name: &str| {
+            let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            !name.is_empty() && name.len() <= limits::PARAMETER_NAME && name.bytes().all(known)
+        };
+        let header = header.iter().map(|one| (".header_name".to_owned(), one.name()));
+        let body = body.iter().enumerate().map(|(i, one)| (format!(".named_body[{i}].name"), one.name()));
+        for (place, name) in header.chain(body).filter_map(|(place, name)| Some((place, name?))) {
+            if !is_name(name) {
+                let right = format!("is {name:?}: write it as the template does, like order_id");
+                faults.push((place, right));
+            }
+        }
+        for (i, name) in self.body.iter().enumerate().filter_map(|(i, one)| Some((i, one.name()?))) {
+            if self.body[..i].iter().any(|other| other.name() == Some(name)) {
+                let right = format!("is {name:?} again: each place is filled once");
+                faults.push((format!(".named_body[{i}].name"), right));
             }
         }
     }
@@ -352,6 +418,33 @@ mod tests {
         );
         let stop = Rich::Media(media(MediaKind::Video)).with(&mut |_, _| Err::<String, u8>(7));
         assert_eq!(stop, Err(7));
+    }
+
+    fn named(name: &str) -> Parameter {
+        Parameter::Named { name: name.into(), text: "{{ contact.name }}".into() }
+    }
+
+    #[test]
+    fn parameters_have_names_or_places_and_never_both() {
+        let of = |header: Vec<Parameter>, body: Vec<Parameter>| {
+            let found = faults(&Rich::Template(Template { header, body, buttons: Vec::new(), ..template() }));
+            found.into_iter().map(|(place, _)| place).collect::<Vec<_>>()
+        };
+        let text = || Parameter::Text("one".into());
+        let file = || Parameter::Media(media(MediaKind::Image));
+        assert_eq!(of(vec![named("title")], vec![named("order_id"), named("day_2")]), [""; 0]);
+        assert_eq!(of(vec![file()], vec![named("order_id")]), [""; 0]);
+        assert_eq!(of(vec![named("title")], vec![]), [""; 0]);
+        assert_eq!(of(vec![], vec![named("a"), text()]), [".named_body"]);
+        assert_eq!(of(vec![named("a")], vec![text()]), [".header_name"]);
+        assert_eq!(of(vec![text()], vec![named("a")]), [".header_name"]);
+        for wrong in ["", "Order", "order id", "{{1}}"] {
+            assert_eq!(of(vec![], vec![named(wrong)]), [".named_body[0].name"], "{wrong}");
+            assert_eq!(of(vec![named(wrong)], vec![]), [".header_name"], "{wrong}");
+        }
+        assert_eq!(of(vec![], vec![named("a"), named("a")]), [".named_body[1].name"]);
+        let unknown = Parameter::Named { name: "a".into(), text: "{{ contact.nmae }}".into() };
+        assert_eq!(of(vec![], vec![unknown]), [".named_body[0].text"]);
     }
 
     #[test]

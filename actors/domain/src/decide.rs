@@ -17,6 +17,7 @@ pub mod explain;
 pub mod hold;
 pub mod leave;
 pub mod outcome;
+mod returns;
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
@@ -92,17 +93,20 @@ fn is_unsent(settled: &Decision) -> bool {
     )
 }
 
-fn follow(view: &View<'_>, after: &Enrollment, failed: bool) -> Option<Decision> {
+fn follow(view: &View<'_>, after: &Enrollment, failed: bool) -> Vec<Decision> {
     let settled_step = view.version.step(view.enrollment.step);
     let exits = failed && settled_step.is_some_and(|step| step.on_failure == OnFailure::Exit);
     let view = View { enrollment: after, ..*view };
     match after.state {
-        State::Active | State::Paused { .. } if exits => Some(Decision::Exited(ExitReason::StepFailed)),
-        State::Active => Some(plan_step(&view, None)),
-        State::Paused { .. } if view.version.step(after.step).is_none() => Some(Decision::Completed),
+        State::Active | State::Paused { .. } if exits => vec![Decision::Exited(ExitReason::StepFailed)],
+        State::Active => vec![plan_step(&view, None)],
+        // Nobody could resume it any more: that it was paused holds for good.
+        State::Paused { .. } if view.version.step(after.step).is_none() => {
+            vec![Decision::Completed, Decision::Closed]
+        }
         // It was paused during the call: the whole next wait is left, and begins when it goes on.
-        State::Paused { .. } => Some(Decision::Paused { remaining: hold::whole_wait(&view) }),
-        State::Completed | State::Exited(_) | State::Failed(_) => None,
+        State::Paused { .. } => vec![Decision::Paused { remaining: hold::whole_wait(&view) }],
+        State::Completed | State::Exited(_) | State::Failed(_) => Vec::new(),
     }
 }
 

@@ -162,6 +162,13 @@ pub enum Decision {
         /// Where its wake stands.
         wake: Wake,
     },
+    /// It has completed, and stays so: a refusal of its last step that comes later opens nothing again.
+    Closed,
+    /// The call of the open send has begun and is not answered yet: from then on its limits count it by its start.
+    Begun {
+        /// When, in engine time.
+        at: Moment,
+    },
 }
 
 impl Decision {
@@ -190,8 +197,26 @@ impl Decision {
             Decision::BackedOff { .. } => "backed_off",
             Decision::Doubted { .. } => "doubted",
             Decision::Reopened { .. } => "reopened",
+            Decision::Closed => "closed",
+            Decision::Begun { .. } => "begun",
         }
     }
+}
+
+/// Adds an entry to a history. A wake that a limit goes on putting off has one entry for all of these looks: since when
+/// it does, and until when by now.
+pub fn tell(history: &mut Vec<Entry>, entry: Entry) {
+    match history.last_mut() {
+        Some(last) if puts_off_again(&last.decision, &entry.decision) => last.decision = entry.decision,
+        Some(_) | None => history.push(entry),
+    }
+}
+
+fn puts_off_again(last: &Decision, next: &Decision) -> bool {
+    let (Decision::Moved { gate: was, .. }, Decision::Moved { gate: is, .. }) = (last, next) else {
+        return false;
+    };
+    was == is && is.puts_off()
 }
 
 /// The state an enrollment begins with; the wake follows with its first [`Decision::Planned`].
@@ -263,8 +288,15 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
             state.open = None;
             stand(state, *wake);
         }
+        Decision::Begun { .. } => {
+            if let Some(open) = &mut state.open {
+                open.charge.open = false;
+            }
+        }
         Decision::Withdrawn => reopen(state, at),
         Decision::Reopened { step, due_at, wake } => plan_again(state, *step, *due_at, *wake, at),
+        // Its life was over as its last step was settled: so it says itself, whatever clocks do later.
+        Decision::Closed => state.expires_at = state.expires_at.min(state.settled_at),
         Decision::Received { step, status } => receive(state, *step, *status, at),
         Decision::Paused { remaining } => {
             state.state = State::Paused { remaining: *remaining };
@@ -286,7 +318,8 @@ fn plan(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Mo
     state.sends.push(Send { step, status: SendStatus::Pending, channel: wake.channel, at, sent_at: None });
 }
 
-/// The step before comes again, and the one under way, which nobody has called, after it.
+/// The step before comes again, and the one under way, which nobody has called, after it; so do those in between that
+/// were not sent, whose records stay before those of their next sends. What had completed is under way again.
 fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, at: Moment) {
     state.sends.retain(|send| send.step <= step || send.status != SendStatus::Pending);
     plan(state, step, due_at, wake, at);
@@ -294,6 +327,9 @@ fn plan_again(state: &mut Enrollment, step: StepNo, due_at: Moment, wake: Wake, 
     if let State::Paused { remaining } = &mut state.state {
         *remaining = Span::ZERO;
         state.wake = None;
+    }
+    if state.state == State::Completed {
+        state.state = State::Active;
     }
 }
 

@@ -83,7 +83,7 @@ impl State {
     /// The words of all of them.
     pub const WORDS: [&'static str; 5] = ["active", "paused", "completed", "exited", "failed"];
 
-    /// Whether it will never send again.
+    /// Whether it has ended. What has completed may come back: where its provider refuses its last message after all.
     #[must_use]
     pub fn is_over(self) -> bool {
         match self {
@@ -371,6 +371,18 @@ impl Enrollment {
         let send = self.sends.iter().rfind(|send| send.step == self.step);
         let since = send.filter(|send| send.status == SendStatus::Uncertain).and_then(|send| send.sent_at);
         since.is_some_and(|since| self.open.is_none_or(|open| open.intended_at != since))
+    }
+
+    /// The channel of a call that is under way and that limits count by its start already.
+    #[must_use]
+    pub fn calling(&self) -> Option<ChannelNo> {
+        self.open.filter(|open| !open.charge.open).map(|open| open.channel)
+    }
+
+    /// Whether one that has completed stays so, whatever its provider says later.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.expires_at <= self.settled_at
     }
 
     /// Whether a provider has said of the step under way that the service window is closed.

@@ -1,5 +1,7 @@
 //! Events: facts that come in from the platform, and what each says about contacts and targets.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{Kind, Transport};
@@ -164,6 +166,16 @@ impl Event {
             EventKind::ContactOptedOut => true,
             EventKind::MessageReceived => is_stop_word(&self.text, tenant),
             EventKind::Target(..) | EventKind::Custom(_) => false,
+        }
+    }
+
+    /// The kinds of channel that an opt-out by it is about: the one it came by, else all; all as well where the tenant
+    /// has it so.
+    #[must_use]
+    pub fn opts_out_of(&self, tenant: &Tenant) -> BTreeSet<Kind> {
+        match self.channel.filter(|_| !tenant.opt_out_of_all) {
+            Some(kind) => BTreeSet::from([kind]),
+            None => BTreeSet::from(Kind::ALL),
         }
     }
 

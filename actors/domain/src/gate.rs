@@ -92,6 +92,14 @@ pub enum Binding {
     NewRecipients,
 }
 
+impl Binding {
+    /// Whether it puts a wake off by itself for as long as a limit says that may be changed meanwhile.
+    #[must_use]
+    pub fn puts_off(self) -> bool {
+        matches!(self, Binding::RecipientGap | Binding::ContactCaps | Binding::NewRecipients)
+    }
+}
+
 pub(crate) type Gate = (Binding, fn(&View<'_>, &Step) -> Verdict);
 
 /// The gates, in order: what ends the business comes before what only delays it.

@@ -28,6 +28,22 @@ pub struct Reacted {
 }
 
 impl Reacted {
+    /// How the reason of a hold begins that is of a step's approved template. Reasons are ours alone, and what a provider
+    /// says stands behind our own words: none begins so by chance.
+    const OF_TEMPLATE: &str = "its template: ";
+
+    /// The reason of a hold of steps whose approved template they are held for.
+    #[must_use]
+    pub fn to_template(because: &str) -> String {
+        format!("{}{because}", Reacted::OF_TEMPLATE)
+    }
+
+    /// Whether a step is held for its approved template, so that its provider may let it go on.
+    #[must_use]
+    pub fn is_of_template(&self) -> bool {
+        self.to.starts_with(Reacted::OF_TEMPLATE)
+    }
+
     /// Whether it holds still.
     #[must_use]
     pub fn is_on(&self, now: Moment) -> bool {
@@ -80,6 +96,13 @@ impl Holds {
         self.past.retain(|past| past.until + limits::LONGEST_WAIT > now);
         let surplus = self.past.len().saturating_sub(limits::PAST_HOLDS);
         self.past.drain(..surplus);
+    }
+
+    /// When the last of those that have ended and were long enough for much to gather behind them was released.
+    pub(crate) fn let_go_at(&self, now: Moment) -> Option<Moment> {
+        let gathered =
+            |past: &&PastHold| past.until <= now && past.until.since(past.since) >= limits::EASED_IN_AFTER;
+        self.past.iter().rev().find(gathered).map(|past| past.until)
     }
 
     /// The holds there were, the current one as if it ended now.

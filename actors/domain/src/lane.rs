@@ -2,13 +2,17 @@
 //!
 //! A lane is one channel of a tenant. Its wakes stand in queues: what opens and closes together. A row is put into
 //! the queue it will leave from when its step is planned, so that quiet hours in one zone or a held sequence close
-//! a queue and rewrite nothing. [`next`] merges the heads of the open queues.
+//! a queue and rewrite nothing. [`next`] merges the heads of the open queues, sequences by their [`Shares`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::Zone;
 use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, StepNo, TenantNo, VersionNo};
 use crate::time::Moment;
+
+mod shares;
+
+pub use shares::{Shares, Weight};
 
 /// One paced path of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -144,24 +148,24 @@ pub struct WakeRow {
     pub enrollment: EnrollmentId,
 }
 
-/// The first row of an open queue, and how much its sequence has had.
+/// The first row of an open queue, and where its sequence stands in its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The row.
     pub row: WakeRow,
-    /// Rows its sequence has had, counted from where the least served one stood when it came in line.
-    pub served: u64,
+    /// Where it begins, by [`Shares::tag`].
+    pub tag: u64,
 }
 
 /// Of so many permits, one goes to the bulk class even when the classes before it have work: it never starves.
 pub const BULK_FLOOR: u64 = 20;
 
-/// Which of the heads is next at `now`: strict between classes with a floor for bulk, the least served sequence
-/// first, by due within. `None` when none is due. `granted` counts the permits of the lane so far.
+/// Which of the heads is next at `now`: strict between classes with a floor for bulk, the lowest tag first, by due
+/// within. `None` when none is due. `granted` counts the permits of the lane so far.
 #[must_use]
 pub fn next(heads: &[Head], granted: u64, now: Moment) -> Option<WakeRow> {
     let due = || heads.iter().filter(|head| head.row.due_at <= now);
-    let order = |head: &&Head| (head.row.queue.class, head.served, head.row.due_at, head.row.enrollment);
+    let order = |head: &&Head| (head.row.queue.class, head.tag, head.row.due_at, head.row.enrollment);
     let bulk_turn = granted % BULK_FLOOR == BULK_FLOOR - 1;
     due()
         .filter(|head| bulk_turn && head.row.queue.class == PriorityClass::Bulk)
@@ -176,12 +180,12 @@ mod tests {
     use crate::ids::Shard;
     use proptest::prelude::*;
 
-    fn head(class: PriorityClass, sequence: u32, served: u64, due: i64) -> Head {
+    pub(super) fn head(class: PriorityClass, sequence: u32, tag: u64, due: i64) -> Head {
         let queue =
             Queue { class, sequence: SequenceNo(sequence), zone: 7, narrowed: None, hold: HoldGroup::None };
         let enrollment = EnrollmentId::new(Moment(due), Shard(1), sequence);
         let lane = Lane { tenant: TenantNo(1), channel: ChannelNo(1) };
-        Head { row: WakeRow { lane, queue, due_at: Moment(due), enrollment }, served }
+        Head { row: WakeRow { lane, queue, due_at: Moment(due), enrollment }, tag }
     }
 
     #[test]
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_served_sequence_goes_first_and_nothing_goes_before_it_is_due() {
+    fn the_lowest_tag_goes_first_and_nothing_goes_before_it_is_due() {
         let heads = [head(PriorityClass::Normal, 1, 9, 10), head(PriorityClass::Normal, 2, 3, 20)];
         assert_eq!(next(&heads, 0, Moment(25)), Some(heads[1].row));
         assert_eq!(next(&heads, 0, Moment(15)), Some(heads[0].row));

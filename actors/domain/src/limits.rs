@@ -21,6 +21,9 @@ pub const ATTRIBUTE_BYTES: usize = 16 * 1_024;
 /// Steps of one sequence.
 pub const STEPS: usize = 100;
 
+/// The highest weight of a sequence: a hundredth of another's share is less than anybody means.
+pub const WEIGHT_MOST: u8 = 100;
+
 /// Bytes of one step's subject and body before rendering.
 pub const CONTENT_BYTES: usize = 64 * 1_024;
 
@@ -101,6 +104,14 @@ pub const RETRY_SLOWLY: [Span; 8] = [
 /// Days a full mailbox is tried again.
 pub const RETRY_DAYS: usize = 3;
 
+/// The longest a wake is put off by a limit of its contact or of new recipients before it is looked at again: who mends a
+/// limit that was mistyped sees it work on the same day, and whom a week's cap keeps waiting is looked at 28 times.
+pub const PUT_OFF_MOST: Span = Span::hours(6);
+
+/// Over so long those come back who wait for room among the new recipients of a channel, from when there is some: those
+/// first that have waited longest, so that the first enrolled are written to first.
+pub const NEW_RECIPIENTS_SPREAD: Span = Span::hours(1);
+
 /// A call that has not begun this long after its intent was decided is withdrawn: what the last look saw is
 /// then too old to act on.
 pub const INTENT_LIFE: Span = Span::seconds(2);
@@ -160,6 +171,9 @@ pub const BUTTON_ID: usize = 256;
 /// Characters of what stands on a button, by the same page.
 pub const BUTTON_TITLE: usize = 20;
 
+/// Characters of a template parameter's name; Meta's reference gives no bound, and no name is as long.
+pub const PARAMETER_NAME: usize = 128;
+
 /// Buttons of an approved template.
 pub const TEMPLATE_BUTTONS: usize = 10;
 
@@ -178,6 +192,13 @@ pub const RECOVER_BY: i64 = 50;
 
 /// … each time this has passed: after a cut to a half it takes 100 s.
 pub const RECOVER_EVERY: Span = Span::seconds(10);
+
+/// A person's hold that was shorter than this has kept hardly anything: what it kept needs no easing in.
+pub const EASED_IN_AFTER: Span = Span::seconds(5);
+
+/// A lane that was eased in has all of its pace again after this.
+pub const EASED_IN_WITHIN: Span =
+    Span(((1_000 - SHARE_AFTER_HOLD + RECOVER_BY - 1) / RECOVER_BY) * RECOVER_EVERY.0);
 
 /// Complaints within this are one: the calls they answer were under way together.
 pub const SLOWED_TOGETHER: Span = Span::seconds(1);
@@ -209,6 +230,7 @@ const _: () = assert!(EVENT_AHEAD.0 < EVENT_MEMORY.0);
 const _: () = assert!(EVENT_MEMORY.0 < EVENT_MEMORY_OF_PROVIDERS.0);
 const _: () = assert!(EVENT_MEMORY_OF_PROVIDERS.0 < TERMINAL_FACTS.0);
 const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
+const _: () = assert!(NEW_RECIPIENTS_SPREAD.0 < PUT_OFF_MOST.0);
 const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
 const _: () = assert!(BREAKER_OPENS <= BREAKER_SEES);
 const _: () = assert!(DELIVERED_WITHIN.0 < REPLIED_WITHIN.0 && REPLIED_WITHIN.0 < SIGNALS_OF.0);

@@ -80,6 +80,13 @@ fn bounded(text: &str, most: usize) -> Result<(), Error> {
     }
 }
 
+/// That a word is none of those there are, with the one that was probably meant.
+#[must_use]
+pub fn not_one_of(given: &str, known: &[&str]) -> String {
+    let near = nearest(given, known.iter().copied()).map(|near| format!(", did you mean {near:?}?"));
+    format!("{given:?} is not one of {}{}", known.join(", "), near.unwrap_or_default())
+}
+
 /// The known word nearest to a mistaken one, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

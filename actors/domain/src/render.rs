@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use crate::contact::Contact;
-use crate::content::Rich;
+use crate::content::{self, Parameter, Rich};
 use crate::enrollment::SendFailure;
 use crate::gate::View;
 use crate::limits;
@@ -40,7 +40,13 @@ impl Message {
                     parts.push(text.to_owned());
                     Ok::<String, Infallible>(String::new())
                 };
-                let Ok(_) = template.with(&mut part);
+                let mut labelled = template.clone();
+                for parameter in labelled.header.iter_mut().chain(&mut labelled.body) {
+                    if let Parameter::Named { name, text } = parameter {
+                        *text = format!("{name}: {text}");
+                    }
+                }
+                let Ok(_) = labelled.with(&mut part);
             }
             Some(Rich::Media(media)) => {
                 parts.push(format!("[{} {}]", media.kind.word(), media.link));
@@ -150,8 +156,9 @@ fn describe(error: &minijinja::Error) -> String {
 ///
 /// # Errors
 /// [`SendFailure::NeedsTemplate`] when the window is closed and the step has no approved template,
-/// [`SendFailure::MissingVariable`] when a value without a default is missing, [`SendFailure::Render`] when the
-/// template fails for another reason, runs out of fuel or grows beyond [`limits::RENDERED_BYTES`].
+/// [`SendFailure::MissingVariable`] when a value without a default is missing or leaves a template's place empty,
+/// [`SendFailure::Render`] when the template fails for another reason, runs out of fuel or grows beyond
+/// [`limits::RENDERED_BYTES`].
 pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
     let environment = environment();
     let values = values(view);
@@ -168,11 +175,22 @@ pub fn render(view: &View<'_>, step: &Step) -> Result<Message, SendFailure> {
         (_, Some(fallback)) => Some(Rich::Template(fallback.clone())),
         (_, None) => return Err(SendFailure::NeedsTemplate),
     };
-    let rich = rich.map(|rich| rich.with(&mut |_, text| one(text))).transpose()?;
     // A template says it all.
     let has_text = !matches!(rich, Some(Rich::Template(_)));
+    let mut part = |place: &str, text: &str| match one(text) {
+        Ok(rendered) if !has_text && content::is_one_line(place) => in_one_line(&rendered),
+        rendered => rendered,
+    };
+    let rich = rich.map(|rich| rich.with(&mut part)).transpose()?;
     let text = |template: &str| if has_text { one(template) } else { Ok(String::new()) };
     Ok(Message { subject: text(&step.subject)?, body: text(&step.body)?, rich })
+}
+
+/// What fills a place of an approved template: Meta refuses line breaks, tabs and more than four spaces in a row there,
+/// and a place that is left empty.
+fn in_one_line(rendered: &str) -> Result<String, SendFailure> {
+    let line = rendered.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.is_empty() { Err(SendFailure::MissingVariable) } else { Ok(line) }
 }
 
 /// Whether anything may be sent, by a call that begins as late as it may: outside the 24 h after a contact's last message
@@ -221,7 +239,7 @@ fn contact_values<'a>(contact: &'a Contact, id: &'a str) -> BTreeMap<&'a str, &'
 mod tests {
     use super::*;
     use crate::channel::Kind;
-    use crate::content::{Button, Parameter, Template};
+    use crate::content::{Button, ButtonFill, ButtonParameter, Template};
     use crate::decide::samples;
     use crate::sequence::ChannelRef;
     use crate::time::Span;
@@ -311,6 +329,37 @@ mod tests {
         let asked = Step { rich: Some(Rich::Buttons(buttons)), ..text };
         assert_eq!(by_whatsapp(&asked, inside).unwrap().text(), "Oi Zoë\n[Sim, Zoë]");
         assert_eq!(by_whatsapp(&asked, outside), Err(SendFailure::NeedsTemplate));
+    }
+
+    #[test]
+    fn what_fills_a_template_is_one_line_and_never_empty() {
+        let with = |parameter: Parameter, button: ButtonFill| {
+            let template = Template {
+                name: "aula".into(),
+                language: "pt_BR".into(),
+                header: vec![Parameter::Text("{{ contact.name }}\n{{ contact.id }}".into())],
+                body: vec![parameter],
+                buttons: vec![ButtonParameter { index: 0, fills: button }],
+            };
+            let own = Some(Rich::Template(template));
+            let step = samples::Sample::enrolled().version().steps[0].clone();
+            by_whatsapp(&Step { rich: own, body: String::new(), ..step }, None)
+        };
+        let payload = || ButtonFill::Payload("a\n\tb".into());
+        let ragged = "  {{ contact.name }},\r\n\n\t see      you  ";
+        let sent = with(Parameter::Text(ragged.into()), payload()).unwrap();
+        assert_eq!(
+            sent.text(),
+            "[template aula pt_BR]\nZoë ana\nZoë, see you\na\n\tb",
+            "a payload stays as it is"
+        );
+        let named = Parameter::Named { name: "greeting".into(), text: ragged.into() };
+        let sent = with(named, ButtonFill::UrlEnd(" a/{{ contact.id }}\n".into())).unwrap();
+        assert_eq!(sent.text(), "[template aula pt_BR]\nZoë ana\ngreeting: Zoë, see you\na/ana");
+        let empty = "{{ attributes.none | default(' \n') }}";
+        let nothing = Err(SendFailure::MissingVariable);
+        assert_eq!(with(Parameter::Text(empty.into()), payload()), nothing);
+        assert_eq!(with(Parameter::Text("x".into()), ButtonFill::UrlEnd(empty.into())), nothing);
     }
 
     #[test]

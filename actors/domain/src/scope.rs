@@ -12,6 +12,7 @@ use crate::content::Template;
 use crate::health::StepOf;
 use crate::holds::{PastHold, Reacted};
 use crate::ids::{AccountNo, ChannelNo, SequenceNo, StepNo, VersionNo};
+use crate::lane::Weight;
 use crate::sequence::{ChannelRef, Sequence, Step, Version};
 use crate::tenant::Tenant;
 use crate::time::Moment;
@@ -50,11 +51,33 @@ pub enum HeldBy {
     Account,
 }
 
+impl HeldBy {
+    /// Its word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            HeldBy::Tenant => "tenant",
+            HeldBy::Account => "account",
+            HeldBy::Channel => "channel",
+            HeldBy::Sequence => "sequence",
+            HeldBy::Quarantine => "quarantine",
+            HeldBy::Provider => "provider",
+            HeldBy::Step => "step",
+        }
+    }
+}
+
 impl Scope {
     /// The version an enrollment is pinned to.
     #[must_use]
     pub fn version(&self, sequence: SequenceNo, version: VersionNo) -> Option<&Arc<Version>> {
         self.versions.get(&(sequence, version))
+    }
+
+    /// How much of a lane a sequence gets beside others of its class.
+    #[must_use]
+    pub fn weight(&self, sequence: SequenceNo) -> Weight {
+        self.sequences.get(&sequence).map(|sequence| sequence.weight).unwrap_or_default()
     }
 
     /// The channel a step names: by name, or the tenant's default of a kind, else the one of that kind with the lowest
@@ -143,13 +166,33 @@ impl Scope {
         }
     }
 
-    /// When the last hold of a channel by its provider, or of its account, ended.
+    /// When the last hold of what leaves by a channel ended, whoever held it: of the channel, its account or the tenant,
+    /// by a provider or for a while by a person, or of a step. What waited is to leave gently; that somebody paused one
+    /// sequence is no reason to slow down the others.
     #[must_use]
-    pub fn provider_let_go_at(&self, channel: ChannelNo, now: Moment) -> Option<Moment> {
-        let own = self.channels.get(&channel).and_then(|channel| channel.reacted.as_ref());
-        let shared = self.account_of(channel).and_then(|account| account.reacted.as_ref());
-        let ended = [own, shared].into_iter().flatten().filter(|reacted| !reacted.is_on(now));
-        ended.filter_map(|reacted| reacted.until).max()
+    pub fn let_go_at(&self, channel: ChannelNo, now: Moment) -> Option<Moment> {
+        let own = self.channels.get(&channel)?;
+        let account = self.account_of(channel);
+        let reacted = [own.reacted.as_ref(), account.and_then(|account| account.reacted.as_ref())];
+        let ended = reacted.into_iter().flatten().filter_map(|reacted| ended_at(reacted, now));
+        let holds = [Some(&self.tenant.holds), Some(&own.holds), account.map(|account| &account.holds)];
+        let released = holds.into_iter().flatten().filter_map(|holds| holds.let_go_at(now));
+        ended.chain(released).chain(self.steps_let_go_at(channel, now)).max()
+    }
+
+    /// When steps that leave by a channel went on.
+    fn steps_let_go_at(&self, channel: ChannelNo, now: Moment) -> impl Iterator<Item = Moment> + '_ {
+        let steps = self.sequences.values().flat_map(|sequence| {
+            sequence
+                .held_steps
+                .iter()
+                .map(move |((version, step), held)| ((sequence.no, *version), *step, held))
+        });
+        steps.filter_map(move |(version, step, held)| {
+            let at = ended_at(held, now)?;
+            let leaves_by = self.channel(&self.versions.get(&version)?.step(step)?.channel)?;
+            (leaves_by.no == channel).then_some(at)
+        })
     }
 
     /// What holds a step by itself.
@@ -226,10 +269,16 @@ impl Scope {
     }
 }
 
+/// When a hold ended, if it has.
+fn ended_at(reacted: &Reacted, now: Moment) -> Option<Moment> {
+    reacted.until.filter(|_| !reacted.is_on(now))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::holds::{Holds, tests::held};
+    use crate::limits;
 
     #[test]
     fn a_tenant_that_is_off_pushes_back_as_far_as_it_has_come() {
@@ -238,6 +287,37 @@ mod tests {
         assert_eq!(pushed(&scope, 900, 995), Moment(1_010), "from 985 on without a break");
         scope.tenant.switch(true, Moment(996));
         assert_eq!(pushed(&scope, 900, 995), Moment(1_006));
+    }
+
+    #[test]
+    fn what_waited_for_a_person_or_a_step_is_let_go_as_what_waited_for_a_provider() {
+        let let_go = |scope: &Scope, now| scope.let_go_at(ChannelNo(1), Moment(now));
+        let long = limits::EASED_IN_AFTER.0;
+        let holds = || held(&[(10, 10 + long), (20_000, 20_000 + long), (30_000, 30_000 + long - 1)]);
+        let none = || Holds::default();
+        let mut by_channel = scope(none(), none());
+        by_channel.channels.get_mut(&ChannelNo(1)).unwrap().holds = holds();
+        for scope in [scope(holds(), none()), by_channel] {
+            assert_eq!(let_go(&scope, 90_000), Some(Moment(20_000 + long)), "a short one kept nobody");
+            assert_eq!(let_go(&scope, 20_000), Some(Moment(10 + long)), "seen from before its end");
+            assert_eq!(scope.let_go_at(ChannelNo::CONTROL, Moment(90_000)), None);
+        }
+        assert_eq!(let_go(&scope(none(), holds()), 90_000), None, "others go on meanwhile");
+        let mut scope = scope(none(), none());
+        let sequence = scope.sequences.get_mut(&SequenceNo(1)).unwrap();
+        let (step, reacted) =
+            ((VersionNo(1), StepNo(1)), |until| Reacted { since: Moment(1), until, to: "no".into() });
+        sequence.held_steps.insert(step, reacted(None));
+        assert_eq!(let_go(&scope, 90_000), None);
+        let sequence = scope.sequences.get_mut(&SequenceNo(1)).unwrap();
+        assert!(!sequence.let_steps_go(|one, _| one != step, Moment(400)));
+        assert!(sequence.let_steps_go(|one, _| one == step, Moment(400)));
+        assert!(!sequence.let_steps_go(|_, _| true, Moment(500)), "it is held no more");
+        assert_eq!(let_go(&scope, 90_000), Some(Moment(400)));
+        assert_eq!(scope.held_step(SequenceNo(1), step, Moment(400)), None);
+        let sequence = scope.sequences.get_mut(&SequenceNo(1)).unwrap();
+        sequence.let_steps_go(|_, _| true, Moment(400) + limits::EASED_IN_WITHIN);
+        assert_eq!(sequence.held_steps.len(), 0, "and forgotten in the end");
     }
 
     #[test]

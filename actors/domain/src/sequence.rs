@@ -11,7 +11,8 @@ use crate::channel::Kind;
 use crate::content::{Rich, Template};
 use crate::holds::{Holds, Reacted};
 use crate::ids::{SequenceNo, StepNo, VersionNo};
-use crate::lane::PriorityClass;
+use crate::lane::{PriorityClass, Weight};
+use crate::limits;
 use crate::name::Name;
 use crate::target::TargetKind;
 use crate::time::{Moment, Span};
@@ -60,15 +61,38 @@ pub struct Sequence {
     pub draft: Option<Draft>,
     /// The version new enrollments start on.
     pub latest: Option<VersionNo>,
+    /// How much of a lane it gets beside others of its class: what was published last counts for every version, so that
+    /// it can be changed while enrollments on earlier ones are under way.
+    pub weight: Weight,
     /// Whether it is paused, and when it was before: a hold of the sequence.
     pub holds: Holds,
     /// Since when it is archived, for good: nobody is enrolled any more, and whoever was exits.
     pub archived_at: Option<Moment>,
-    /// Steps that are held by themselves, because providers refuse what they say.
+    /// Steps that are held by themselves, because providers refuse what they say; those that went on a while ago, too:
+    /// what waited for them leaves gently.
     pub held_steps: BTreeMap<(VersionNo, StepNo), Reacted>,
 }
 
 impl Sequence {
+    /// Lets those of its held steps go on that `which` names; whether any was held. What went on so long ago that nobody
+    /// needs to know it any more is forgotten.
+    pub fn let_steps_go(
+        &mut self,
+        which: impl Fn((VersionNo, StepNo), &Reacted) -> bool,
+        now: Moment,
+    ) -> bool {
+        let mut were_held = false;
+        for (step, held) in &mut self.held_steps {
+            if held.is_on(now) && which(*step, held) {
+                held.end(now);
+                were_held = true;
+            }
+        }
+        self.held_steps
+            .retain(|_, held| held.until.is_none_or(|until| until + limits::EASED_IN_WITHIN > now));
+        were_held
+    }
+
     /// Where it stands in its life.
     #[must_use]
     pub fn status(&self) -> Status {

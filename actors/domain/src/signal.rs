@@ -3,11 +3,15 @@
 //! Each send counts in the hour it was sent, and what becomes of it later counts in that hour too: so a share is always
 //! of the same messages, and those too young to have been answered are left out of it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Kind;
 use crate::enrollment::{Enrollment, ExitReason, Send, SendFailure, SendStatus, State};
 use crate::ids::ChannelNo;
 use crate::limits;
+use crate::scope::Scope;
 use crate::time::{Moment, Span};
 
 /// What is counted of a channel's sends.
@@ -85,35 +89,69 @@ pub struct Counted {
     pub hour: Hour,
     /// What.
     pub signal: Signal,
+    /// How many more, or fewer.
+    pub by: i64,
     /// When the send was sent.
     pub sent_at: Moment,
 }
 
 /// What a transition from `before` to `after`, decided at `now`, counts as. A send that was refused for what passes, so
-/// that its step comes again, is none that failed.
+/// that its step comes again, is none that failed; and none that was sent, which the next one is.
+///
+/// That a contact opted out counts here only where a provider says so in its answer, or later: what they say themselves
+/// is an event, and counts with it (see [`opted_out_after`]), whatever becomes of their enrollments.
 #[must_use]
 pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
-    let mut counted = Vec::new();
-    let mut count = |send: &Send, signal| {
+    let (mut counted, mut refused) = (Vec::new(), false);
+    let mut count = |send: &Send, signal, by| {
         let sent_at = send.sent_at.unwrap_or(now);
-        counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, sent_at });
+        counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, by, sent_at });
     };
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);
+        refused |= is_failed(is) && !was.is_some_and(is_failed);
         let was = |signal| was.is_some_and(|was| shows(was.status, signal));
         let again = after.sends[place + 1..].iter().any(|send| send.step == is.step);
         let fails = shows(is.status, Signal::Failed) && again;
+        if fails && was(Signal::Sent) && !was(Signal::Failed) {
+            count(is, Signal::Sent, -1);
+        }
         for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
             if shows(is.status, signal) && !was(signal) && !fails {
-                count(is, signal);
+                count(is, signal, 1);
             }
         }
     }
     let leaves = after.state == State::Exited(ExitReason::OptedOut) && !before.state.is_over();
-    if let Some(last) = after.sends.iter().rfind(|send| send.sent_at.is_some()).filter(|_| leaves) {
-        count(last, Signal::OptedOut);
+    if let Some(last) = after.sends.iter().rfind(|send| send.sent_at.is_some()).filter(|_| leaves && refused)
+    {
+        count(last, Signal::OptedOut, 1);
     }
     counted
+}
+
+fn is_failed(send: &Send) -> bool {
+    matches!(send.status, SendStatus::Failed(_))
+}
+
+/// What it counts as that a contact opted out by these kinds of channel at a moment: of the messages in `enrollments`
+/// that reached them by then, the last; once, however many enrollments there are, and whether or not they are over.
+#[must_use]
+pub fn opted_out_after<'a>(
+    enrollments: impl IntoIterator<Item = &'a Enrollment>,
+    scope: &Scope,
+    kinds: &BTreeSet<Kind>,
+    at: Moment,
+) -> Option<Counted> {
+    let is_about = |send: &Send| {
+        let kind = scope.channels.get(&send.channel).map(|channel| channel.kind);
+        kind.is_some_and(|kind| kinds.contains(&kind)) && shows(send.status, Signal::Sent) && !is_failed(send)
+    };
+    let sends =
+        enrollments.into_iter().flat_map(|enrollment| &enrollment.sends).filter(|send| is_about(send));
+    let sent = sends.filter_map(|send| Some((send.sent_at.filter(|sent_at| *sent_at <= at)?, send.channel)));
+    let (sent_at, channel) = sent.max()?;
+    Some(Counted { channel, hour: Hour::of(sent_at), signal: Signal::OptedOut, by: 1, sent_at })
 }
 
 /// Whether a send of this status counts as that.

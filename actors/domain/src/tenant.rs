@@ -35,6 +35,8 @@ pub struct Tenant {
     pub contact_per_day: Option<u32>,
     /// The same in any moving 7 × 24 h.
     pub contact_per_week: Option<u32>,
+    /// Whether who opts out does so of every kind of channel.
+    pub opt_out_of_all: bool,
 }
 
 impl Tenant {

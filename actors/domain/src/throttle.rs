@@ -85,6 +85,8 @@ mod tests {
         let mut throttle = Throttle::default();
         throttle.ease_in(NOW);
         assert_eq!(throttle.share(NOW), limits::SHARE_AFTER_HOLD);
+        assert_eq!(throttle.share(NOW + limits::EASED_IN_WITHIN), Throttle::WHOLE);
+        assert!(throttle.share(NOW + limits::EASED_IN_WITHIN - Span(1)) < Throttle::WHOLE);
         assert_eq!(throttle.share(after(1_000)), 1_000);
     }
 

@@ -1,5 +1,7 @@
 //! What the engine is asked and what it answers: plain values, for the RPC above and the tests beside it.
 
+use std::collections::BTreeMap;
+
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll::Profile;
@@ -103,6 +105,10 @@ pub struct TenantSettings {
     pub contact_per_day: u32,
     /// The same in any moving 7 × 24 h.
     pub contact_per_week: u32,
+    /// Whether who opts out does so of every kind of channel, and not only of the one they did it by.
+    pub opt_out_of_all: bool,
+    /// The channel that steps mean when they name only its kind, by kind and name; else the first of the kind.
+    pub default_channels: BTreeMap<String, String>,
 }
 
 /// Settings of an account, as put. Everything is replaced.
@@ -131,6 +137,8 @@ pub struct ChannelSettings {
     pub chatwoot: Option<ChatwootSettings>,
     /// A word for a set of limits, of which those given below replace their like; empty: none.
     pub preset: String,
+    /// The limits of the preset that are left out, by their names here.
+    pub without: Vec<String>,
     /// Sends per `rate_per`; 0: no rate.
     pub rate_count: u32,
     /// A span such as `1 second`, the default.

@@ -7,11 +7,11 @@ use followupd_domain::channel::Kind;
 use followupd_domain::decide::outcome::Outcome;
 use followupd_domain::decision::TraceId;
 use followupd_domain::suppression::Address;
-use followupd_domain::{Moment, SendId, TenantNo};
+use followupd_domain::{Moment, SendId, Span, TenantNo};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::node::{Node, SendUnderWay};
+use crate::node::{CallUnderWay, Node, SendUnderWay};
 use crate::shard::ShardMsg;
 
 /// What came of a call, on its way to the enrollment.
@@ -25,10 +25,9 @@ pub(crate) struct CallEnded {
     /// When the call began, in engine time.
     pub(crate) began_at: Option<Moment>,
     pub(crate) trace: TraceId,
-    /// Whether the send was in doubt: an earlier call may have been taken, whatever became of this one.
-    pub(crate) in_doubt: bool,
-    /// Held until the outcome is committed, so that a drain waits for it.
-    pub(crate) _under_way: SendUnderWay,
+    /// Held until the outcome is committed, so that a drain waits for it, and whoever is activated meanwhile knows that
+    /// the call is out.
+    pub(crate) _under_way: CallUnderWay,
 }
 
 /// When a call began, in engine time; empty until it has.
@@ -36,27 +35,30 @@ pub(crate) type Began = Arc<OnceLock<Moment>>;
 
 /// What a send has before its intent, so that nothing waits between that and its call.
 pub(crate) struct Ready {
-    /// Whether it was called before by somebody who did not see the end.
-    pub(crate) in_doubt: bool,
     /// The way out of its channel, as the channel was.
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) slot: Slot,
     pub(crate) under_way: SendUnderWay,
 }
 
+/// What a call is made for.
+pub(crate) struct For {
+    pub(crate) tenant: TenantNo,
+    /// It does not begin later.
+    pub(crate) not_after: Moment,
+    /// When its start is told, if it is not answered by then.
+    pub(crate) told_after: Option<Span>,
+}
+
 /// Begins a call now, unless it is past `not_after`, before the moment its gates were asked for (the wall has jumped
 /// back since, and they may be closed again), or all sending is stopped; its outcome goes to the enrollment through its shard.
-pub(crate) fn begin(
-    node: &Arc<Node>,
-    tenant: TenantNo,
-    call: Call,
-    ready: Ready,
-    not_after: Moment,
-) -> Began {
-    let Ready { in_doubt, transport, slot, under_way } = ready;
-    let (node, began) = (Arc::clone(node), Began::default());
-    let (send, kind, trace, noted) = (call.send, call.kind, call.trace, Arc::clone(&began));
+pub(crate) fn begin(node: &Arc<Node>, call: Call, ready: Ready, made_for: For) {
+    let Ready { transport, slot, under_way } = ready;
+    let For { tenant, not_after, told_after } = made_for;
+    let (node, noted) = (Arc::clone(node), Began::default());
+    let (send, kind, trace) = (call.send, call.kind, call.trace);
     let address = Address::called(kind, &call.address);
+    let under_way = under_way.calls(send, &noted);
     tokio::spawn(async move {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
@@ -66,14 +68,33 @@ pub(crate) fn begin(
         } else {
             noted.get_or_init(|| began_at);
             let call = transport.call(Call { at: now, ..call }, slot);
-            (made(&node, call).await, Some(began_at))
+            let call = std::pin::pin!(made(&node, call));
+            let tell = || {
+                let began = ShardMsg::CallBegan { tenant, send, at: began_at };
+                node.tell(send.enrollment.shard(), began);
+            };
+            (watched(call, told_after, tell).await, Some(began_at))
         };
         node.stats.sent(kind, &outcome);
         let _under_way = under_way;
-        let ended = CallEnded { tenant, send, kind, address, outcome, began_at, trace, in_doubt, _under_way };
+        let ended = CallEnded { tenant, send, kind, address, outcome, began_at, trace, _under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });
-    began
+}
+
+/// Waits for a call, and has its enrollment told that it has begun where that takes longer.
+async fn watched(
+    mut call: std::pin::Pin<&mut impl Future<Output = Outcome>>,
+    told_after: Option<Span>,
+    tell: impl FnOnce(),
+) -> Outcome {
+    let Some(told_after) = told_after else { return call.await };
+    let told_after = std::time::Duration::from_millis(told_after.0.unsigned_abs());
+    if let Ok(outcome) = tokio::time::timeout(told_after, call.as_mut()).await {
+        return outcome;
+    }
+    tell();
+    call.await
 }
 
 async fn made(node: &Node, call: BoxFuture<'_, Answer>) -> Outcome {

@@ -1,7 +1,9 @@
 //! What the clock said last, written down while the process runs and compared at the next start: sends that a wrong
 //! clock would let go out, or that a long sleep has piled up, wait for a person.
 //!
-//! Written too seldom for [`crate::env::EngineClock`], which goes on from the limits' own rows.
+//! Engine time goes on from what was kept of it, and from the limits' own rows where these are later.
+
+use std::sync::{Arc, Weak};
 
 use chrono::{DateTime, SecondsFormat};
 use followupd_domain::{Moment, Span, TenantNo};
@@ -10,9 +12,8 @@ use followupd_store::keys::SYSTEM;
 use followupd_store::{Class, Commit, Key};
 
 use crate::api::{Caller, Error};
-use crate::loaded::decode;
 use crate::node::Node;
-use crate::{limits, record, settings, stop};
+use crate::{limits, old, record, settings, stop};
 
 /// Who stops sending where the clock at a start is not to be believed.
 const WHO: &str = "the start";
@@ -21,15 +22,30 @@ const WHO: &str = "the start";
 pub(crate) async fn keep(node: &Node) -> Result<(), Error> {
     // The row takes no room of its own, so it may be written as long as anything is.
     let mut commit = Commit::new(Class::Outcome, TenantNo(0), SYSTEM);
-    record::put(&mut commit, Key::clock(), Format::Clock, &node.now())?;
+    record::put(&mut commit, Key::clock(), Format::Clock2, &node.clock.keep(&*node.env))?;
     settings::submit(node, commit).await.map(drop)
 }
 
-/// Stops all sending where the clock is before what it said last, or far ahead of it.
-pub(crate) async fn compare(node: &Node) -> Result<(), Error> {
+/// Writes it down whenever the clock has jumped, for as long as the node lives.
+pub(crate) async fn keep_jumps(node: Weak<Node>) {
+    loop {
+        let Some(clock) = node.upgrade().map(|node| Arc::clone(&node.clock)) else { return };
+        clock.moved().await;
+        let Some(node) = node.upgrade() else { return };
+        if let Err(error) = keep(&node).await {
+            tracing::warn!(%error, "a jump of the clock is not written down yet");
+            tokio::time::sleep(limits::KEEP_AGAIN).await;
+        }
+    }
+}
+
+/// Goes on with engine time from what was kept of it, and stops all sending where the clock is before what it said last,
+/// or far ahead of it.
+pub(crate) async fn go_on(node: &Node) -> Result<(), Error> {
     let Some(row) = node.store.get(vec![Key::clock()]).await?.pop().flatten() else { return Ok(()) };
-    let (last, now): (Moment, Moment) = (decode(Format::Clock, &row.body)?, node.now());
-    match reason(last, now) {
+    let kept = old::clock(&row.body)?;
+    node.clock.goes_on_from(kept, &*node.env);
+    match reason(kept.wall, node.now()) {
         None => Ok(()),
         Some(reason) => {
             let caller = Caller { by: WHO.to_owned(), ..Caller::default() };

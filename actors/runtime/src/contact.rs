@@ -129,17 +129,17 @@ pub(crate) async fn suppress(
     }
 }
 
-/// Suppresses an address for a kind of channel, as who has it wrote then.
+/// Suppresses an address for these kinds of channel, as who has it wrote then.
 pub(crate) async fn opt_out(
     node: &Arc<Node>,
     tenant: &TenantHandle,
     caller: &Caller,
     address: &Address,
-    (kind, at): (Kind, Moment),
+    (kinds, at): (&BTreeSet<Kind>, Moment),
 ) -> Result<(), Error> {
     let (since, why, by) = (at.min(node.now()), Why::OptedOut, caller.by.clone());
     let suppression = Suppression { since, why, by, reason: String::new() };
-    let change = |known: &mut AddressFacts| known.add([kind], &suppression);
+    let change = |known: &mut AddressFacts| known.add(kinds.iter().copied(), &suppression);
     change_address(node, tenant, caller, Act::Suppress, address, change).await.map(drop)
 }
 

@@ -123,7 +123,8 @@ impl Engine {
                     return Err(Error::Mismatch { expected, found: None });
                 }
                 let tenant = settings::new_tenant(TenantNo(0), parsed.clone());
-                settings::to_tenant(&settings.value, tenant, self.node.now())?;
+                let none = settings::tenant::Channels::new();
+                settings::to_tenant(&settings.value, tenant, &none, self.node.now())?;
                 let (engine, parsed) = (self.clone(), parsed.clone());
                 to_its_end(async move { engine.begin_tenant(parsed).await }).await?
             }
@@ -233,12 +234,13 @@ impl Engine {
         self.put(caller, &self.tenant(caller, tenant)?, put.into()).await.map(drop)
     }
 
-    /// Releases a scope; one that is not held stays as it is.
+    /// Releases a scope; one that is not held stays as it is. Whether it was held.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such scope.
-    pub async fn release(&self, caller: &Caller, tenant: &str, scope: ScopeName) -> Result<(), Error> {
-        self.put(caller, &self.tenant(caller, tenant)?, Put::Release(scope).into()).await.map(drop)
+    pub async fn release(&self, caller: &Caller, tenant: &str, scope: ScopeName) -> Result<bool, Error> {
+        let released = self.put(caller, &self.tenant(caller, tenant)?, Put::Release(scope).into()).await?;
+        Ok(released.answer != PutAnswer::Unchanged)
     }
 
     /// Enrolls a batch of at most [`domain_limits::BATCH_ITEMS`]; the answers stand in the order of the requests.

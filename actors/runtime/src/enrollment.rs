@@ -20,11 +20,11 @@ use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error, ReceiptCall};
-use crate::call::{Began, CallEnded, Ready};
+use crate::call::{CallEnded, Ready};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::pacer::{PacerMsg, Returned};
+use crate::pacer::PacerMsg;
 use crate::plant::Bug;
 use crate::receipt;
 use crate::record::{self, Facts, Transition};
@@ -42,6 +42,8 @@ pub(crate) use ask::Ask;
 pub(crate) enum EnrollmentMsg {
     /// Its wake was pulled.
     Wake { row: WakeRow, pacer: ActorRef<PacerMsg> },
+    /// The call of this send began at that moment of engine time, and is not answered yet.
+    CallBegan(SendId, Moment),
     /// Its call has ended.
     CallEnded(CallEnded),
     /// Somebody asks something of it.
@@ -62,10 +64,8 @@ pub(crate) struct Activation {
 /// An activation, and what it has called.
 pub(crate) struct Live {
     activation: Activation,
-    /// The send whose call is out, and when that began.
-    calling: Option<(SendId, Began)>,
-    /// What the next call needs, while a wake is looked at.
-    ready: Result<Ready, Returned>,
+    /// What the next call needs, once it was waited for.
+    ready: Option<Ready>,
     handled: u64,
 }
 
@@ -79,7 +79,7 @@ impl Actor for EnrollmentActor {
         _myself: ActorRef<Self::Msg>,
         activation: Activation,
     ) -> Result<Live, ActorProcessingErr> {
-        Ok(Live { activation, calling: None, ready: Err(look::NOT_READY), handled: 0 })
+        Ok(Live { activation, ready: None, handled: 0 })
     }
 
     async fn handle(
@@ -94,6 +94,7 @@ impl Actor for EnrollmentActor {
                 // A pacer that is gone reads the store when it is back.
                 let _ = pacer.send_message(PacerMsg::Returned(row, returned));
             }
+            EnrollmentMsg::CallBegan(send, at) => live.call_began(send, at).await,
             EnrollmentMsg::CallEnded(ended) => live.call_ended(ended).await,
             EnrollmentMsg::Ask(ask, reply) => {
                 let answer = live.ask(&ask).await;
@@ -102,8 +103,9 @@ impl Actor for EnrollmentActor {
             }
         }
         live.handled += 1;
-        if live.calling.is_none() {
-            let idle = ShardMsg::Idle { id: live.activation.id, handled: live.handled };
+        let (node, id) = (&live.activation.node, live.activation.id);
+        if !node.is_calling(id) {
+            let idle = ShardMsg::Idle { whose: (live.activation.tenant.no, id), handled: live.handled };
             let _ = live.activation.shard.send_message(idle);
         }
         Ok(())
@@ -126,7 +128,7 @@ impl Live {
 
     /// Writes down what came of a call. That waits for the store as long as it takes: an outcome that is known and
     /// forgotten would be in doubt. Only a shard that is gone lets it go; its next owner finds the send open.
-    async fn call_ended(&mut self, ended: CallEnded) {
+    async fn call_ended(&self, ended: CallEnded) {
         let mut pause = store_pause();
         while self.activation.node.shards().contains_key(&self.activation.tenant.shard) {
             match self.outcome(&ended).await {
@@ -139,8 +141,31 @@ impl Live {
                 }
             }
         }
-        // A receipt may have settled it, and the next be called meanwhile.
-        self.calling.take_if(|(send, _)| *send == ended.send);
+    }
+
+    /// The lane's limits count an open send by the start of its call: nothing needs to wait for its end. One that is not
+    /// written down is settled by the outcome, as any other.
+    async fn call_began(&self, send: SendId, at: Moment) {
+        for _ in 0..limits::LOOKS {
+            let Ok(Some(facts)) = self.facts().await else { return };
+            let open = facts.enrollment().open.filter(|open| open.send == send && open.charge.open);
+            let Some(OpenSend { charge, channel, .. }) = open else { return };
+            let lane = Lane { tenant: facts.enrollment().tenant, channel };
+            let op = LedgerOp::Settle { charge, started_at: Some(at) };
+            let change = LedgerChange { key: Key::ledger(facts.loaded.shard, lane), op: op.clone() };
+            let (now, trace) = (self.activation.node.now(), TraceId::default());
+            let more = |transition: &mut Transition| transition.commit.ledger.push(change);
+            let begun = [Decision::Begun { at }];
+            match self.commit(&facts, &begun, now, trace, Class::Outcome, more).await {
+                Ok(Some(_)) => {
+                    return self.activation.node.tell(facts.loaded.shard, ShardMsg::Begun(lane, op));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    return tracing::debug!(enrollment = %self.activation.id, %error, "a start is not told");
+                }
+            }
+        }
     }
 
     /// Commits what came of a call; `false` when something changed under it.
@@ -150,22 +175,15 @@ impl Live {
         let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else {
             return Ok(true);
         };
-        if ended.in_doubt && ended.outcome == Outcome::NotBegun {
-            // Too late for this call, and nobody knows of the one before: the lane comes to it again.
-            let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
-            self.activation.node.tell(facts.loaded.shard, ShardMsg::ReadAgain([lane].into()));
-            return Ok(true);
-        }
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
-        let decisions = outcome::outcome(&facts.view(now), ended.send, heard(ended), jitter);
+        let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
         self.settle(&facts, &decisions, &open, (Some(ended), None), now, ended.trace).await
     }
 
-    /// When the call of an open send began that something else than its end settles. One of an earlier process may
-    /// have been called again since its intent: it counts from now, when it surely had.
+    /// When the call of an open send began that something else than its end settles. One of an earlier process counts
+    /// from now, when it surely had.
     fn began_at(&self, open: &OpenSend) -> Moment {
-        let calling = self.calling.as_ref().filter(|(send, _)| *send == open.send);
-        let began = calling.and_then(|(_, began)| began.get().copied());
+        let began = self.activation.node.call_of(open.send).flatten();
         began.unwrap_or_else(|| self.activation.node.engine_now())
     }
 
@@ -181,9 +199,8 @@ impl Live {
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
         let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
-        // Of one that was in doubt before, a no says nothing of the first call, which may have reached the contact.
-        let surely_not =
-            ended.is_some_and(|ended| matches!(heard(ended), Outcome::NotBegun | Outcome::Refused { .. }));
+        let is_no = |ended: &CallEnded| matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. });
+        let surely_not = ended.is_some_and(is_no);
         let charge = open.charge;
         let op = if surely_not && began_at.is_none() {
             LedgerOp::Refund { charge }
@@ -200,7 +217,9 @@ impl Live {
             .commit(right.as_ref().unwrap_or(facts), decisions, now, trace, Class::Outcome, |transition| {
                 transition.put_once(facts, contact.flatten());
                 transition.commit.ledger.extend(recipients.into_iter().flatten());
-                transition.commit.ledger.push(LedgerChange { key, op: op.clone() });
+                // One whose start was told is settled.
+                let change = LedgerChange { key, op: op.clone() };
+                transition.commit.ledger.extend(Some(change).filter(|_| charge.open));
                 transition.commit.expects.extend(suppressed.expects);
                 transition.commit.puts.extend(suppressed.puts);
             })
@@ -268,7 +287,9 @@ impl Live {
                 {
                     node.tell(facts.loaded.shard, ShardMsg::Wakes(vec![row]));
                 }
-                Ok(Some(changed(transition.after.enrollment, true)))
+                // Who is told of an end that was there before need not know that it is for good now.
+                let tells = decisions.iter().any(|decision| *decision != Decision::Closed);
+                Ok(Some(changed(transition.after.enrollment, tells)))
             }
             Err(Refused::Stale(key)) => {
                 self.refresh(&facts.loaded, &key).await;
@@ -321,18 +342,6 @@ impl No {
     }
 }
 
-/// What a call's end says of its send. Of one that was in doubt before, a call that was surely not taken says nothing:
-/// the first may have been.
-fn heard(ended: &CallEnded) -> &Outcome {
-    let surely_not = match &ended.outcome {
-        Outcome::Refused { reaction, .. } => {
-            !matches!(reaction, Reaction::Never { .. } | Reaction::OptOut(_))
-        }
-        Outcome::Accepted { .. } | Outcome::NotBegun | Outcome::Uncertain => false,
-    };
-    if ended.in_doubt && surely_not { &Outcome::Uncertain } else { &ended.outcome }
-}
-
 /// What a call's end says to its lane.
 fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(StepOf, Said)> {
     let enrollment = facts.enrollment();
@@ -360,7 +369,10 @@ fn changed(after: Enrollment, changed: bool) -> Changed {
 /// Where decisions that are no intent or outcome stand in a group.
 pub(crate) fn class_of(decisions: &[Decision]) -> Class {
     let exits = decisions.iter().any(|decision| {
-        matches!(decision, Decision::Exited(_) | Decision::Failed(_) | Decision::Paused { .. })
+        matches!(
+            decision,
+            Decision::Exited(_) | Decision::Failed(_) | Decision::Paused { .. } | Decision::Closed
+        )
     });
     if exits { Class::Exit } else { Class::Outcome }
 }

@@ -1,10 +1,12 @@
 //! Time and chance of a running engine, behind one trait: the simulator passes its own.
 
 use followupd_domain::{Moment, Span};
+use serde::{Deserialize, Serialize};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
 
 /// Where the engine gets time and chance from.
 pub trait Env: Send + Sync + 'static {
@@ -64,45 +66,105 @@ impl Env for WallEnv {
 #[derive(Debug)]
 pub struct EngineClock {
     last: Mutex<Last>,
+    moved: Notify,
 }
 
 #[derive(Debug)]
 struct Last {
     engine: Moment,
     steady: Span,
+    /// How far the wall was ahead when that was last written down.
+    kept: Span,
+}
+
+/// What the wall said, and engine time then: where the next process goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The wall.
+    pub wall: Moment,
+    /// Engine time.
+    pub engine: Moment,
 }
 
 /// Of so many milliseconds elapsed, one is added or left out to approach the wall: fast enough for drift, far too
 /// slow for a jump to matter.
 const SLEW: i64 = 100;
 
+/// The wall has jumped when it is so much farther from engine time, or nearer, than was last written down.
+const JUMPS: Span = Span::seconds(5);
+
 impl EngineClock {
     /// Engine time that starts at the wall's.
     #[must_use]
     pub fn new(env: &dyn Env) -> EngineClock {
-        EngineClock { last: Mutex::new(Last { engine: env.wall(), steady: env.steady() }) }
+        let last = Last { engine: env.wall(), steady: env.steady(), kept: Span::ZERO };
+        EngineClock { last: Mutex::new(last), moved: Notify::new() }
+    }
+
+    /// Engine time goes on from what another process kept of it, by what the wall says has passed since: a jump of the
+    /// wall while that process ran frees nothing in this one. One that was set ahead while no process ran cannot be told
+    /// from time that has passed.
+    pub fn goes_on_from(&self, kept: Kept, env: &dyn Env) {
+        let mut last = self.lock();
+        let wall = env.wall();
+        last.engine = kept.engine + wall.since(kept.wall);
+        last.kept = ahead(wall, last.engine);
     }
 
     /// Engine time has been there, in another process: it goes on from no earlier, whatever the wall says.
     pub fn has_been_at(&self, at: Moment) {
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.lock();
         last.engine = last.engine.max(at);
+    }
+
+    /// What is to be written down now.
+    #[must_use]
+    pub fn keep(&self, env: &dyn Env) -> Kept {
+        let mut last = self.lock();
+        let wall = last.advance(env);
+        last.kept = ahead(wall, last.engine);
+        Kept { wall, engine: last.engine }
+    }
+
+    /// Waits until the wall has jumped, so that it has to be written down anew.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Engine time now.
     #[must_use]
     pub fn now(&self, env: &dyn Env) -> Moment {
-        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let steady = env.steady();
-        let elapsed = (steady.0 - last.steady.0).max(0);
-        let behind = env.wall().0 - last.engine.0 - elapsed;
-        let slew = behind.clamp(-elapsed / SLEW, elapsed / SLEW);
-        // Steps too short to be corrected must still add up to steady time.
-        if elapsed > 0 {
-            *last = Last { engine: last.engine + Span(elapsed + slew), steady };
+        let mut last = self.lock();
+        let wall = last.advance(env);
+        if (ahead(wall, last.engine).0 - last.kept.0).abs() > JUMPS.0 {
+            self.moved.notify_one();
         }
         last.engine
     }
+}
+
+impl Last {
+    /// Moves engine time to now; what the wall says.
+    fn advance(&mut self, env: &dyn Env) -> Moment {
+        let (wall, steady) = (env.wall(), env.steady());
+        let elapsed = (steady.0 - self.steady.0).max(0);
+        let behind = wall.0 - self.engine.0 - elapsed;
+        let slew = behind.clamp(-elapsed / SLEW, elapsed / SLEW);
+        // Steps too short to be corrected must still add up to steady time.
+        if elapsed > 0 {
+            (self.engine, self.steady) = (self.engine + Span(elapsed + slew), steady);
+        }
+        wall
+    }
+}
+
+/// How far the wall is ahead of engine time; below zero: behind.
+fn ahead(wall: Moment, engine: Moment) -> Span {
+    Span(wall.0 - engine.0)
 }
 
 #[cfg(test)]
@@ -149,6 +211,42 @@ mod tests {
         env.wall.store(1_000, Ordering::Relaxed);
         env.steady.store(1_000, Ordering::Relaxed);
         assert_eq!(clock.now(&env), Moment(3_600_990));
+    }
+
+    #[test]
+    fn a_jump_frees_nothing_in_the_next_process_either() {
+        let env = Fake::default();
+        let clock = EngineClock::new(&env);
+        env.wall.store(7_200_000, Ordering::Relaxed);
+        env.steady.store(1_000, Ordering::Relaxed);
+        let kept = clock.keep(&env);
+        assert_eq!(kept, Kept { wall: Moment(7_200_000), engine: Moment(1_010) });
+        let next = |wall: i64| {
+            env.wall.store(wall, Ordering::Relaxed);
+            let clock = EngineClock::new(&env);
+            clock.goes_on_from(kept, &env);
+            clock.now(&env)
+        };
+        assert_eq!(next(7_260_000), Moment(61_010), "by the minute it was down");
+        assert_eq!(next(3_600_000), Moment(1_010), "set back meanwhile: no earlier than it was");
+    }
+
+    #[tokio::test]
+    async fn a_jump_has_to_be_written_down_and_drift_has_not() {
+        let env = Fake::default();
+        let clock = EngineClock::new(&env);
+        let moved = async |clock: &EngineClock| {
+            tokio::time::timeout(std::time::Duration::from_millis(1), clock.moved()).await.is_ok()
+        };
+        env.wall.store(3_000, Ordering::Relaxed);
+        let _ = clock.now(&env);
+        assert!(!moved(&clock).await);
+        env.wall.store(-6_000, Ordering::Relaxed);
+        let _ = clock.now(&env);
+        assert!(moved(&clock).await);
+        let _ = clock.keep(&env);
+        let _ = clock.now(&env);
+        assert!(!moved(&clock).await, "it is written down");
     }
 
     #[test]

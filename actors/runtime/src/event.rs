@@ -7,11 +7,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use followupd_domain::channel::Kind;
 use followupd_domain::contact::Contact;
 use followupd_domain::decide::leave;
 use followupd_domain::decision::TraceId;
 use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::event::Event;
+use followupd_domain::signal::Counted;
 use followupd_domain::suppression::{Address, Suppression, Why};
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, limits as domain_limits, name};
@@ -32,6 +34,7 @@ use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
 
+mod opt_out;
 mod subject;
 
 use subject::{Subject, affected, contact_takes_in, target_takes_in};
@@ -145,11 +148,15 @@ struct Acceptance<'a> {
     asked: Asked<'a>,
     event: Arc<Event>,
     opted_out: bool,
+    /// The kinds of channel that the contact opted out of by it.
+    out_of: BTreeSet<Kind>,
     contact: Option<Subject<Contact>>,
     /// What is suppressed of the contact's addresses; read for an opt-out.
     addresses: Addresses,
     target: Option<Subject<Target>>,
     affected: Vec<EnrollmentId>,
+    /// What an opt-out counts as, of how a channel fares.
+    counted: Option<Counted>,
     /// The number the contact had before, where it has another now.
     old_number: Option<Option<String>>,
 }
@@ -174,10 +181,15 @@ impl<'a> Acceptance<'a> {
         let target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
         let opted_out = event.opts_out(&loaded.scope.tenant)
             && (asked.by_hand.is_some() || !is_taken_back(asked, &event, contact.as_ref()).await?);
+        let out_of = match (opted_out, asked.by_hand) {
+            (true, None) => event.opts_out_of(&loaded.scope.tenant),
+            // Whoever does it by hand means what they name.
+            (true, Some(_)) => event.channel.map_or_else(|| BTreeSet::from(Kind::ALL), |kind| [kind].into()),
+            (false, _) => BTreeSet::new(),
+        };
         let affected = affected(&event, contact.as_ref(), target.as_ref());
         let before = contact.as_ref().map(|read| read.value.clone()).unwrap_or_default();
-        let contact =
-            contact.map(|read| contact_takes_in(read, &event, opted_out, &call.profile)).transpose();
+        let contact = contact.map(|read| contact_takes_in(read, &event, &out_of, &call.profile)).transpose();
         let mut contact = match contact {
             Ok(contact) => contact,
             Err(refusal) => {
@@ -188,12 +200,27 @@ impl<'a> Acceptance<'a> {
         let target = target.map(|read| target_takes_in(read, &event));
         let addresses = subject::addresses(&event, opted_out, &before, contact.as_ref());
         let addresses = suppression::read(&*node.store, node.place(loaded), addresses).await?;
+        let counted = match opted_out {
+            true => opt_out::counted(node, loaded, (&out_of, event.occurred_at), &before, &addresses).await?,
+            false => None,
+        };
         if let Some(contact) = &mut contact {
             addresses.bar(&mut contact.read.value);
         }
         let is_other = contact.as_ref().is_some_and(|contact| contact.read.value.phone != before.phone);
         let old_number = is_other.then_some(before.phone);
-        let read = Acceptance { asked, event, opted_out, contact, addresses, target, affected, old_number };
+        let read = Acceptance {
+            asked,
+            event,
+            opted_out,
+            out_of,
+            contact,
+            addresses,
+            target,
+            affected,
+            counted,
+            old_number,
+        };
         Ok(Reading::New(Box::new(read)))
     }
 
@@ -238,6 +265,9 @@ impl<'a> Acceptance<'a> {
         if self.opted_out {
             self.suppress(&mut commit)?;
         }
+        if let Some(counted) = &self.counted {
+            record::count_signal(self.asked.loaded, counted, &mut commit);
+        }
         Ok(commit)
     }
 
@@ -250,7 +280,7 @@ impl<'a> Acceptance<'a> {
             by: caller.by.clone(),
             reason: by_hand.map(|by_hand| by_hand.reason.clone()).unwrap_or_default(),
         };
-        let _ = self.addresses.suppress(&subject::out_of(&self.event), &suppression, commit)?;
+        let _ = self.addresses.suppress(&self.out_of, &suppression, commit)?;
         match by_hand {
             Some(by_hand) => audit::add(commit, node, tenant.no, caller, Act::Suppress, &by_hand.what),
             None => Ok(()),
@@ -341,7 +371,7 @@ impl<'a> Acceptance<'a> {
         let known: BTreeSet<Key> = commit.expects.iter().map(|expect| expect.key.clone()).collect();
         commit.expects.extend(transition.expects.into_iter().filter(|expect| !known.contains(&expect.key)));
         commit.deletes.extend(transition.deletes);
-        commit.counts = transition.counts;
+        commit.counts.extend(transition.counts);
         commit.ledger = transition.ledger;
         Ok(commit)
     }

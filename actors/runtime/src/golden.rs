@@ -25,7 +25,7 @@ use followupd_domain::enrollment::{
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::gate::Binding;
 use followupd_domain::holds::{Hold, Holds, PastHold, Reacted};
-use followupd_domain::lane::{HoldGroup, PriorityClass, Queue};
+use followupd_domain::lane::{HoldGroup, PriorityClass, Queue, Weight};
 use followupd_domain::ledger::{Charge, DayContext, Limits, Rate, Rest as RestLimit, WarmUp};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{
@@ -46,10 +46,11 @@ use followupd_store::codec::golden::check;
 use crate::audit::{Act, Audited};
 use crate::delete::Deleted;
 use crate::engine::opening::StoreRow;
+use crate::env::Kept;
 use crate::event::FanOut;
 use crate::old::{
-    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Suppressed1,
-    Suppressed2, Tenant1, Version1,
+    Channel1, Channel2, Channel3, Contact1, Contact2, Sequence1, Sequence2, Sequence3, Sequence4,
+    Suppressed1, Suppressed2, Tenant1, Tenant2, Version1,
 };
 use crate::once::Done;
 use crate::record::Record;
@@ -170,6 +171,10 @@ fn an_enrollment_and_its_history_have_the_recorded_bytes() {
         [Decision::BackedOff { code: "connect".into(), wake: wake() }, Decision::Doubted { wake: wake() }];
     let later = later.map(|decision| Entry { at: AT, trace: TraceId(1), decision }).to_vec();
     check("history_later_1", Format::History, &later);
+    let reopened = Decision::Reopened { step: StepNo(1), due_at: AT, wake: wake() };
+    let later = [reopened, Decision::Closed];
+    let later = later.map(|decision| Entry { at: AT, trace: TraceId(1), decision }).to_vec();
+    check("history_later_2", Format::History, &later);
 }
 
 #[test]
@@ -342,8 +347,10 @@ fn the_scopes_have_the_recorded_bytes() {
         off_since: Some(AT),
         contact_per_day: Some(2),
         contact_per_week: Some(5),
+        opt_out_of_all: true,
     };
-    check("tenant_2", Format::Tenant2, &tenant);
+    check("tenant_3", Format::Tenant3, &tenant);
+    check("tenant_2", Format::Tenant2, &Tenant2::from(tenant.clone()));
     check("tenant_1", Format::Tenant, &Tenant1::from(tenant));
 }
 
@@ -369,6 +376,7 @@ fn a_sequence_has_the_recorded_bytes() {
         name: name("reminder"),
         draft: Some(draft.clone()),
         latest: Some(VersionNo(2)),
+        weight: Weight::new(20).unwrap(),
         holds: holds(),
         archived_at: Some(AT),
         held_steps: [((VersionNo(2), StepNo(1)), reacted())].into(),
@@ -377,7 +385,9 @@ fn a_sequence_has_the_recorded_bytes() {
     check("sequence_3", Format::Sequence3, &Sequence3::from(sequence.clone()));
     check("sequence_1", Format::Sequence, &Sequence1::from(sequence.clone()));
     let draft = Draft { steps: vec![rich], ..draft };
-    check("sequence_4", Format::Sequence4, &Sequence { draft: Some(draft), ..sequence });
+    let sequence = Sequence { draft: Some(draft), ..sequence };
+    check("sequence_4", Format::Sequence4, &Sequence4::from(sequence.clone()));
+    check("sequence_5", Format::Sequence5, &sequence);
 }
 
 fn media() -> Media {
@@ -468,6 +478,7 @@ fn keys_and_the_audit_log_have_the_recorded_bytes() {
     let stop = Stop { since: AT, reason: "wrong list".into(), by: "zoe".into() };
     check("stop_1", Format::Stop, &stop);
     check("clock_1", Format::Clock, &AT);
+    check("clock_2", Format::Clock2, &Kept { wall: AT, engine: AT });
     check("backlogs_kept_1", Format::BacklogsKept, &AT);
     check("deleted_1", Format::Deleted, &Deleted { name: Name::parse("acme").unwrap(), at: AT });
     check("audit_1", Format::Audit, &Audited { at: AT, by, trace: TraceId(7), act: Act::Publish, what });

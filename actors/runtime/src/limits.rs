@@ -25,11 +25,25 @@ pub(crate) const COME_BACK: Span = Span::seconds(1);
 /// Calls a lane has under way at once: connection slots.
 pub(crate) const CALLS_A_LANE: usize = 64;
 
+/// Rows a lane looks at besides those it calls: one for so many places, so that the next is ready when one is free, and
+/// few are looked at for nothing while calls are slow.
+pub(crate) const LOOKED_AT_PART: usize = 4;
+
+/// Rows of the transactional class a lane has under way besides all others.
+pub(crate) const URGENT_CALLS: usize = 16;
+
+/// Pause before a jump of the clock is written down again that could not be.
+pub(crate) const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
 /// Rows of one queue a pacer reads at once.
 pub(crate) const WINDOW: usize = 256;
 
 /// Rows of one queue a pacer keeps before it lets go of the farthest.
 pub(crate) const WINDOW_MOST: usize = 4 * WINDOW;
+
+/// Windows that a lane looks through for open sends before it goes to work, while its shard waits: some ten
+/// milliseconds. Calls that were under way are among the first of their queues, and most lanes have few of these.
+pub(crate) const DOUBT_WINDOWS: usize = 16;
 
 /// A lane with nothing due sooner than this is a row, not an actor.
 pub(crate) const NEAR: Span = Span::seconds(30);
@@ -165,10 +179,6 @@ pub(crate) const SWEEP_ROUND: Span = Span::hours(1);
 /// How long a lane rests whose channel has no way out (a secret is missing on this machine, say): soon enough after
 /// it is mended, and seldom enough that nobody's log is filled.
 pub(crate) const NO_WAY_OUT: Span = Span::seconds(10);
-
-/// Over so long those are spread who wait for room among the new recipients of a channel, from when there is some: each
-/// of thousands looks once in such a time, and the room is used within it.
-pub(crate) const NEW_RECIPIENTS_SPREAD: Span = Span::hours(1);
 
 const _: () = assert!(WINDOW < WINDOW_MOST);
 const _: () = assert!(BACKLOG_HOURS < BACKLOG_COUNTS);

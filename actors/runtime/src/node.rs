@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use followupd_channel::transports::Transports;
-use followupd_domain::{EnrollmentId, IdKey, Moment, Shard};
+use followupd_domain::{EnrollmentId, IdKey, Moment, SendId, Shard, StepNo};
 use followupd_store::Store;
 use ractor::ActorRef;
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::access::Access;
 use crate::admission::Admission;
 use crate::awaited::Awaited;
+use crate::call::Began;
 use crate::env::{EngineClock, Env};
 use crate::loaded::{Loaded, TenantHandle};
 use crate::plant::{Bug, Planted};
@@ -25,7 +26,7 @@ use crate::suppression::Place;
 pub(crate) struct Node {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) env: Arc<dyn Env>,
-    pub(crate) clock: EngineClock,
+    pub(crate) clock: Arc<EngineClock>,
     pub(crate) transports: Transports,
     pub(crate) key: IdKey,
     pub(crate) planted: Planted,
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     shards: Mutex<BTreeMap<Shard, ActorRef<ShardMsg>>>,
     unique: AtomicU32,
     sends: AtomicUsize,
+    /// Calls whose outcome is not written down yet.
+    calls: Mutex<BTreeMap<SendId, Began>>,
     quiet: Notify,
 }
 
@@ -53,7 +56,7 @@ impl Node {
         stop: Gate,
         planted: Planted,
     ) -> Node {
-        let clock = EngineClock::new(&*env);
+        let clock = Arc::new(EngineClock::new(&*env));
         // Ids of one millisecond differ by this count; it starts anywhere, so that a restart does not repeat it.
         let unique = AtomicU32::new((env.random() >> 32) as u32);
         Node {
@@ -72,6 +75,7 @@ impl Node {
             shards: Mutex::default(),
             unique,
             sends: AtomicUsize::new(0),
+            calls: Mutex::default(),
             quiet: Notify::new(),
             env,
         }
@@ -114,6 +118,21 @@ impl Node {
         }
     }
 
+    /// When the call of a send began that this process makes and nobody has written down the end of; within: not yet.
+    pub(crate) fn call_of(&self, send: SendId) -> Option<Option<Moment>> {
+        self.calls().get(&send).map(|began| began.get().copied())
+    }
+
+    /// Whether a call of this enrollment is out.
+    pub(crate) fn is_calling(&self, id: EnrollmentId) -> bool {
+        let first = SendId { enrollment: id, step: StepNo(0), occurrence: 0, leg: 0 };
+        self.calls().range(first..).next().is_some_and(|(send, _)| send.enrollment == id)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, BTreeMap<SendId, Began>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
     }
@@ -141,6 +160,23 @@ impl Node {
 
 /// Counts a send from before its intent until its outcome is committed.
 pub(crate) struct SendUnderWay(Arc<Node>);
+
+impl SendUnderWay {
+    /// Its call is made.
+    pub(crate) fn calls(self, send: SendId, began: &Began) -> CallUnderWay {
+        self.0.calls().insert(send, Arc::clone(began));
+        CallUnderWay(send, self)
+    }
+}
+
+/// Names a call from its beginning until its outcome is committed.
+pub(crate) struct CallUnderWay(SendId, SendUnderWay);
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.1.0.calls().remove(&self.0);
+    }
+}
 
 impl Drop for SendUnderWay {
     fn drop(&mut self) {

@@ -17,10 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 mod sequences;
 
 #[cfg(test)]
-pub(crate) use sequences::{Sequence1, Sequence2, Sequence3, Version1};
+pub(crate) use sequences::{Sequence1, Sequence2, Sequence3, Sequence4, Version1};
 pub(crate) use sequences::{sequence, version};
 
 use crate::api::Error;
+use crate::env::Kept;
 use crate::loaded::decode;
 
 /// A channel of format 1, which had fewer limits and was held by nobody but people.
@@ -297,6 +298,14 @@ pub(crate) fn contact(body: &[u8]) -> Result<Contact, Error> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Suppressed1(pub(crate) BTreeMap<Kind, Suppression>);
 
+/// What the clock said last, in whichever format it was written: before, engine time began at the wall's.
+pub(crate) fn clock(body: &[u8]) -> Result<Kept, Error> {
+    match of_format(Format::Clock2, body)? {
+        Some(kept) => Ok(kept),
+        None => decode::<Moment>(Format::Clock, body).map(|wall| Kept { wall, engine: wall }),
+    }
+}
+
 /// What is known against an address, format 2: nobody was heard whom no contact was known to be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Suppressed2 {
@@ -335,7 +344,66 @@ impl From<Tenant1> for Tenant {
         let Tenant1 { no, name, on, calendar, contact_time_zone, .. } = old;
         let Tenant1 { stop_words, default_channels, holds, off_since, .. } = old;
         let (contact_per_day, contact_per_week) = (None, None);
+        Tenant2 {
+            no,
+            name,
+            on,
+            calendar,
+            contact_time_zone,
+            stop_words,
+            default_channels,
+            holds,
+            off_since,
+            contact_per_day,
+            contact_per_week,
+        }
+        .into()
+    }
+}
+
+/// A tenant of format 2, of whose channels everybody opted out one kind at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Tenant2 {
+    no: TenantNo,
+    name: Name,
+    on: bool,
+    calendar: Calendar,
+    contact_time_zone: bool,
+    stop_words: BTreeSet<String>,
+    default_channels: BTreeMap<Kind, ChannelNo>,
+    holds: Holds,
+    off_since: Option<Moment>,
+    contact_per_day: Option<u32>,
+    contact_per_week: Option<u32>,
+}
+
+impl From<Tenant2> for Tenant {
+    fn from(old: Tenant2) -> Tenant {
+        let Tenant2 { no, name, on, calendar, contact_time_zone, stop_words, .. } = old;
+        let Tenant2 { default_channels, holds, off_since, contact_per_day, contact_per_week, .. } = old;
         Tenant {
+            no,
+            name,
+            on,
+            calendar,
+            contact_time_zone,
+            stop_words,
+            default_channels,
+            holds,
+            off_since,
+            contact_per_day,
+            contact_per_week,
+            opt_out_of_all: false,
+        }
+    }
+}
+
+#[cfg(test)]
+impl From<Tenant> for Tenant2 {
+    fn from(new: Tenant) -> Tenant2 {
+        let Tenant { no, name, on, calendar, contact_time_zone, stop_words, .. } = new;
+        let Tenant { default_channels, holds, off_since, contact_per_day, contact_per_week, .. } = new;
+        Tenant2 {
             no,
             name,
             on,
@@ -362,8 +430,11 @@ impl From<Tenant> for Tenant1 {
 
 /// The tenant of a row, in whichever format it was written.
 pub(crate) fn tenant(body: &[u8]) -> Result<Tenant, Error> {
-    match of_format(Format::Tenant2, body)? {
-        Some(tenant) => Ok(tenant),
+    if let Some(tenant) = of_format(Format::Tenant3, body)? {
+        return Ok(tenant);
+    }
+    match of_format::<Tenant2>(Format::Tenant2, body)? {
+        Some(tenant) => Ok(tenant.into()),
         None => decode::<Tenant1>(Format::Tenant, body).map(Tenant::from),
     }
 }
@@ -398,6 +469,21 @@ mod tests {
         let two = Channel2::from(read.clone());
         assert_eq!(channel(&codec::encode(Format::Channel2, &two).unwrap()).unwrap(), read);
         assert!(channel(&codec::encode(Format::Name, &7_u32).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_tenant_of_an_earlier_format_has_opt_outs_of_one_kind_at_a_time() {
+        let name = Name::parse("acme").unwrap();
+        let mut tenant = crate::settings::new_tenant(TenantNo(1), name);
+        (tenant.opt_out_of_all, tenant.contact_per_day) = (true, Some(2));
+        let read = |format, body: &_| super::tenant(&codec::encode(format, body).unwrap()).unwrap();
+        assert_eq!(read(Format::Tenant3, &tenant), tenant);
+        let two = super::tenant(&codec::encode(Format::Tenant2, &Tenant2::from(tenant.clone())).unwrap());
+        tenant.opt_out_of_all = false;
+        assert_eq!(two.unwrap(), tenant);
+        let one = super::tenant(&codec::encode(Format::Tenant, &Tenant1::from(tenant.clone())).unwrap());
+        tenant.contact_per_day = None;
+        assert_eq!(one.unwrap(), tenant);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use followupd_domain::lane::{self, Lane, Queue, WakeRow};
+use followupd_domain::lane::{self, Lane, PriorityClass, Queue, WakeRow};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Span};
 use followupd_store::LedgerOp;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -28,6 +28,7 @@ mod queues;
 mod slow;
 mod vitals;
 
+use doubt::Doubts;
 pub(crate) use permits::day;
 use permits::{Permit, Permits};
 use queues::Queues;
@@ -57,6 +58,8 @@ pub(crate) enum PacerMsg {
     Wakes(Vec<WakeRow>),
     /// A permit came back.
     Returned(WakeRow, Returned),
+    /// An open send counts by its start from now on.
+    Begun(LedgerOp),
     /// An open send was settled or refunded.
     Settled(EnrollmentId, LedgerOp),
     /// The actor of an enrollment failed while it had this row; it may be tried again after a pause.
@@ -65,6 +68,8 @@ pub(crate) enum PacerMsg {
     ScopeChanged,
     /// The time it asked for has come.
     Look,
+    /// Open sends are still looked for.
+    LookForOpen,
 }
 
 /// The actor.
@@ -85,6 +90,8 @@ pub(crate) struct Pacer {
     opening: Opening,
     queues: Queues,
     permits: Permits,
+    /// Open sends it has not found yet.
+    doubts: Doubts,
     /// Rows that are with their enrollments.
     pulled: BTreeMap<EnrollmentId, WakeRow>,
     /// Rows that wait after a failure, until a moment of engine time: the wall may jump.
@@ -113,6 +120,7 @@ impl Actor for PacerActor {
         let mut pacer = Pacer {
             queues: Queues::new(opening.tenant.shard, opening.lane),
             permits,
+            doubts: Doubts::default(),
             pulled: BTreeMap::new(),
             paused: BTreeMap::new(),
             rests_until: Moment(0),
@@ -124,9 +132,13 @@ impl Actor for PacerActor {
             opening,
         };
         pacer.queues.discover(&*pacer.opening.node.store).await?;
-        let open = pacer.permits.open();
-        for row in doubt::open_rows(&pacer.opening, open, &pacer.queues).await? {
-            pacer.rouse(row, &myself);
+        let open = pacer.permits.open().saturating_add(doubt::calling(&pacer.opening).await?);
+        pacer.doubts = Doubts::new(&pacer.opening, open, pacer.queues.known());
+        for _ in 0..limits::DOUBT_WINDOWS {
+            pacer.look_for_open(&myself).await?;
+        }
+        if pacer.doubts.are_left() {
+            myself.send_message(PacerMsg::LookForOpen)?;
         }
         myself.send_message(PacerMsg::Look)?;
         Ok(pacer)
@@ -138,6 +150,12 @@ impl Actor for PacerActor {
         message: PacerMsg,
         pacer: &mut Pacer,
     ) -> Result<(), ActorProcessingErr> {
+        if matches!(message, PacerMsg::LookForOpen) {
+            pacer.look_for_open(&myself).await?;
+            if pacer.doubts.are_left() {
+                myself.send_message(PacerMsg::LookForOpen)?;
+            }
+        }
         pacer.hear(message);
         pacer.pull(&myself).await?;
         if pacer.timer.is_none() {
@@ -150,7 +168,7 @@ impl Actor for PacerActor {
 impl Pacer {
     fn hear(&mut self, message: PacerMsg) {
         // What the shard has sent is counted, so that it stops no pacer that has something to hear.
-        let from_shard = !matches!(message, PacerMsg::Returned(..) | PacerMsg::Look);
+        let from_shard = !matches!(message, PacerMsg::Returned(..) | PacerMsg::Look | PacerMsg::LookForOpen);
         self.heard += u64::from(from_shard);
         match message {
             PacerMsg::Wakes(rows) => {
@@ -159,11 +177,13 @@ impl Pacer {
                 }
             }
             PacerMsg::Returned(row, returned) => self.returned(row, returned),
+            PacerMsg::Begun(op) => self.permits.settle(&op, self.opening.node.engine_now()),
             PacerMsg::Settled(enrollment, op) => {
                 self.pulled.remove(&enrollment);
                 self.permits.settle(&op, self.opening.node.engine_now());
             }
             PacerMsg::Failed(enrollment, pause) => {
+                self.doubts.one_more(enrollment);
                 if let Some(row) = self.pulled.remove(&enrollment) {
                     self.permits.give_back();
                     self.pause(row, pause);
@@ -171,6 +191,7 @@ impl Pacer {
             }
             PacerMsg::ScopeChanged => self.queues.forget_hours(),
             PacerMsg::Look => self.timer = None,
+            PacerMsg::LookForOpen => {}
         }
     }
 
@@ -211,6 +232,31 @@ impl Pacer {
         let _ = self.opening.shard.send_message(ShardMsg::Rouse { row, pacer: myself.clone() });
     }
 
+    /// Looks through one more window for open sends, while some are missing; what it finds goes to in-doubt handling.
+    async fn look_for_open(&mut self, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
+        if !self.doubts.are_left() {
+            return Ok(());
+        }
+        for row in self.doubts.look_on(&self.opening).await? {
+            // What this lane has pulled is open because of that.
+            if !self.pulled.contains_key(&row.enrollment) && self.doubts.found(row.enrollment) {
+                self.rouse(row, myself);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rouses a row that is next without a permit, where it belongs to an open send that is still looked for.
+    async fn rouse_missed(&mut self, row: WakeRow, myself: &ActorRef<PacerMsg>) -> Result<bool, Error> {
+        let may_be = self.doubts.may_be(row.enrollment);
+        if !may_be || doubt::open_of(&self.opening, vec![row]).await?.is_empty() {
+            return Ok(false);
+        }
+        self.doubts.found(row.enrollment);
+        self.rouse(row, myself);
+        Ok(true)
+    }
+
     /// Pulls as many wakes as are due, open and permitted; then sleeps until something may have changed.
     async fn pull(&mut self, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
         let node = Arc::clone(&self.opening.node);
@@ -238,15 +284,22 @@ impl Pacer {
         }
         let rate = loaded.scope.channels.get(&self.opening.lane.channel);
         let rate = rate.and_then(|channel| channel.limits.rate);
+        let room = Room::of(&self.opening, &loaded);
         loop {
-            if self.pulled.len() >= limits::CALLS_A_LANE {
+            if self.pulled.len() >= room.all {
                 return Ok(());
             }
             let (hours_at, paused, pulled) = (self.hours_at(now), &self.paused, &self.pulled);
             let waits = |enrollment| paused.contains_key(&enrollment) || pulled.contains_key(&enrollment);
             self.queues.refill(&*node.store, &loaded, hours_at, waits).await?;
-            let heads = self.queues.heads(|enrollment| self.waits(enrollment));
+            let mut heads = self.queues.heads(|enrollment| self.waits(enrollment));
+            if self.pulled.len() >= room.common {
+                heads.retain(|head| head.row.queue.class == PriorityClass::Transactional);
+            }
             let Some(row) = lane::next(&heads, self.permits.granted(), now) else { break };
+            if self.rouse_missed(row, myself).await? {
+                continue;
+            }
             if let Some(at) = self.opening.vitals.until(node.engine_now()) {
                 let at = now + at.since(node.engine_now());
                 self.sleep_until(at.min(now + limits::LONGEST_SLEEP), myself);
@@ -262,16 +315,19 @@ impl Pacer {
                 Permit::WhenSettled => return Ok(()),
             }
             node.stats.pulled(now.since(row.due_at));
-            self.queues.take(&row);
+            self.queues.take(&row, loaded.scope.weight(row.queue.sequence));
             self.rouse(row, myself);
         }
         self.rest(&loaded, now, myself)
     }
 
-    /// When the last hold by its provider ended. It stands in the row of the channel or its account, so that a lane that
-    /// was let go meanwhile goes on gently, too.
+    /// When what last kept the lane's sends ended: a hold by a person or a provider, or a stop of all sending. Holds stand
+    /// in the rows of their scopes, so that a lane that was let go meanwhile goes on gently, too.
     fn hold_ended_at(&self, loaded: &Loaded, now: Moment) -> Option<Moment> {
-        loaded.scope.provider_let_go_at(self.opening.lane.channel, now)
+        let Lane { channel, .. } = self.opening.lane;
+        let stop = self.opening.node.stop.let_go_at();
+        let stop = stop.filter(|at| *at <= now && channel != ChannelNo::CONTROL);
+        loaded.scope.let_go_at(channel, now).max(stop)
     }
 
     /// The moment for which hours are worked out: now, unless a bug is planted.
@@ -293,7 +349,7 @@ impl Pacer {
         let engine_now = self.opening.node.engine_now();
         let paused = paused.values().map(|until| now + until.since(engine_now));
         let next = next_due.into_iter().chain(paused).min().unwrap_or(Moment::FAR);
-        if self.pulled.is_empty() && next > now + limits::NEAR {
+        if self.pulled.is_empty() && !self.doubts.are_left() && next > now + limits::NEAR {
             let (lane, pacer, heard) = (self.opening.lane, myself.get_id(), self.heard);
             let idle = ShardMsg::LaneIdle { lane, pacer, next_due: next, heard };
             let _ = self.opening.shard.send_message(idle);
@@ -319,6 +375,25 @@ impl Pacer {
         if let Some((_, old)) = self.timer.replace((at, timer)) {
             old.abort();
         }
+    }
+}
+
+/// Rows that may be with their enrollments at once: as many as can be called, and a few more that are looked at
+/// meanwhile. What nobody waits for leaves room for what somebody does.
+struct Room {
+    common: usize,
+    all: usize,
+}
+
+impl Room {
+    fn of(opening: &Opening, loaded: &Loaded) -> Room {
+        let (no, channel) = (opening.tenant.no, loaded.scope.channels.get(&opening.lane.channel));
+        let transport = channel.and_then(|channel| opening.node.transports.of(no, channel).ok());
+        // What has no way out is looked at all the same: it may lead to something else than a call.
+        let places = transport.map_or(usize::MAX, |transport| transport.places());
+        let ahead = (places / limits::LOOKED_AT_PART).saturating_add(1);
+        let common = places.saturating_add(ahead).min(limits::CALLS_A_LANE);
+        Room { common, all: common + limits::URGENT_CALLS }
     }
 }
 

@@ -4,7 +4,7 @@ use followupd_domain::decision::Entry;
 use followupd_domain::funnel::{Metric, Standing};
 use followupd_domain::{EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
 use followupd_store::codec::Format;
-use followupd_store::{Key, Store};
+use followupd_store::{Key, Row, Store};
 
 use crate::api::{Error, Funnel, Timeline};
 use crate::loaded::{TenantHandle, decode, scan_all};
@@ -80,9 +80,7 @@ async fn counts(
     let mut funnels: Vec<Funnel> = Vec::new();
     for (key, row) in scan_all(store, prefix.clone(), prefix.after_prefix()).await? {
         let Some((version, metric)) = metric(&prefix, &key) else { continue };
-        let body: [u8; 8] =
-            row.body.as_ref().try_into().map_err(|_| Error::Unavailable("a counter is damaged".into()))?;
-        let count = i64::from_le_bytes(body);
+        let count = number(&row)?;
         if funnels.last().is_none_or(|funnel| funnel.version != version) {
             funnels.push(Funnel { version, counts: Vec::new() });
         }
@@ -91,6 +89,12 @@ async fn counts(
         }
     }
     Ok(funnels)
+}
+
+/// The number of a row that counts.
+pub(crate) fn number(row: &Row) -> Result<i64, Error> {
+    let body = row.body.as_ref().try_into().map_err(|_| Error::Unavailable("a counter is damaged".into()))?;
+    Ok(i64::from_le_bytes(body))
 }
 
 fn metric(prefix: &Key, key: &Key) -> Option<(VersionNo, Metric)> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use followupd_domain::contact::Contact;
 use followupd_domain::decide;
-use followupd_domain::decision::{Decision, Entry, TraceId};
+use followupd_domain::decision::{self, Decision, Entry, TraceId};
 use followupd_domain::enrollment::{Enrollment, State};
 use followupd_domain::funnel;
 use followupd_domain::gate::View;
@@ -188,21 +188,24 @@ pub(crate) fn transition(
     let entries = decisions.iter().map(|decision| Entry { at: now, trace, decision: decision.clone() });
     let mut record = facts.record.value.clone();
     record.enrollment = after;
-    record.history.extend(entries);
+    entries.for_each(|entry| decision::tell(&mut record.history, entry));
     spill(&mut record, &mut commit)?;
     move_wake(before, &record.enrollment, &mut commit, planted);
     if record.enrollment.state.is_over() && !before.state.is_over() {
         leave_indexes(facts, &record.enrollment, now, &mut commit, planted)?;
     }
+    if before.state.is_over() && !record.enrollment.state.is_over() {
+        return_to_indexes(facts, record.enrollment.id, &mut commit)?;
+    }
     count(facts.loaded.shard, Some(before), &record.enrollment, &mut commit);
-    for Counted { channel, hour, signal, sent_at } in signal::counted(before, &record.enrollment, now) {
-        // What was sent before a person looked counts no more, whatever becomes of it.
-        let known = facts.loaded.scope.channels.get(&channel);
-        if known.is_some_and(|known| sent_at < known.watched_from) {
-            continue;
-        }
-        let lane = Lane { tenant: before.tenant, channel };
-        commit.counts.push(Count { key: Key::signal(facts.loaded.shard, lane, hour, signal), by: 1 });
+    let (was, is) = (before.calling(), record.enrollment.calling());
+    if was != is {
+        let key = |channel| Key::calling(facts.loaded.shard, Lane { tenant: before.tenant, channel });
+        commit.counts.extend(was.map(|channel| Count { key: key(channel), by: -1 }));
+        commit.counts.extend(is.map(|channel| Count { key: key(channel), by: 1 }));
+    }
+    for counted in signal::counted(before, &record.enrollment, now) {
+        count_signal(&facts.loaded, &counted, &mut commit);
     }
     put(&mut commit, facts.record.key.clone(), Format::Enrollment, &record)?;
     Ok(Transition { commit, after: record })
@@ -265,6 +268,22 @@ fn leave_indexes(
     Ok(())
 }
 
+/// Puts an enrollment that has come back into the rows that index it. These are expected: what they would have ended
+/// meanwhile does not come back.
+fn return_to_indexes(facts: &Facts, id: EnrollmentId, commit: &mut Commit) -> Result<(), Error> {
+    let mut contact = facts.contact.value.clone();
+    contact.returns(id);
+    commit.expects.push(facts.contact.expectation());
+    put(commit, facts.contact.key.clone(), Format::Contact3, &contact)?;
+    if let Some(target) = &facts.target {
+        let mut joined = target.value.clone();
+        joined.enrollments.push(id);
+        commit.expects.push(target.expectation());
+        put(commit, target.key.clone(), Format::Target, &joined)?;
+    }
+    Ok(())
+}
+
 /// Moves the funnel's counters by what the transition changes.
 pub(crate) fn count(
     shard: followupd_domain::Shard,
@@ -276,6 +295,18 @@ pub(crate) fn count(
         let key = Key::count(shard, after.tenant, after.sequence, after.version, metric);
         commit.counts.push(Count { key, by });
     }
+}
+
+/// Moves the counters of how a channel fares.
+pub(crate) fn count_signal(loaded: &Loaded, counted: &Counted, commit: &mut Commit) {
+    let Counted { channel, hour, signal, by, sent_at } = *counted;
+    // What was sent before a person looked counts no more, whatever becomes of it.
+    let known = loaded.scope.channels.get(&channel);
+    if known.is_some_and(|known| sent_at < known.watched_from) {
+        return;
+    }
+    let lane = Lane { tenant: loaded.scope.tenant.no, channel };
+    commit.counts.push(Count { key: Key::signal(loaded.shard, lane, hour, signal), by });
 }
 
 /// Puts a record into a commit; a second put of the same row replaces the first.

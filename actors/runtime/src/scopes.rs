@@ -8,7 +8,6 @@ use followupd_domain::decide::enroll::Request;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError, Status};
 use followupd_domain::signal::Signal;
-use followupd_domain::tenant::Tenant;
 use followupd_domain::{Moment, Span, StepNo, VersionNo};
 
 use crate::api::{AccountSettings, ChannelSettings, RestSettings, ScopeName, TenantSettings};
@@ -311,25 +310,6 @@ pub struct Compared {
     pub other_draft: bool,
 }
 
-/// The settings that make this tenant.
-pub(crate) fn tenant_settings(tenant: &Tenant) -> TenantSettings {
-    let calendar = &tenant.calendar;
-    let quiet = calendar.quiet.windows.iter();
-    TenantSettings {
-        on: tenant.on,
-        time_zone: calendar.zone.name().to_owned(),
-        contact_time_zone: tenant.contact_time_zone,
-        quiet_hours: quiet
-            .map(|window| (window.days.to_string(), window.from.to_string(), window.to.to_string()))
-            .collect(),
-        business_days: calendar.business_days.to_string(),
-        holidays: calendar.holidays.iter().map(ToString::to_string).collect(),
-        stop_words: tenant.stop_words.iter().cloned().collect(),
-        contact_per_day: tenant.contact_per_day.unwrap_or_default(),
-        contact_per_week: tenant.contact_per_week.unwrap_or_default(),
-    }
-}
-
 /// The settings that make this channel. What is secret of them is not among them, nor is a preset: its limits are.
 pub(crate) fn channel_settings(loaded: &Loaded, channel: &Channel) -> ChannelSettings {
     let limits = &channel.limits;
@@ -344,6 +324,7 @@ pub(crate) fn channel_settings(loaded: &Loaded, channel: &Channel) -> ChannelSet
         twilio: transport::shown_twilio(&channel.transport),
         chatwoot: transport::shown_chatwoot(&channel.transport),
         preset: String::new(),
+        without: Vec::new(),
         rate_count: rate.map(|rate| rate.count).unwrap_or_default(),
         rate_per: rate.map(|rate| text(rate.per)).unwrap_or_default(),
         rate_burst: rate.map(|rate| rate.burst).unwrap_or_default(),

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use chrono::NaiveDate;
-use followupd_domain::calendar::{Calendar, Hours, MinuteOfDay, QuietHours, QuietWindow, WeekdaySet, Zone};
+use followupd_domain::calendar::{Calendar, Hours, Zone};
 use followupd_domain::channel::{Channel, Kind};
-use followupd_domain::holds::Holds;
-use followupd_domain::limits::CONTACT_CAP;
-use followupd_domain::name::{self, Name};
+use followupd_domain::holds::{Holds, Reacted};
+use followupd_domain::lane::Weight;
+use followupd_domain::name::{Name, not_one_of};
 use followupd_domain::sequence::{Draft, FieldError, Sequence, Status, draft};
-use followupd_domain::tenant::Tenant;
-use followupd_domain::{ChannelNo, Moment, SequenceNo, TenantNo, VersionNo};
+use followupd_domain::{ChannelNo, Moment, SequenceNo, VersionNo};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::{Deserialize, Serialize};
@@ -27,8 +25,11 @@ pub(crate) mod account;
 pub(crate) mod compare;
 mod pacing;
 pub(crate) mod react;
+pub(crate) mod tenant;
 pub(crate) mod transport;
 pub(crate) mod watch;
+
+pub(crate) use tenant::{new_tenant, to_tenant};
 
 /// What a tenant can be asked to write.
 pub(crate) enum Put {
@@ -42,7 +43,7 @@ pub(crate) enum Put {
     Archive(Name),
 }
 
-/// What came of a put, as far as it is told.
+/// What came of a put, as far as it is told; `Unchanged`: what was to be released was not held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum PutAnswer {
     Tenant { on: bool, zone: Zone },
@@ -50,6 +51,7 @@ pub(crate) enum PutAnswer {
     Sequence { status: Status, latest: Option<VersionNo> },
     Version(VersionNo),
     Done,
+    Unchanged,
 }
 
 /// What came of a put, and the revision it gave to what it wrote.
@@ -89,10 +91,11 @@ pub(crate) async fn put(
     let change = Change { node, loaded, caller, act, what };
     match put {
         Put::Tenant(settings) => {
-            let tenant = to_tenant(&settings, loaded.scope.tenant.clone(), node.now())?;
+            let scope = &loaded.scope;
+            let tenant = to_tenant(&settings, scope.tenant.clone(), &scope.channels, node.now())?;
             let key = Key::tenant(loaded.shard, tenant.no);
             let answer = PutAnswer::Tenant { on: tenant.on, zone: tenant.calendar.zone };
-            change.write(key, Format::Tenant2, &tenant, Class::Event, answer).await
+            change.write(key, Format::Tenant3, &tenant, Class::Event, answer).await
         }
         Put::Account(name, settings) => account::put(&change, name, &settings).await,
         Put::Channel(name, settings) => put_channel(&change, name, &settings).await,
@@ -191,23 +194,6 @@ fn is_only_begun(loaded: &Loaded) -> bool {
     *tenant == new_tenant(tenant.no, tenant.name.clone())
 }
 
-/// A tenant as a new one begins: off, in UTC.
-pub(crate) fn new_tenant(no: TenantNo, name: Name) -> Tenant {
-    Tenant {
-        no,
-        name,
-        on: false,
-        calendar: Calendar::default(),
-        contact_time_zone: false,
-        stop_words: std::collections::BTreeSet::new(),
-        default_channels: std::collections::BTreeMap::new(),
-        holds: Holds::default(),
-        off_since: None,
-        contact_per_day: None,
-        contact_per_week: None,
-    }
-}
-
 /// Faults gathered while the rest is read on.
 #[derive(Default)]
 struct Faults(Vec<FieldError>);
@@ -225,49 +211,6 @@ impl Faults {
     }
 }
 
-/// The tenant that `settings` make of `tenant`.
-pub(crate) fn to_tenant(settings: &TenantSettings, mut tenant: Tenant, now: Moment) -> Result<Tenant, Error> {
-    let mut faults = Faults::default();
-    let quiet = settings.quiet_hours.iter().enumerate().map(|(i, (days, from, to))| QuietWindow {
-        days: faults.take(&format!("quiet_hours[{i}].days"), days.parse::<WeekdaySet>()),
-        from: faults.take(&format!("quiet_hours[{i}].from"), MinuteOfDay::parse(from)),
-        to: faults.take(&format!("quiet_hours[{i}].to"), MinuteOfDay::parse_end(to)),
-    });
-    let quiet = QuietHours { windows: quiet.collect() };
-    if faults.0.is_empty() {
-        faults.take("quiet_hours", quiet.validate());
-    }
-    let days = &settings.business_days;
-    let business_days = if days.is_empty() { Ok(WeekdaySet::MON_TO_FRI) } else { days.parse() };
-    let holidays = settings.holidays.iter().enumerate().map(|(i, date)| {
-        let read = date.parse::<NaiveDate>();
-        faults.take(
-            &format!("holidays[{i}]"),
-            read.map_err(|_| format!("{date:?} is no date such as 2026-12-25")),
-        )
-    });
-    let holidays = holidays.collect();
-    tenant.calendar = Calendar {
-        zone: faults.take("time_zone", Zone::parse(&settings.time_zone)),
-        business_days: faults.take("business_days", business_days),
-        holidays,
-        quiet,
-    };
-    tenant.switch(settings.on, now);
-    tenant.contact_time_zone = settings.contact_time_zone;
-    tenant.stop_words = settings.stop_words.iter().map(|word| word.trim().to_uppercase()).collect();
-    tenant.contact_per_day = faults.take("contact_per_day", contact_cap(settings.contact_per_day));
-    tenant.contact_per_week = faults.take("contact_per_week", contact_cap(settings.contact_per_week));
-    faults.none().map(|()| tenant)
-}
-
-fn contact_cap(given: u32) -> Result<Option<u32>, String> {
-    if given > CONTACT_CAP {
-        return Err(format!("is {given}: at most {CONTACT_CAP}, or leave it out for no cap"));
-    }
-    Ok((given > 0).then_some(given))
-}
-
 async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings) -> Result<Written, Error> {
     let loaded = change.loaded;
     let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
@@ -283,8 +226,12 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
     let next = loaded.scope.channels.keys().next_back().map_or(1, |last| last.0 + 1);
     let no = known.map_or(ChannelNo(next), |channel| channel.no);
     let mut faults = Faults::default();
-    let kind = Kind::parse(&settings.kind).ok_or_else(|| one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
+    let kind =
+        Kind::parse(&settings.kind).ok_or_else(|| not_one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
     let kind = faults.take("kind", kind.map(Some));
+    if let Some(kind) = kind {
+        faults.take("kind", tenant::may_carry(&loaded.scope.tenant, no, kind));
+    }
     let transport = transport::of(ground, no, known, settings, &mut faults);
     if let (Some(kind), Some(serves)) = (kind, transport.serves()) {
         let problem = format!("{} is for {}, not for {}", transport.word(), serves.word(), kind.word());
@@ -313,12 +260,6 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
     })
 }
 
-fn one_of(given: &str, known: &[&str]) -> String {
-    let near = name::nearest(given, known.iter().copied());
-    let near = near.map(|near| format!(", did you mean {near:?}?")).unwrap_or_default();
-    format!("{given:?} is not one of {}{near}", known.join(", "))
-}
-
 async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<Written, Error> {
     let loaded = change.loaded;
     // A draft is checked when it is put, so that publishing it holds no surprise.
@@ -332,6 +273,7 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
             name,
             draft: Some(draft),
             latest: None,
+            weight: Weight::default(),
             holds: Holds::default(),
             archived_at: None,
             held_steps: std::collections::BTreeMap::new(),
@@ -339,7 +281,7 @@ async fn put_sequence(change: &Change<'_>, name: Name, draft: Draft) -> Result<W
     };
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
     let answer = PutAnswer::Sequence { status: sequence.status(), latest: sequence.latest };
-    change.write(key, Format::Sequence4, &sequence, Class::Event, answer).await
+    change.write(key, Format::Sequence5, &sequence, Class::Event, answer).await
 }
 
 fn not_archived(sequence: &Sequence) -> Result<&Sequence, Error> {
@@ -356,7 +298,7 @@ async fn archive(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     let mut sequence = loaded.sequence(name.as_str())?.clone();
     sequence.archived_at.get_or_insert(change.node.now());
     let key = Key::sequence(loaded.shard, loaded.scope.tenant.no, sequence.no);
-    change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
+    change.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await
 }
 
 pub(crate) fn compile(
@@ -386,12 +328,13 @@ async fn publish(change: &Change<'_>, name: &Name) -> Result<Written, Error> {
     };
     let no = VersionNo(known.latest.map_or(1, |latest| latest.0 + 1));
     let version = compile(draft, no, loaded)?;
-    let sequence = Sequence { draft: None, latest: Some(no), ..known.clone() };
+    let weight = draft.weight().unwrap_or(known.weight);
+    let sequence = Sequence { draft: None, latest: Some(no), weight, ..known.clone() };
     let tenant = loaded.scope.tenant.no;
     let mut commit = Commit::new(Class::Event, tenant, loaded.shard);
     let key = Key::sequence(loaded.shard, tenant, sequence.no);
     commit.expects.push(loaded.expectation(key.clone()));
-    record::put(&mut commit, key, Format::Sequence4, &sequence)?;
+    record::put(&mut commit, key, Format::Sequence5, &sequence)?;
     record::put(
         &mut commit,
         Key::version(loaded.shard, tenant, sequence.no, no),
@@ -409,31 +352,46 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         Some(reason) => holds.hold(now, reason),
         None => _ = holds.release(now),
     };
+    let answer = |was_held: bool| match reason {
+        None if !was_held => PutAnswer::Unchanged,
+        Some(_) | None => PutAnswer::Done,
+    };
+    let is_on = |reacted: &Option<Reacted>| reacted.as_ref().is_some_and(|reacted| reacted.is_on(now));
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
+            let answer = answer(tenant.holds.current.is_some());
             turn(&mut tenant.holds);
-            change.write(Key::tenant(shard, no), Format::Tenant2, &tenant, Class::Exit, PutAnswer::Done).await
+            change.write(Key::tenant(shard, no), Format::Tenant3, &tenant, Class::Exit, answer).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
-            let was_held = channel.holds.current.is_some()
-                || channel.reacted.as_ref().is_some_and(|reacted| reacted.is_on(now));
+            let was_held = channel.holds.current.is_some() || is_on(&channel.reacted);
             turn(&mut channel.holds);
             if reason.is_none() && was_held {
                 channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
                 watch::begin_anew(change.node, loaded, &mut channel).await?;
             }
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel4, &channel, Class::Exit, PutAnswer::Done).await
+            change.write(key, Format::Channel4, &channel, Class::Exit, answer(was_held)).await
         }
-        ScopeName::Account(name) => account::hold(change, name, turn, reason.is_none()).await,
+        ScopeName::Account(name) => {
+            let mut account = loaded.account(name)?.clone();
+            let answer = answer(account.holds.current.is_some() || is_on(&account.reacted));
+            turn(&mut account.holds);
+            if reason.is_none() {
+                account.reacted.iter_mut().for_each(|reacted| reacted.end(now));
+            }
+            account::write(change, &account, Class::Exit, answer).await
+        }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
+            let was_held = sequence.holds.current.is_some();
             turn(&mut sequence.holds);
-            sequence.held_steps.retain(|_, _| reason.is_some());
+            let steps_were = reason.is_none() && sequence.let_steps_go(|_, _| true, now);
             let key = Key::sequence(shard, no, sequence.no);
-            change.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await
+            let answer = answer(was_held || steps_were);
+            change.write(key, Format::Sequence5, &sequence, Class::Exit, answer).await
         }
     }
 }

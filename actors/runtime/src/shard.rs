@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
-use followupd_domain::{EnrollmentId, Moment, Shard, Span, TenantNo, limits as domain_limits};
+use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, TenantNo, limits as domain_limits};
 use followupd_store::LedgerOp;
 use futures::future::join_all;
 use ractor::rpc::CallResult;
@@ -32,14 +32,18 @@ pub(crate) enum ShardMsg {
     Tenant(TenantHandle, Vec<(Lane, Moment)>),
     /// A lane pulled a wake.
     Rouse { row: WakeRow, pacer: ActorRef<PacerMsg> },
+    /// A call has begun at that moment of engine time, and is not answered yet.
+    CallBegan { tenant: TenantNo, send: SendId, at: Moment },
     /// A call has ended.
     CallEnded(CallEnded),
     /// Somebody asks something of an enrollment.
     Ask { tenant: TenantNo, id: EnrollmentId, ask: Ask, reply: RpcReplyPort<Result<Changed, Error>> },
     /// An enrollment has handled so many messages and has nothing under way.
-    Idle { id: EnrollmentId, handled: u64 },
+    Idle { whose: Whose, handled: u64 },
     /// Rows were written.
     Wakes(Vec<WakeRow>),
+    /// An open send of a lane counts by its start.
+    Begun(Lane, LedgerOp),
     /// An open send of a lane was settled, and what that says of others.
     Settled(Lane, EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
     /// What a receipt says of others than its send.
@@ -58,6 +62,9 @@ pub(crate) enum ShardMsg {
     Look,
 }
 
+/// An enrollment as somebody asks for it: an id that another tenant names is nobody's, and disturbs nobody.
+pub(crate) type Whose = (TenantNo, EnrollmentId);
+
 /// The actor.
 pub(crate) struct ShardActor;
 
@@ -69,7 +76,6 @@ pub(crate) struct ShardArguments {
 
 struct LiveEnrollment {
     actor: ActorRef<EnrollmentMsg>,
-    tenant: TenantNo,
     /// Messages sent to it.
     sent: u64,
     /// The lane whose row it has.
@@ -109,11 +115,11 @@ pub(crate) struct ShardState {
     node: Arc<Node>,
     shard: Shard,
     tenants: BTreeMap<TenantNo, TenantHandle>,
-    live: BTreeMap<EnrollmentId, LiveEnrollment>,
-    by_actor: BTreeMap<ActorId, EnrollmentId>,
+    live: BTreeMap<Whose, LiveEnrollment>,
+    by_actor: BTreeMap<ActorId, Whose>,
     lanes: BTreeMap<Lane, LaneEntry>,
     /// Failures in a row.
-    failures: BTreeMap<EnrollmentId, u8>,
+    failures: BTreeMap<Whose, u8>,
     timer: Option<(Moment, JoinHandle<()>)>,
     /// When it is to start lanes.
     looker: Looker,
@@ -155,16 +161,21 @@ impl Actor for ShardActor {
             ShardMsg::Rouse { row, pacer } => {
                 let lane = Some(row.lane);
                 let message = EnrollmentMsg::Wake { row, pacer };
-                state.tell(&myself, row.lane.tenant, row.enrollment, lane, message).await;
+                state.tell(&myself, (row.lane.tenant, row.enrollment), lane, message).await;
+            }
+            ShardMsg::CallBegan { tenant, send, at } => {
+                let message = EnrollmentMsg::CallBegan(send, at);
+                state.tell(&myself, (tenant, send.enrollment), None, message).await;
             }
             ShardMsg::CallEnded(ended) => {
-                let (tenant, id) = (ended.tenant, ended.send.enrollment);
-                state.tell(&myself, tenant, id, None, EnrollmentMsg::CallEnded(ended)).await;
+                let whose = (ended.tenant, ended.send.enrollment);
+                state.tell(&myself, whose, None, EnrollmentMsg::CallEnded(ended)).await;
             }
             ShardMsg::Ask { tenant, id, ask, reply } => {
-                state.tell(&myself, tenant, id, None, EnrollmentMsg::Ask(ask, reply)).await;
+                state.tell(&myself, (tenant, id), None, EnrollmentMsg::Ask(ask, reply)).await;
             }
-            ShardMsg::Idle { id, handled } => state.let_go(id, handled),
+            ShardMsg::Idle { whose, handled } => state.let_go(whose, handled),
+            ShardMsg::Begun(lane, op) => state.tell_lane(lane, PacerMsg::Begun(op)),
             ShardMsg::Wakes(rows) => state.wakes(rows),
             ShardMsg::Said(lane, step, said) => state.learn(lane, (step, &said)),
             ShardMsg::Settled(lane, id, op, said) => {
@@ -224,15 +235,14 @@ impl ShardState {
     async fn tell(
         &mut self,
         myself: &ActorRef<ShardMsg>,
-        tenant: TenantNo,
-        id: EnrollmentId,
+        whose: Whose,
         lane: Option<Lane>,
         message: EnrollmentMsg,
     ) {
-        if !self.live.contains_key(&id) && !self.activate(myself, tenant, id).await {
+        if !self.live.contains_key(&whose) && !self.activate(myself, whose).await {
             return;
         }
-        if let Some(live) = self.live.get_mut(&id) {
+        if let Some(live) = self.live.get_mut(&whose) {
             live.sent += 1;
             live.lane = lane.or(live.lane);
             // One that has just failed is found by its supervision event.
@@ -240,16 +250,16 @@ impl ShardState {
         }
     }
 
-    async fn activate(&mut self, myself: &ActorRef<ShardMsg>, tenant: TenantNo, id: EnrollmentId) -> bool {
-        let no = tenant;
+    async fn activate(&mut self, myself: &ActorRef<ShardMsg>, whose: Whose) -> bool {
+        let (no, id) = whose;
         let Some(tenant) = self.tenants.get(&no).cloned() else { return false };
         let activation = Activation { node: Arc::clone(&self.node), tenant, id, shard: myself.clone() };
         match Actor::spawn_linked(None, EnrollmentActor, activation, myself.get_cell()).await {
             Ok((actor, _)) => {
-                self.by_actor.insert(actor.get_id(), id);
+                self.by_actor.insert(actor.get_id(), whose);
                 let counted = self.node.stats.activated();
-                let live = LiveEnrollment { actor, tenant: no, sent: 0, lane: None, _counted: counted };
-                self.live.insert(id, live);
+                let live = LiveEnrollment { actor, sent: 0, lane: None, _counted: counted };
+                self.live.insert(whose, live);
                 true
             }
             Err(error) => {
@@ -260,12 +270,12 @@ impl ShardState {
     }
 
     /// Lets an enrollment go that has handled all it was sent.
-    fn let_go(&mut self, id: EnrollmentId, handled: u64) {
-        if self.live.get(&id).is_some_and(|live| live.sent == handled)
-            && let Some(live) = self.live.remove(&id)
+    fn let_go(&mut self, whose: Whose, handled: u64) {
+        if self.live.get(&whose).is_some_and(|live| live.sent == handled)
+            && let Some(live) = self.live.remove(&whose)
         {
             self.by_actor.remove(&live.actor.get_id());
-            self.failures.remove(&id);
+            self.failures.remove(&whose);
             live.actor.stop(None);
         }
     }
@@ -279,10 +289,10 @@ impl ShardState {
             stopping.extend(entry.pacer.iter().filter(|_| !stays).map(|pacer| pacer.get_cell()));
             stays
         });
-        self.live.retain(|id, live| {
-            let stays = live.tenant != tenant;
+        self.live.retain(|whose, live| {
+            let stays = whose.0 != tenant;
             if !stays {
-                self.failures.remove(id);
+                self.failures.remove(whose);
             }
             stopping.extend((!stays).then(|| live.actor.get_cell()));
             stays
@@ -408,8 +418,8 @@ impl ShardState {
 
     /// An actor failed: a lane starts anew, an enrollment is tried again after a pause or quarantined.
     fn failed(&mut self, myself: &ActorRef<ShardMsg>, who: ActorId, error: &str) {
-        if let Some(id) = self.by_actor.remove(&who) {
-            return self.enrollment_failed(myself, id, error);
+        if let Some(whose) = self.by_actor.remove(&who) {
+            return self.enrollment_failed(myself, whose, error);
         }
         let now = self.node.now();
         let failed = |entry: &LaneEntry| entry.pacer.as_ref().is_some_and(|pacer| pacer.get_id() == who);
@@ -426,18 +436,20 @@ impl ShardState {
         }
     }
 
-    fn enrollment_failed(&mut self, myself: &ActorRef<ShardMsg>, id: EnrollmentId, error: &str) {
-        let Some(live) = self.live.remove(&id) else { return };
-        let failures = self.failures.entry(id).or_default();
+    fn enrollment_failed(&mut self, myself: &ActorRef<ShardMsg>, whose: Whose, error: &str) {
+        let Some(live) = self.live.remove(&whose) else { return };
+        let (tenant, id) = whose;
+        let failures = self.failures.entry(whose).or_default();
         *failures = failures.saturating_add(1);
         let failures = *failures;
         tracing::error!(enrollment = %id, failures, error, "an enrollment failed");
-        if let Some(lane) = live.lane {
+        // The outcome of a call that is out settles its row.
+        if let Some(lane) = live.lane.filter(|_| !self.node.is_calling(id)) {
             let pause = Span(limits::RETRY_FAILED.0 << (failures - 1).min(16));
             self.tell_lane(lane, PacerMsg::Failed(id, pause));
         }
         if failures >= domain_limits::ACTIVATION_FAILURES {
-            self.quarantine(myself, live.tenant, id, error.to_owned());
+            self.quarantine(myself, tenant, id, error.to_owned());
         }
     }
 

@@ -4,8 +4,9 @@
 //! and once more when its call would begin: an intent that was decided before is withdrawn there. One process has one
 //! gate; it closes before the row is written and opens after the row is gone, so that no crash leaves it open.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use followupd_domain::limits::EASED_IN_AFTER;
 use followupd_domain::{Moment, TenantNo};
 use followupd_store::codec::Format;
 use followupd_store::keys::SYSTEM;
@@ -32,26 +33,61 @@ pub struct Stop {
 
 /// The gate.
 #[derive(Debug, Default)]
-pub(crate) struct Gate(RwLock<Option<Stop>>);
+pub(crate) struct Gate {
+    state: RwLock<State>,
+    /// Who turns it: one that closes and one that opens it must not cross, or the row would say one thing and the gate
+    /// another.
+    turning: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stop: Option<Stop>,
+    /// When sending went on after a stop, as far as this process knows.
+    let_go_at: Option<Moment>,
+}
 
 impl Gate {
     /// The gate as the store has it.
     pub(crate) async fn load(store: &dyn Store) -> Result<Gate, Error> {
-        Ok(Gate(RwLock::new(read(store).await?)))
+        let gate = Gate::default();
+        gate.close(read(store).await?);
+        Ok(gate)
     }
 
     /// Whether no send may begin.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.read().stop.is_some()
     }
 
     /// What closes it.
     pub(crate) fn stop(&self) -> Option<Stop> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read().stop.clone()
     }
 
-    fn set(&self, stop: Option<Stop>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = stop;
+    /// When what all lanes had kept was let go last, where a stop was long enough for much to gather.
+    pub(crate) fn let_go_at(&self) -> Option<Moment> {
+        self.read().let_go_at
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, stop: Option<Stop>) {
+        self.write().stop = stop;
+    }
+
+    fn open(&self, now: Moment) {
+        let mut state = self.write();
+        let stopped = state.stop.take();
+        if stopped.is_some_and(|stop| now.since(stop.since) >= EASED_IN_AFTER) {
+            state.let_go_at = Some(now);
+        }
     }
 }
 
@@ -63,8 +99,11 @@ async fn read(store: &dyn Store) -> Result<Option<Stop>, Error> {
 /// Stops all sending; what is stopped stays as it is.
 pub(crate) async fn stop(node: &Node, caller: &Caller, reason: &str) -> Result<(), Error> {
     let new = || Stop { since: node.now(), reason: reason.to_owned(), by: caller.by.clone() };
+    // At once, whoever is turning it; one who was about to open it does so, and it is closed again.
+    node.stop.close(Some(node.stop.stop().unwrap_or_else(new)));
+    let _turning = node.stop.turning.lock().await;
     let stop = node.stop.stop().unwrap_or_else(new);
-    node.stop.set(Some(stop.clone()));
+    node.stop.close(Some(stop.clone()));
     // One whose row could not be written before is closed as well, and not yet for good.
     if read(&*node.store).await?.is_some() {
         return Ok(());
@@ -79,6 +118,7 @@ pub(crate) async fn stop(node: &Node, caller: &Caller, reason: &str) -> Result<(
 
 /// Lets sending go on; whether it was stopped.
 pub(crate) async fn resume(node: &Node, caller: &Caller) -> Result<bool, Error> {
+    let _turning = node.stop.turning.lock().await;
     if !node.stop.is_closed() {
         return Ok(false);
     }
@@ -86,7 +126,7 @@ pub(crate) async fn resume(node: &Node, caller: &Caller) -> Result<bool, Error> 
     commit.deletes.push(Key::stop());
     audit::add(&mut commit, node, TenantNo(0), caller, Act::Release, "all sending")?;
     settings::submit(node, commit).await?;
-    node.stop.set(None);
+    node.stop.open(node.now());
     let tenants: Vec<_> = node.tenants().values().map(|tenant| (tenant.shard, tenant.no)).collect();
     for (shard, tenant) in tenants {
         node.tell(shard, ShardMsg::ScopeChanged(tenant));

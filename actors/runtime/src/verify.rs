@@ -11,6 +11,7 @@ use followupd_domain::account::Account;
 use followupd_domain::contact::Contact;
 use followupd_domain::decision::Entry;
 use followupd_domain::enrollment::Enrollment;
+use followupd_domain::lane::Lane;
 use followupd_domain::ledger::{Ledger, Recipients};
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, TenantNo, funnel, invariant};
@@ -187,7 +188,7 @@ impl Verifier {
             Table::FanOut => read::<FanOut>(Format::FanOut, body),
             Table::Once => read::<Done>(Format::Once, body),
             Table::Stop => read::<Stop>(Format::Stop, body),
-            Table::Clock => read::<Moment>(Format::Clock, body),
+            Table::Clock => old::clock(body).map(drop),
             Table::Suppression => old::address_facts(body).map(drop),
             Table::Address => address(key, body),
             Table::Version => old::version(body).map(drop),
@@ -206,7 +207,7 @@ impl Verifier {
             Table::Contact => self.contact(key, &old::contact(body)?),
             Table::Enrollment => self.enrollment(key, decode(Format::Enrollment, body)?),
             Table::History => self.history(key, decode(Format::History, body)?),
-            Table::Count => self.count(key, body),
+            Table::Count | Table::Calling => self.count(key, body),
             Table::Signal => number(body).map(drop),
             Table::Backlog => self.backlog(key, body),
             Table::Target => self.target(key, &decode(Format::Target, body)?),
@@ -262,6 +263,12 @@ impl Verifier {
         for metric in funnel::contribution(enrollment) {
             let (tenant, sequence, version) = (enrollment.tenant, enrollment.sequence, enrollment.version);
             *self.counts.entry(Key::count(id.shard(), tenant, sequence, version, metric)).or_default() += 1;
+        }
+        if let Some(channel) = enrollment.calling() {
+            *self
+                .counts
+                .entry(Key::calling(id.shard(), Lane { tenant: enrollment.tenant, channel }))
+                .or_default() += 1;
         }
         if record.spilled > 0 {
             self.spilled.insert(Key::histories(id), (record, Vec::new()));

@@ -2,29 +2,35 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::decision::Decision;
 use followupd_domain::enrollment::State;
 use followupd_domain::filter::Filter;
 use followupd_domain::gate::Binding;
 use followupd_domain::ledger::WarmUp;
+use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{
-    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, Settings, TenantSettings,
-    Wanted,
+    Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, ScopeName, Settings,
+    TenantSettings, Wanted,
 };
 use followupd_store::memory::Memory;
+use followupd_store::{Applied, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
     started: tokio::time::Instant,
     drawn: AtomicU64,
+    /// How far the clock on the wall has jumped.
+    jumped: AtomicI64,
 }
 
 /// 2026-11-23, midnight in UTC.
@@ -32,7 +38,7 @@ const START: i64 = 1_795_392_000_000;
 
 impl Env for VirtualEnv {
     fn wall(&self) -> Moment {
-        Moment(START) + self.steady()
+        Moment(START) + self.steady() + Span(self.jumped.load(Ordering::Relaxed))
     }
     fn steady(&self) -> Span {
         Span(self.started.elapsed().as_millis() as i64)
@@ -42,13 +48,48 @@ impl Env for VirtualEnv {
     }
 }
 
-/// The moments at which calls began, and to whom, in the order they began.
+/// The moments at which calls began, by a clock that does not jump, and to whom, in the order they began.
 struct Kept(Arc<VirtualEnv>, Mutex<Vec<(i64, String)>>);
 
 impl Transport for Kept {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
-        self.1.lock().unwrap().push((self.0.wall().0, call.contact));
+        self.1.lock().unwrap().push((START + self.0.steady().0, call.contact));
         Box::pin(async { Answer::Accepted })
+    }
+}
+
+/// Takes calls, and never says what came of them.
+struct Silent;
+
+impl Transport for Silent {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Counts the wakes that are read from it.
+struct Counting(Memory, Arc<AtomicU64>);
+
+impl Store for Counting {
+    fn get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Row>>, followupd_store::Error>> {
+        self.0.get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<(Key, Row)>, followupd_store::Error>> {
+        Box::pin(async move {
+            let rows = self.0.scan(scan).await?;
+            let wakes = rows.iter().filter(|(key, _)| key.to_wake().is_some()).count();
+            self.1.fetch_add(wakes as u64, Ordering::Relaxed);
+            Ok(rows)
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>> {
+        self.0.commit(commit)
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, followupd_store::Error>> {
+        self.0.snapshot()
     }
 }
 
@@ -71,7 +112,11 @@ fn chat() -> ChannelSettings {
 
 /// `acme` with the channel `chat`, so paced, and a sequence of one step at once.
 async fn world(channel: ChannelSettings) -> World {
-    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = VirtualEnv {
+        started: tokio::time::Instant::now(),
+        drawn: AtomicU64::new(1),
+        jumped: AtomicI64::new(0),
+    };
     let env = Arc::new(env);
     let kept = Arc::new(Kept(Arc::clone(&env), Mutex::default()));
     let world = start(Memory::default(), env, kept).await;
@@ -89,12 +134,32 @@ async fn world(channel: ChannelSettings) -> World {
 impl World {
     /// Enrolls so many who were not enrolled before.
     async fn enroll(&self, contacts: std::ops::Range<usize>) {
+        self.enroll_in("welcome", contacts).await;
+    }
+
+    async fn enroll_in(&self, sequence: &str, contacts: std::ops::Range<usize>) {
         let request = |n| {
             let profile = Profile { phone: Some(format!("+1555010{n:04}")), ..Profile::default() };
             Request { contact: format!("c{n}"), profile, ..Request::default() }
         };
         let requests = contacts.map(request).collect();
-        self.engine.enroll(&Caller::default(), "acme", "welcome", requests).await.unwrap();
+        self.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
+    }
+
+    /// Puts and publishes a sequence like the first one, but for what is changed.
+    async fn put(&self, sequence: &str, change: impl FnOnce(&mut Draft)) {
+        let caller = Caller::default();
+        let mut draft = self.engine.version(&caller, "acme", "welcome", None).unwrap().unwrap().1;
+        change(&mut draft);
+        self.engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
+        self.engine.publish(&caller, "acme", sequence).await.unwrap();
+    }
+
+    /// How many of the calls so far, but for the first, went to these contacts.
+    fn calls_after(&self, first: usize, contacts: std::ops::Range<usize>) -> usize {
+        let starts = self.kept.1.lock().unwrap();
+        let number = |contact: &str| contact[1..].parse::<usize>().unwrap();
+        starts[first..].iter().filter(|(_, to)| contacts.contains(&number(to))).count()
     }
 
     /// The starts so far, in milliseconds since the first.
@@ -139,7 +204,7 @@ async fn a_preset_is_shown_as_its_limits_and_putting_these_changes_nothing() {
     );
     assert_eq!((shown.per_hour, shown.per_day, shown.new_recipients), (20, 200, 9));
     assert_eq!(shown.rest, Some(RestSettings { after: 30, span: "20 minutes".into() }));
-    assert_eq!(shown.warm_up, Some(WarmUp { days: 14, from: 20 }));
+    assert_eq!(shown.warm_up, Some(WarmUp { days: 20, from: 20 }));
     for settings in [shown.clone(), preset] {
         let wanted = Wanted { name: "chat".into(), settings: Settings::Channel(Box::new(settings)) };
         let compared = engine.compare(&caller, "acme", vec![wanted]).unwrap().remove(0);
@@ -187,6 +252,139 @@ async fn a_jitter_makes_gaps_longer_by_chance_and_a_restart_none_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sequence_that_was_held_gets_its_share_when_it_goes_on_and_no_more() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.put("held", |_| ()).await;
+    world.enroll(0..1_000).await;
+    world.enroll_in("held", 1_000..2_000).await;
+    pass(Span::seconds(20)).await;
+    let (caller, held) = (Caller::default(), ScopeName::Sequence(Name::parse("held").unwrap()));
+    world.engine.hold(&caller, "acme", held.clone(), "a test").await.unwrap();
+    pass(Span::minutes(8)).await;
+    let before = world.starts().len();
+    world.engine.release(&caller, "acme", held).await.unwrap();
+    pass(Span::seconds(100)).await;
+    let (after, of_held) = (world.starts().len() - before, world.calls_after(before, 1_000..2_000));
+    assert!(after >= 90 && of_held.abs_diff(after - of_held) <= 4, "{of_held} of {after}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_weight_counts_from_its_publishing_for_those_enrolled_before_too() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.put("other", |_| ()).await;
+    world.enroll(0..1_000).await;
+    world.enroll_in("other", 1_000..2_000).await;
+    pass(Span::seconds(40)).await;
+    world.put("other", |draft| draft.weight = Some(3)).await;
+    let before = world.starts().len();
+    pass(Span::seconds(100)).await;
+    let (after, of_other) = (world.starts().len() - before, world.calls_after(before, 1_000..2_000));
+    assert!(after >= 90 && of_other.abs_diff(after * 3 / 4) <= 4, "{of_other} of {after}");
+    // What is shown can be put again and changes nothing; a weight alone is a change.
+    let shown = world.engine.version(&Caller::default(), "acme", "other", None).unwrap().unwrap().1;
+    assert_eq!(shown.weight, Some(3));
+    for (weight, change) in
+        [(Some(3), Change::Unchanged), (Some(4), Change::Changed), (None, Change::Changed)]
+    {
+        let settings = Settings::Sequence(Draft { weight, ..shown.clone() });
+        let wanted = Wanted { name: "other".into(), settings };
+        let compared = world.engine.compare(&Caller::default(), "acme", vec![wanted]).unwrap().remove(0);
+        assert_eq!(compared.change, Some(change), "{weight:?}");
+    }
+}
+
+impl World {
+    async fn hold_channel(&self) {
+        let chat = ScopeName::Channel(Name::parse("chat").unwrap());
+        self.engine.hold(&Caller::default(), "acme", chat, "a test").await.unwrap();
+    }
+
+    /// Begins one call of a sequence that is none of these `others`, which are due too, and stops before its outcome is
+    /// known. The channel is held before.
+    async fn stop_in_a_call(self, others: &[&str]) -> World {
+        let caller = Caller::default();
+        let sequence = |name: &str| ScopeName::Sequence(Name::parse(name).unwrap());
+        for other in others {
+            self.engine.hold(&caller, "acme", sequence(other), "a test").await.unwrap();
+        }
+        self.engine.stop();
+        let (store, env) = (self.store.clone(), self.env.clone());
+        let transports = Transports::only(Arc::new(Silent));
+        let silent = Engine::start(Config::default(), Arc::new(store), env, transports).await.unwrap();
+        let chat = ScopeName::Channel(Name::parse("chat").unwrap());
+        silent.release(&caller, "acme", chat).await.unwrap();
+        pass(Span::seconds(5)).await;
+        for other in others {
+            silent.release(&caller, "acme", sequence(other)).await.unwrap();
+        }
+        silent.stop();
+        self
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longer_backlog() {
+    let mut read = Vec::new();
+    for backlog in [1_000, 4_000] {
+        let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+        world.put("second", |_| ()).await;
+        world.hold_channel().await;
+        for from in (0..backlog).step_by(1_000) {
+            world.enroll(from..from + 1_000).await;
+            world.enroll_in("second", backlog + from..backlog + from + 1_000).await;
+        }
+        let world = world.stop_in_a_call(&["welcome"]).await;
+        assert_eq!(world.starts().len(), 0);
+        let counted = Arc::new(AtomicU64::new(0));
+        let store = Arc::new(Counting(world.store.clone(), counted.clone()));
+        let transports = Transports::only(world.kept.clone());
+        let engine = Engine::start(Config::default(), store, world.env.clone(), transports).await.unwrap();
+        pass(Span::seconds(5)).await;
+        assert_eq!(world.calls_after(0, backlog..2 * backlog), 1, "the open one is called again");
+        assert_eq!(world.starts().len(), 1);
+        read.push(counted.load(Ordering::Relaxed));
+        engine.stop();
+    }
+    assert_eq!(read[0], read[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works() {
+    let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+    world.hold_channel().await;
+    world.enroll(0..1).await;
+    world.enroll_in_more(24, 0).await;
+    world.put("last", |_| ()).await;
+    world.enroll_in("last", 1..2).await;
+    let more: Vec<String> = (0..24).map(|n| format!("more{n}")).collect();
+    let others: Vec<&str> = more.iter().map(String::as_str).chain(["welcome"]).collect();
+    let world = world.stop_in_a_call(&others).await;
+    let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
+    pass(Span::seconds(5)).await;
+    assert_eq!((world.starts().len(), world.starts_to("c1").len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_a_zone_that_was_wrong_is_sent_to_by_the_hours_of_the_right_one() {
+    let world = world(chat()).await;
+    let tenant = |zone: &str| TenantSettings {
+        on: true,
+        time_zone: zone.into(),
+        quiet_hours: vec![("mon,tue,wed,thu,fri,sat,sun".into(), "18:00".into(), "08:00".into())],
+        ..TenantSettings::default()
+    };
+    let caller = Caller::default();
+    world.engine.put_tenant(&caller, "acme", tenant("America/New_York")).await.unwrap();
+    world.enroll(0..1).await;
+    pass(Span::minutes(1)).await;
+    world.engine.put_tenant(&caller, "acme", tenant("Europe/Berlin")).await.unwrap();
+    pass(Span::hours(20)).await;
+    let at = world.starts_to("c0");
+    // 08:00 in Berlin, not in New York.
+    assert!(at.len() == 1 && (7 * 3_600_000..7 * 3_600_000 + 60_000).contains(&at[0]), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lane_rests_after_so_many_sends() {
     let rest = Some(RestSettings { after: 3, span: "20 minutes".into() });
     let world = world(ChannelSettings { gap: "1 second".into(), rest, ..chat() }).await;
@@ -230,6 +428,25 @@ async fn a_contact_in_many_sequences_is_kept_a_gap_apart_and_nobody_waits_for_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gap_that_was_mistyped_and_mended_frees_whom_it_has_put_off() {
+    let world = world(ChannelSettings { recipient_gap: "720 hours".into(), ..chat() }).await;
+    world.enroll(0..1).await;
+    world.enroll_in_more(1, 0).await;
+    pass(Span::days(3)).await;
+    assert_eq!(world.starts_to("c0").len(), 1);
+    let (caller, filter) = (Caller::default(), Filter { contact: Some("c0".into()), ..Filter::default() });
+    let page = world.engine.enrollments(&caller, "acme", None, filter, None, 10).await.unwrap();
+    let waits = page.enrollments.iter().find(|one| one.state == State::Active).unwrap();
+    let history = world.engine.get(&caller, "acme", waits.id).await.unwrap().history;
+    let moves = history.iter().filter(|entry| matches!(entry.decision, Decision::Moved { .. })).count();
+    assert_eq!(moves, 1, "{history:?}");
+    let mended = ChannelSettings { recipient_gap: "1 hour".into(), ..chat() };
+    world.engine.put_channel(&caller, "acme", "chat", mended).await.unwrap();
+    pass(Span::hours(7)).await;
+    assert_eq!(world.starts_to("c0").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_contact_gets_no_more_than_its_caps_over_all_sequences() {
     let world = world(chat()).await;
     let tenant = TenantSettings {
@@ -267,6 +484,19 @@ async fn explain_names_the_cap_that_a_contact_waits_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_that_wait_for_room_among_new_recipients_are_written_to_in_the_order_they_were_enrolled_in() {
+    let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
+    for group in 0..6 {
+        world.enroll(5 * group..5 * group + 5).await;
+        pass(Span::minutes(1)).await;
+    }
+    pass(Span::days(9)).await;
+    let starts = world.kept.1.lock().unwrap().clone();
+    let groups: Vec<usize> = starts.iter().map(|(_, to)| to[1..].parse::<usize>().unwrap() / 5).collect();
+    assert!(groups.len() == 30 && groups.is_sorted(), "{groups:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_channel_writes_to_so_many_new_people_in_24_h_and_those_it_knows_do_not_wait_behind_them() {
     let world = world(ChannelSettings { new_recipients: 5, ..chat() }).await;
     world.enroll(0..40).await;
@@ -283,7 +513,94 @@ async fn a_channel_writes_to_so_many_new_people_in_24_h_and_those_it_knows_do_no
     assert_eq!(starts.len(), 42, "everybody is written to in the end");
     for (end, _) in &starts {
         let within = starts.iter().filter(|(at, _)| (end - 86_400_000..=*end).contains(at));
-        let people: std::collections::BTreeSet<&String> = within.map(|(_, to)| to).collect();
+        let people: BTreeSet<&String> = within.map(|(_, to)| to).collect();
         assert!(people.len() <= 5, "{people:?} up to {end}");
+    }
+}
+
+/// A limit, and how many are in line for it when the clock jumps back an hour.
+struct Jump {
+    channel: ChannelSettings,
+    people: usize,
+    /// From the world's beginning on.
+    jumps_after: Span,
+    /// At most so many sends in any window of so long.
+    most: (usize, Span),
+    /// How long the lane may stand still beside its windows.
+    stands: Span,
+}
+
+fn jumps() -> Vec<(&'static str, Jump)> {
+    let (minute, hour) = (Span::minutes(1), Span::hours(1));
+    let per_minute = ChannelSettings { per_minute: 4, ..chat() };
+    let per_hour = ChannelSettings { per_hour: 9, ..chat() };
+    let gap = ChannelSettings { gap: "1 minute".into(), ..chat() };
+    let of = |channel, people, jumps_after, most| {
+        // When somebody is due is the wall's: who came into line within the hour before waits for it once more.
+        let stands = if jumps_after < hour { hour } else { Span::ZERO };
+        Jump { channel, people, jumps_after, most, stands }
+    };
+    vec![
+        ("per_minute", of(per_minute.clone(), 400, Span::minutes(70), (4, minute))),
+        ("per_hour", of(per_hour, 40, Span::minutes(90), (9, hour))),
+        ("gap", of(gap.clone(), 100, Span::minutes(70), (1, minute))),
+        ("per_minute, lately", of(per_minute, 40, Span::minutes(5), (4, minute))),
+        ("gap, lately", of(gap, 40, Span::minutes(5), (1, minute))),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_back_exceeds_no_window_stops_no_lane_and_sends_nobody_a_second_message() {
+    for (name, Jump { channel, people, jumps_after, most: (most, window), stands }) in jumps() {
+        let world = world(channel).await;
+        world.enroll(0..people).await;
+        pass(jumps_after).await;
+        let before = world.starts().len();
+        assert!((1..people).contains(&before), "{name}: {before} have left before it jumps");
+        world.env.jumped.store(-3_600_000, Ordering::Relaxed);
+        pass(Span::hours(8)).await;
+        let starts = world.kept.1.lock().unwrap().clone();
+        let whom: BTreeSet<&String> = starts.iter().map(|(_, to)| to).collect();
+        assert_eq!((starts.len(), whom.len()), (people, people), "{name}: each once");
+        for (first, _) in &starts {
+            let within = starts.iter().filter(|(at, _)| (*first..first + window.0).contains(at));
+            assert!(within.count() <= most, "{name}: {starts:?}");
+        }
+        // A window's sends leave at its beginning, and the next ones when these are out: at most a 64th of it later.
+        let longest = starts.windows(2).map(|pair| pair[1].0 - pair[0].0).max();
+        let most = window.0 + window.0 / 32 + stands.0;
+        assert!(longest <= Some(most), "{name}: it stood still for {longest:?} ms");
+        world.engine.stop();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_back_over_midnight_gives_no_day_a_second_time() {
+    let warm_up = Some(WarmUp { days: 3, from: 2 });
+    let rows = [
+        ("per_day", ChannelSettings { per_day: 8, ..chat() }, [8, 8, 8, 8]),
+        ("warm_up", ChannelSettings { per_day: 8, warm_up, ..chat() }, [2, 4, 6, 8]),
+    ];
+    // In the middle of a day, and so that the same midnight comes twice.
+    for (jumps_after, (name, channel, days)) in [Span::hours(36), Span::minutes(24 * 60 + 20)]
+        .into_iter()
+        .flat_map(|at| rows.clone().map(|row| (at, row)))
+    {
+        let world = world(channel).await;
+        world.enroll(0..40).await;
+        pass(jumps_after).await;
+        world.env.jumped.store(-3_600_000, Ordering::Relaxed);
+        pass(Span(Span::hours(4 * 24).0 - jumps_after.0)).await;
+        let starts = world.kept.1.lock().unwrap().clone();
+        let people: BTreeSet<&String> = starts.iter().map(|(_, to)| to).collect();
+        assert_eq!(people.len(), starts.len(), "{name}: each once");
+        // The wall's days, whose midnight comes an hour later from the jump on.
+        let begins = |day: i64| {
+            START + day * 86_400_000 + if Span::hours(24 * day) > jumps_after { 3_600_000 } else { 0 }
+        };
+        let sent = [0, 1, 2, 3]
+            .map(|day| starts.iter().filter(|(at, _)| (begins(day)..begins(day + 1)).contains(at)).count());
+        assert_eq!(sent, days, "{name}, after {jumps_after:?}");
+        world.engine.stop();
     }
 }

@@ -6,20 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use followupd_channel::inbound::{self, Inbound, May};
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::channel::Kind;
 use followupd_domain::content::{Rich, Template};
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::State;
+use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::name::Name;
 use followupd_domain::reaction::{Blames, Reaction, Scope, Until};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
 use followupd_runtime::{
-    Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, HeldScope, KillSwitchSettings,
-    ScopeName, TenantSettings, Whom,
+    AccountSettings, Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, EventCall, HeldScope,
+    KillSwitchSettings, ScopeName, TenantSettings, Whom,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -207,7 +209,7 @@ async fn a_step_that_is_refused_again_and_again_is_held_and_the_other_sequence_g
 
     world.says(|_| None);
     world.release(ScopeName::Sequence(Name::parse("bad").unwrap())).await;
-    pass(120).await;
+    pass(600).await;
     assert_eq!(world.held().await, []);
     let mut sent = 0;
     for id in bad {
@@ -299,6 +301,176 @@ async fn what_a_person_releases_after_days_leaves_gently() {
     assert!((4..=12).contains(&first), "about one a second: {first}");
     pass(600).await;
     assert_eq!(world.calls() - called, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_held_or_stopped_leaves_gently_and_who_held_for_a_moment_waits_for_nobody() {
+    let portfolio = || ScopeName::Account(Name::parse("portfolio").unwrap());
+    for (scope, seconds, gently) in [
+        (Some(mail()), 3_600, true),
+        (Some(portfolio()), 3_600, true),
+        (Some(ScopeName::Tenant), 3_600, true),
+        (None, 3_600, true),
+        (Some(mail()), 3, false),
+        (Some(ScopeName::Sequence(Name::parse("welcome").unwrap())), 3_600, false),
+    ] {
+        let world = world(channel(), |_| None).await;
+        let (engine, caller) = (&world.engine, Caller::default());
+        engine
+            .put_account(&caller, "acme", "portfolio", AccountSettings { new_recipients: 0 })
+            .await
+            .unwrap();
+        let (account, rate_count) = ("portfolio".into(), 10);
+        let paced = ChannelSettings { rate_count, rate_burst: 1, account, ..channel() };
+        engine.put_channel(&caller, "acme", "mail", paced).await.unwrap();
+        match scope.clone() {
+            Some(scope) => engine.hold(&caller, "acme", scope, "").await.unwrap(),
+            None => engine.stop_sending(&caller, "").await.unwrap(),
+        }
+        world.enroll("welcome", 0..200).await;
+        pass(seconds).await;
+        assert_eq!(world.calls(), 0, "{scope:?}");
+        match scope.clone() {
+            Some(scope) => world.release(scope).await,
+            None => assert!(engine.resume_sending(&caller).await.unwrap()),
+        }
+        pass(8).await;
+        let first = world.calls();
+        let expected = if gently { 4..=12 } else { 70..=85 };
+        assert!(expected.contains(&first), "{scope:?} after {seconds} s: {first}");
+        pass(600).await;
+        assert_eq!(world.calls(), 200, "{scope:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_a_step_leaves_gently() {
+    let paced = ChannelSettings { rate_count: 10, rate_burst: 1, ..channel() };
+    let world = world(paced, |_| Some(Answer::refused("132000", Reaction::BAD_STEP))).await;
+    world.enroll("bad", 0..200).await;
+    pass(3_600).await;
+    let called = world.calls();
+    world.says(|_| None);
+    world.release(ScopeName::Sequence(Name::parse("bad").unwrap())).await;
+    pass(8).await;
+    let first = world.calls() - called;
+    assert!((4..=12).contains(&first), "about one a second: {first}");
+    pass(600).await;
+    assert_eq!(world.calls(), 200);
+    let shown = world.engine.get_sequence(&Caller::default(), "acme", "bad").await.unwrap();
+    assert_eq!((shown.held_steps, world.held().await), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_is_approved_frees_what_was_held_for_it_and_nothing_else() {
+    for (reaction, frees) in [
+        (Reaction::Hold { scope: Scope::Template, until: Until::Changed }, true),
+        (Reaction::BAD_STEP, false),
+    ] {
+        let says: Says = match frees {
+            true => |_| {
+                let until = Until::Changed;
+                Some(Answer::refused("132001", Reaction::Hold { scope: Scope::Template, until }))
+            },
+            false => |_| Some(Answer::refused("132000", Reaction::BAD_STEP)),
+        };
+        let world = world(channel(), says).await;
+        let (engine, caller) = (&world.engine, Caller::default());
+        let chat = ChannelSettings { kind: "whatsapp".into(), ..channel() };
+        engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
+        let template = Template { name: "aula".into(), language: "pt_BR".into(), ..Template::default() };
+        let rich = Some(Rich::Template(template));
+        let step = DraftStep { channel: "chat".into(), rich, ..DraftStep::default() };
+        let draft = Draft { steps: vec![step], ..Draft::default() };
+        engine.put_sequence(&caller, "acme", "class", draft).await.unwrap();
+        engine.publish(&caller, "acme", "class").await.unwrap();
+        let request = |n: usize| {
+            let profile = Profile { phone: Some(format!("+1555010{n:04}")), ..Profile::default() };
+            Request { contact: format!("c{n}"), profile, ..Request::default() }
+        };
+        engine.enroll(&caller, "acme", "class", (0..9).map(request).collect()).await.unwrap();
+        pass(60).await;
+        let held = world.held().await;
+        assert_eq!(held.len(), 1, "{reaction:?}: {held:?}");
+        let reason =
+            if frees { "its template: the provider said 132001" } else { "the provider said 132000" };
+        assert_eq!(held[0].held.reason, reason);
+        world.says(|_| None);
+        let approved = inbound::Template { name: "aula".into(), language: "pt_BR".into(), may: May::Now };
+        engine.take_in("acme", "chat", vec![Inbound::Template(approved)]).await.unwrap();
+        let called = world.calls();
+        pass(600).await;
+        assert_eq!((world.held().await.is_empty(), world.calls() > called), (frees, frees), "{reaction:?}");
+    }
+}
+
+/// Somebody opts out of mail.
+async fn opts_out(world: &World, contact: &str, id: &str) {
+    let event = Event {
+        key: EventKey { source: "inbox".into(), id: id.into() },
+        kind: EventKind::MessageReceived,
+        occurred_at: Moment(1_795_435_200_000) + world.provider.env.steady(),
+        contact: Some(contact.into()),
+        target: None,
+        channel: Some(Kind::Email),
+        text: "STOP".into(),
+        automatic: false,
+    };
+    let call = EventCall { event, profile: Profile::default() };
+    world.engine.event(&Caller::default(), "acme", vec![call]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_who_opt_out_after_the_last_step_trip_its_switch_each_once() {
+    let world = world(switch("opted_out", 20, false), |_| None).await;
+    for sequence in ["welcome", "bad"] {
+        let request = |n: usize| {
+            let profile = Profile { email: Some(format!("c{n}@mail.example")), ..Profile::default() };
+            Request { contact: format!("c{n}"), profile, ..Request::default() }
+        };
+        let requests = (0..5).map(request).collect();
+        world.engine.enroll(&Caller::default(), "acme", sequence, requests).await.unwrap();
+    }
+    pass(3_600).await;
+    assert_eq!(world.calls(), 10, "two for each of five people");
+    let opted_out = || async {
+        let shown = world.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+        let counts = shown.fares.unwrap().counts;
+        counts.into_iter().find(|(signal, _)| *signal == Signal::OptedOut).map(|(_, count)| count)
+    };
+    for n in 0..3 {
+        opts_out(&world, &format!("c{n}"), &format!("e{n}")).await;
+        opts_out(&world, &format!("c{n}"), &format!("e{n}")).await;
+        opts_out(&world, &format!("c{n}"), &format!("again{n}")).await;
+        assert_eq!(opted_out().await, Some(n + 1), "once, though they were in two and say it again");
+    }
+    // They are over, and what they say counts with what was sent then.
+    world.enroll("welcome", 100..140).await;
+    pass(120).await;
+    let held = world.held().await;
+    assert!(held[0].held.reason.contains("sends opted_out: it should be at most 20 %"), "{held:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_opts_out_under_way_counts_once_though_two_enrollments_end_by_it() {
+    let world = world(channel(), |_| None).await;
+    let caller = Caller::default();
+    let later = DraftStep { wait: "1 day".into(), ..draft("later").steps[0].clone() };
+    for sequence in ["welcome", "bad"] {
+        let steps = vec![draft(sequence).steps[0].clone(), later.clone()];
+        let draft = Draft { steps, ..Draft::default() };
+        world.engine.put_sequence(&caller, "acme", sequence, draft).await.unwrap();
+        world.engine.publish(&caller, "acme", sequence).await.unwrap();
+        let profile = Profile { email: Some("ana@mail.example".into()), ..Profile::default() };
+        let request = Request { contact: "ana".into(), profile, ..Request::default() };
+        world.engine.enroll(&caller, "acme", sequence, vec![request]).await.unwrap();
+    }
+    pass(3_600).await;
+    assert_eq!(world.calls(), 2);
+    opts_out(&world, "ana", "e1").await;
+    let shown = world.engine.get_channel(&caller, "acme", "mail").await.unwrap();
+    let counts = shown.fares.unwrap().counts;
+    assert!(counts.contains(&(Signal::OptedOut, 1)) && counts.contains(&(Signal::Sent, 2)), "{counts:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,10 +16,11 @@ use followupd_domain::preview::Becomes;
 use followupd_domain::sequence::{Draft, DraftStep, Status};
 use followupd_domain::{EnrollmentId, Moment, Span, VersionNo};
 use followupd_runtime::{
-    At, Caller, Change, ChannelSettings, Compared, Config, Engine, EnrollAnswer, Env, Error, Expected, Once,
-    ScopeName, Settings, TenantSettings, Trial, TrialOf, Wanted,
+    AccountSettings, At, Caller, Change, ChannelSettings, Compared, Config, Engine, EnrollAnswer, Env, Error,
+    Expected, Once, ScopeName, Settings, TenantSettings, Trial, TrialOf, Wanted,
 };
-use followupd_store::memory::Memory;
+use followupd_store::memory::{Hooks, Memory, Point, Reaction};
+use followupd_store::{Commit, Key};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
@@ -146,6 +147,8 @@ async fn what_was_read_can_be_put_again_and_changes_nothing() {
         stop_words: vec!["basta".into()],
         contact_per_day: 2,
         contact_per_week: 5,
+        opt_out_of_all: true,
+        default_channels: [("email".to_owned(), "mail".to_owned())].into(),
     };
     engine.put_tenant(&caller, "acme", settings).await.unwrap();
     let paced = ChannelSettings {
@@ -358,6 +361,63 @@ async fn nothing_is_sent_while_all_sending_is_stopped_and_a_restart_keeps_it_so(
     assert_eq!(lines, ["all sending", "all sending: wrong list"]);
 }
 
+/// The answer to who lets all sending go on is a while on its way.
+struct LateAnswer;
+
+impl Hooks for LateAnswer {
+    fn at(&self, point: Point, commit: &Commit) -> Reaction {
+        let late = point == Point::Answering && commit.deletes.contains(&Key::stop());
+        if late { Reaction::Yield(1_000) } else { Reaction::Go }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_stops_all_sending_while_another_lets_it_go_on_finds_it_stopped() {
+    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let world = start(Memory::new(Arc::new(LateAnswer)), Arc::new(env)).await;
+    let (zoe, max) = (Caller { by: "zoe".into(), ..Caller::default() }, Caller::default());
+    world.engine.stop_sending(&zoe, "first").await.unwrap();
+    let resumes = tokio::spawn({
+        let (engine, caller) = (world.engine.clone(), max.clone());
+        async move { engine.resume_sending(&caller).await }
+    });
+    // Its row is gone by then, and the gate is not open yet.
+    for _ in 0..500 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!resumes.is_finished());
+    world.engine.stop_sending(&zoe, "second").await.unwrap();
+    assert!(resumes.await.unwrap().unwrap());
+    let reason = |engine: &Engine| engine.stopped().map(|stop| stop.reason);
+    assert_eq!(reason(&world.engine).as_deref(), Some("second"));
+    world.engine.stop();
+    let restarted = start(world.store.clone(), world.env.clone()).await;
+    assert_eq!(reason(&restarted.engine).as_deref(), Some("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_says_whether_anything_was_held() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    engine.put_account(&caller, "acme", "portfolio", AccountSettings { new_recipients: 0 }).await.unwrap();
+    let name = |name: &str| Name::parse(name).unwrap();
+    for scope in [
+        ScopeName::Tenant,
+        ScopeName::Account(name("portfolio")),
+        ScopeName::Channel(name("mail")),
+        ScopeName::Sequence(name("welcome")),
+    ] {
+        assert!(!engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
+        engine.hold(&caller, "acme", scope.clone(), "").await.unwrap();
+        assert!(engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
+    }
+    engine.hold(&caller, "acme", ScopeName::Tenant, "").await.unwrap();
+    assert!(engine.release(&once("r9", 1), "acme", ScopeName::Tenant).await.unwrap());
+    assert!(engine.release(&once("r9", 1), "acme", ScopeName::Tenant).await.unwrap(), "a repeat");
+    assert!(!engine.release(&once("r10", 1), "acme", ScopeName::Tenant).await.unwrap());
+    assert!(!engine.release(&once("r10", 1), "acme", ScopeName::Tenant).await.unwrap(), "a repeat");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_release_is_foreseen_lane_by_lane() {
     let world = world().await;
@@ -496,4 +556,66 @@ async fn each_fault_stands_with_what_it_is_about() {
     let fields: Vec<&str> = compared.iter().map(|one| one.faults[0].field.as_str()).collect();
     assert_eq!(fields, ["time_zone", "kind", "steps[0].wait"], "{compared:?}");
     assert!(changes(&compared).iter().all(Option::is_none));
+}
+
+fn with_defaults(defaults: &[(&str, &str)]) -> TenantSettings {
+    let defaults = defaults.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned()));
+    TenantSettings { default_channels: defaults.collect(), ..tenant() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_channel_of_a_kind_is_the_one_the_tenant_names() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let is_default = async |name| engine.get_channel(&caller, "acme", name).await.unwrap().is_default;
+    engine.put_channel(&caller, "acme", "news", mail()).await.unwrap();
+    assert!(is_default("mail").await && !is_default("news").await, "the first, where none is named");
+    engine.put_tenant(&caller, "acme", with_defaults(&[("email", "news")])).await.unwrap();
+    assert!(is_default("news").await && !is_default("mail").await);
+    let shown = engine.get_tenant(&caller, "acme").await.unwrap().settings;
+    assert_eq!(shown.default_channels, with_defaults(&[("email", "news")]).default_channels);
+
+    let sms = ChannelSettings { kind: "sms".into(), ..mail() };
+    let turned = engine.put_channel(&caller, "acme", "news", sms.clone()).await.unwrap_err().to_string();
+    assert!(turned.contains("kind: it is the tenant's default for email"), "{turned}");
+    engine.put_channel(&caller, "acme", "short", sms).await.unwrap();
+    for (kind, name, says) in [
+        ("email", "newss", "default_channels.email: there is no channel \"newss\", did you mean \"news\"?"),
+        ("email", "short", "default_channels.email: \"short\" is for sms, not for email"),
+        ("emial", "news", "default_channels.emial: \"emial\" is not one of"),
+    ] {
+        let wrong = engine.put_tenant(&caller, "acme", with_defaults(&[(kind, name)])).await;
+        let wrong = wrong.unwrap_err().to_string();
+        assert!(wrong.contains(says), "{wrong}");
+    }
+    let early = engine.put_tenant(&caller, "globex", with_defaults(&[("email", "mail")])).await;
+    assert!(early.unwrap_err().to_string().contains("put it first"));
+    engine.put_tenant(&caller, "acme", tenant()).await.unwrap();
+    assert!(is_default("mail").await, "left out, it is the first again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_default_channel_may_be_compared_before_it_is_there() {
+    let world = world().await;
+    let (engine, caller) = (&world.engine, Caller::default());
+    let named = |name: &str, settings| Wanted { name: name.to_owned(), settings };
+    let folder = |defaults: &[(&str, &str)]| {
+        vec![
+            named("", Settings::Tenant(with_defaults(defaults))),
+            named("news", Settings::Channel(mail().into())),
+        ]
+    };
+    let compared = engine.compare(&caller, "acme", folder(&[("email", "news")])).unwrap();
+    assert_eq!(changes(&compared), [Some(Change::Changed), Some(Change::New)], "{compared:?}");
+    assert_eq!(
+        compared[0].then,
+        Some(Settings::Tenant(TenantSettings {
+            business_days: "mon,tue,wed,thu,fri".into(),
+            ..with_defaults(&[("email", "news")])
+        }))
+    );
+    let compared = engine.compare(&caller, "acme", folder(&[("sms", "news")])).unwrap();
+    assert_eq!(compared[0].faults[0].field, "default_channels.sms", "{compared:?}");
+    let new = engine.compare(&caller, "globex", folder(&[("email", "news")])).unwrap();
+    assert_eq!(changes(&new), [Some(Change::New); 2], "{new:?}");
 }

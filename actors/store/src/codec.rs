@@ -85,8 +85,14 @@ pub enum Format {
     Channel4 = 31,
     /// A contact, format 3: when they wrote by each kind of channel, and which accounts have counted them.
     Contact3 = 32,
+    /// What the clock said last, and engine time then.
+    Clock2 = 36,
     /// What is known of an address, format 1 of its own: who wrote from it while nobody was known to have it, and who came back.
     AddressFacts = 33,
+    /// A sequence, format 5: it has a weight, and so has its draft.
+    Sequence5 = 34,
+    /// A tenant, format 3: who opts out may do so of every kind of channel.
+    Tenant3 = 40,
 }
 
 /// Why a record could not be written or read.

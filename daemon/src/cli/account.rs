@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
+use crate::cli::pages::{self, PAGE};
 use crate::cli::scope::{held, why, yaml};
 use crate::cli::{Shared, files};
 use crate::exit::Failure;
@@ -77,21 +78,12 @@ fn counts(recipients: u32, cap: u32) -> String {
 
 /// All accounts of a tenant.
 pub(crate) async fn all(server: &Server, tenant: &str) -> Result<v1::ListAccountsResponse, Failure> {
-    let mut all = v1::ListAccountsResponse::default();
-    loop {
-        let request = v1::ListAccountsRequest {
-            tenant: tenant.to_owned(),
-            page_size: 1_000,
-            page_token: std::mem::take(&mut all.next_page_token),
-            ..Default::default()
-        };
-        let page = answer(server, server.tenants().list_accounts(request)).await?;
-        all.accounts.extend(page.accounts);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let page = async |page_token| {
+        let (tenant, page_size) = (tenant.to_owned(), PAGE);
+        let request = v1::ListAccountsRequest { tenant, page_size, page_token, ..Default::default() };
+        answer(server, server.tenants().list_accounts(request)).await
+    };
+    pages::all(page).await
 }
 
 async fn list(shared: &Shared) -> Result<(), Failure> {

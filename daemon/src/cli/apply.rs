@@ -84,14 +84,21 @@ pub(crate) async fn apply(shared: &Shared, folder: &Path) -> Result<(), Failure>
     show(shared, &report)?;
     refused(&described, &compared)?;
     let mut done = 0;
-    for (one, found) in described.iter().zip(&compared).filter(|(_, found)| found.change != "unchanged") {
-        let put = put(&server, &tenant, &one.wanted, found).await.map_err(|failure| {
+    let mut revision = 0;
+    for Step { file, wanted, mut found, again } in steps(&described, &compared) {
+        if again {
+            found.revision = revision;
+        }
+        let put = put(&server, &tenant, &wanted, &found).await.map_err(|failure| {
             let put = count(done, "file was", "files were");
-            let says =
-                format!("{}: {failure}\n           {put} put before it: mend it, and apply again", one.file);
+            let says = format!("{file}: {failure}\n           {put} put before it: mend it, and apply again");
             Failure { says, ..failure }
         })?;
-        eprintln!("{}: {put}", one.file);
+        let (says, now) = put;
+        if matches!(wanted.settings, Some(Settings::Tenant(_))) {
+            revision = now;
+        }
+        eprintln!("{file}: {says}");
         done += 1;
     }
     match done {
@@ -99,6 +106,45 @@ pub(crate) async fn apply(shared: &Shared, folder: &Path) -> Result<(), Failure>
         _ => eprintln!("{} put: {tenant} is as {} says", count(done, "file", "files"), folder.display()),
     }
     Ok(())
+}
+
+/// One put on the way.
+#[derive(Clone, Debug, PartialEq)]
+struct Step {
+    file: String,
+    wanted: v1::Wanted,
+    /// How it was compared, with the revision that it is to have.
+    found: v1::Compared,
+    /// Whether it was put before on this way: it has another revision by then.
+    again: bool,
+}
+
+/// The puts that make the tenant so, in their order. One that chooses a channel as a default which only comes by this is
+/// put without it first, and whole when its channels are there.
+fn steps(described: &[Described], compared: &[v1::Compared]) -> Vec<Step> {
+    let differs = described.iter().zip(compared).filter(|(_, found)| found.change != "unchanged");
+    let step = |(one, found): (&Described, &v1::Compared)| Step {
+        file: one.file.clone(),
+        wanted: one.wanted.clone(),
+        found: found.clone(),
+        again: false,
+    };
+    let mut steps: Vec<Step> = differs.map(step).collect();
+    let is_new = |step: &Step| {
+        matches!(step.wanted.settings, Some(Settings::Channel(_))) && step.found.change == "new"
+    };
+    let new: Vec<String> =
+        steps.iter().filter(|step| is_new(step)).map(|step| step.wanted.name.clone()).collect();
+    let Some(first) = steps.first_mut() else { return steps };
+    let whole = first.clone();
+    let Some(Settings::Tenant(settings)) = &mut first.wanted.settings else { return steps };
+    let before = settings.default_channels.len();
+    settings.default_channels.retain(|_, name| !new.contains(name));
+    if settings.default_channels.len() < before {
+        let at = steps.iter().rposition(is_new).map_or(steps.len(), |last| last + 1);
+        steps.insert(at, Step { again: true, ..whole });
+    }
+    steps
 }
 
 /// Asks how each file stands; the tenant, its accounts and channels come along with every few sequences.
@@ -276,13 +322,14 @@ fn summary(report: &Report) -> String {
     format!("{} (of {files})", counts.collect::<Vec<_>>().join(", "))
 }
 
-/// Puts one file as it was compared: what somebody else changed meanwhile is not replaced.
+/// Puts one file as it was compared: what somebody else changed meanwhile is not replaced. What was done, and the
+/// revision that it has now.
 async fn put(
     server: &Server,
     tenant: &str,
     wanted: &v1::Wanted,
     found: &v1::Compared,
-) -> Result<String, Failure> {
+) -> Result<(String, u64), Failure> {
     let (expected_revision, only_new) = (found.revision, found.revision == 0);
     let (tenant, name) = (tenant.to_owned(), wanted.name.clone());
     match wanted.settings.clone() {
@@ -295,8 +342,8 @@ async fn put(
                 only_new,
                 ..Default::default()
             };
-            answer(server, server.tenants().put_tenant(request)).await?;
-            Ok("put".to_owned())
+            let put = answer(server, server.tenants().put_tenant(request)).await?;
+            Ok(("put".to_owned(), put.revision))
         }
         Some(Settings::Account(settings)) => {
             let settings = (*settings).into();
@@ -308,8 +355,8 @@ async fn put(
                 only_new,
                 ..Default::default()
             };
-            answer(server, server.tenants().put_account(request)).await?;
-            Ok("put".to_owned())
+            let put = answer(server, server.tenants().put_account(request)).await?;
+            Ok(("put".to_owned(), put.revision))
         }
         Some(Settings::Channel(settings)) => {
             let settings = (*settings).into();
@@ -321,11 +368,11 @@ async fn put(
                 only_new,
                 ..Default::default()
             };
-            answer(server, server.tenants().put_channel(request)).await?;
-            Ok("put".to_owned())
+            let put = answer(server, server.tenants().put_channel(request)).await?;
+            Ok(("put".to_owned(), put.revision))
         }
         Some(Settings::Sequence(draft)) => put_sequence(server, tenant, name, *draft, found).await,
-        None => Ok(String::new()),
+        None => Ok((String::new(), 0)),
     }
 }
 
@@ -336,7 +383,7 @@ async fn put_sequence(
     name: String,
     draft: v1::Draft,
     found: &v1::Compared,
-) -> Result<String, Failure> {
+) -> Result<(String, u64), Failure> {
     let mut revision = found.revision;
     if found.change != "unpublished" {
         let request = v1::PutSequenceRequest {
@@ -353,7 +400,7 @@ async fn put_sequence(
         v1::PublishRequest { tenant, sequence: name, expected_revision: revision, ..Default::default() };
     let published = answer(server, server.sequences().publish(request)).await?;
     let put = if found.change == "unpublished" { "" } else { "put, " };
-    Ok(format!("{put}version {} published", published.version))
+    Ok((format!("{put}version {} published", published.version), published.revision))
 }
 
 #[cfg(test)]
@@ -380,6 +427,50 @@ mod tests {
         assert_eq!(together(&[small.clone(), small.clone(), small.clone()]), 2);
         assert_eq!(together(&[small.clone(), large.clone()]), 1);
         assert_eq!(together(&[large, small]), 1, "one that is too large goes alone");
+    }
+
+    #[test]
+    fn a_tenant_whose_default_channel_is_new_is_put_once_more_when_the_channel_is_there() {
+        let described = |file: &str, name: &str, settings| {
+            let wanted = v1::Wanted { name: name.into(), settings: Some(settings), ..Default::default() };
+            Described { file: file.into(), wanted }
+        };
+        let tenant = |defaults: &[(&str, &str)]| {
+            let defaults = defaults.iter().map(|(kind, name)| ((*kind).to_owned(), (*name).to_owned()));
+            let settings = v1::TenantSettings { default_channels: defaults.collect(), ..Default::default() };
+            described("tenant.yaml", "", Settings::Tenant(settings.into()))
+        };
+        let channel = |name: &str| {
+            described(
+                &format!("channels/{name}.yaml"),
+                name,
+                Settings::Channel(v1::ChannelSettings::default().into()),
+            )
+        };
+        let found =
+            |change: &str, revision| v1::Compared { change: change.into(), revision, ..Default::default() };
+        let sequence = described("sequences/a.yaml", "a", Settings::Sequence(v1::Draft::default().into()));
+        let folder =
+            [tenant(&[("email", "mail"), ("sms", "short")]), channel("mail"), channel("short"), sequence];
+        let compared = [found("changed", 7), found("changed", 5), found("new", 0), found("new", 0)];
+        let done = steps(&folder, &compared);
+        let order: Vec<(&str, bool)> = done.iter().map(|step| (step.file.as_str(), step.again)).collect();
+        let (mail, short) = ("channels/mail.yaml", "channels/short.yaml");
+        let tenant_yaml = "tenant.yaml";
+        assert_eq!(
+            order,
+            [
+                (tenant_yaml, false),
+                (mail, false),
+                (short, false),
+                (tenant_yaml, true),
+                ("sequences/a.yaml", false)
+            ]
+        );
+        assert_eq!(done[0].wanted, tenant(&[("email", "mail")]).wanted);
+        assert_eq!(done[3].wanted, folder[0].wanted);
+        let compared = [found("changed", 7), found("changed", 5), found("unchanged", 9), found("new", 0)];
+        assert_eq!(steps(&folder, &compared).len(), 3, "what is there needs no second put");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::time;
-use crate::table::{Align, Table};
+use crate::table::{Align, Table, thousands};
 use followupd_proto::v1;
 
 /// The lines, each a comment of the file that follows; none where nothing waits.
@@ -16,9 +16,9 @@ pub(crate) fn lines(backlog: Option<&v1::Backlog>) -> String {
     let more = if backlog.more { " · and more in queues and hours that were not read" } else { "" };
     let mut text = format!(
         "# {about}{} due · {} in the next 24 h · {} later{more}\n",
-        grouped(backlog.due),
-        grouped(backlog.due_24h),
-        grouped(backlog.later - backlog.due_24h.min(backlog.later)),
+        thousands(u64::from(backlog.due)),
+        thousands(u64::from(backlog.due_24h)),
+        thousands(u64::from(backlog.later - backlog.due_24h.min(backlog.later))),
     );
     for waits in &backlog.waits_for {
         let _ = writeln!(text, "# all of it waits: {}{}", waits.text, until(waits));
@@ -43,9 +43,9 @@ fn groups(backlog: &v1::Backlog) -> Table {
         table.row([
             sequence.to_owned(),
             group.class.clone(),
-            grouped(group.due),
-            grouped(group.due_24h),
-            grouped(group.later - group.due_24h.min(group.later)),
+            thousands(u64::from(group.due)),
+            thousands(u64::from(group.due_24h)),
+            thousands(u64::from(group.later - group.due_24h.min(group.later))),
             waits.unwrap_or_else(|| "its turn".to_owned()),
         ]);
     }
@@ -84,27 +84,9 @@ fn until(waits: &v1::WaitsFor) -> String {
     until.map(|until| format!(", until {} UTC", time::utc(Some(until)))).unwrap_or_default()
 }
 
-/// A number whose thousands can be told apart.
-fn grouped(number: u32) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!([0, 999, 1_000, 1_000_000].map(grouped), ["0", "999", "1,000", "1,000,000"]);
-    }
 
     #[test]
     fn a_backlog_reads_as_length_pace_and_end() {

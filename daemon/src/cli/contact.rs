@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
-use crate::cli::{self, Shared, time};
+use crate::cli::{self, Shared, pages, time};
 use crate::exit::Failure;
 use crate::table::{Align, Table};
 use followupd_proto::v1;
@@ -122,22 +122,13 @@ pub(crate) async fn run(shared: &Shared, command: ContactCommand) -> Result<(), 
 
 /// Prints all pages as one document.
 async fn export(server: &Server, tenant: String, contact: String) -> Result<(), Failure> {
-    let mut all = v1::ExportContactResponse::default();
-    loop {
-        let request = v1::ExportContactRequest {
-            tenant: tenant.clone(),
-            contact: contact.clone(),
-            page_token: all.next_page_token.clone(),
-            ..Default::default()
-        };
-        let page = answer(server, server.contacts().export_contact(request)).await?;
-        all.contact = page.contact;
-        all.enrollments.extend(page.enrollments);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return cli::print(&cli::json(&all)?);
-        }
-    }
+    let page = async |page_token| {
+        let (tenant, contact) = (tenant.clone(), contact.clone());
+        let request = v1::ExportContactRequest { tenant, contact, page_token, ..Default::default() };
+        answer(server, server.contacts().export_contact(request)).await
+    };
+    let all = pages::all(page).await?;
+    cli::print(&cli::json(&all)?)
 }
 
 fn suppressed(whom: &str, done: &v1::SuppressResponse) -> String {

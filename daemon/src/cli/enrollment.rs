@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
+use crate::cli::pages::{self, PAGE};
 use crate::cli::{Shared, listing, time};
 use crate::exit::Failure;
 use crate::table::{Align, Table};
@@ -87,21 +88,12 @@ pub(crate) async fn run(shared: &Shared, command: EnrollmentCommand) -> Result<(
 
 /// Prints those in quarantine, page after page.
 async fn quarantined(shared: &Shared, server: &Server, tenant: String) -> Result<(), Failure> {
-    let mut all = v1::ListQuarantinedResponse::default();
-    loop {
-        let request = v1::ListQuarantinedRequest {
-            tenant: tenant.clone(),
-            page_size: 1_000,
-            page_token: all.next_page_token.clone(),
-            ..Default::default()
-        };
-        let page = answer(server, server.enrollments().list_quarantined(request)).await?;
-        all.enrollment_ids.extend(page.enrollment_ids);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            break;
-        }
-    }
+    let page = async |page_token| {
+        let (tenant, page_size) = (tenant.clone(), PAGE);
+        let request = v1::ListQuarantinedRequest { tenant, page_size, page_token, ..Default::default() };
+        answer(server, server.enrollments().list_quarantined(request)).await
+    };
+    let all = pages::all(page).await?;
     listed(shared, &all, &all.enrollment_ids, "none is quarantined")
 }
 

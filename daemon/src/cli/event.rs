@@ -21,7 +21,8 @@ pub(crate) enum EventCommand {
 pub(crate) struct ReceiptOptions {
     /// Which message, `snd_…`; timelines show it.
     send: String,
-    /// How far it got: `sent`, `delivered`, `read` or `failed`.
+    /// How far it got.
+    #[arg(value_parser = ["sent", "delivered", "read", "failed"])]
     status: String,
     /// Why it failed: the provider's code, or of a mail that came back its status, such as `5.1.1`.
     #[arg(long, default_value = "")]
@@ -138,11 +139,29 @@ fn text(result: &v1::EventResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn a_target_is_a_kind_and_an_id() {
         let charge = target("charge/ch/1").unwrap();
         assert_eq!((charge.kind.as_str(), charge.id.as_str()), ("charge", "ch/1"));
         assert!(target("ch-1").is_err() && target("charge/").is_err());
+    }
+
+    #[derive(Debug, Parser)]
+    struct Receipted {
+        #[command(flatten)]
+        options: ReceiptOptions,
+    }
+
+    #[test]
+    fn a_status_that_there_is_not_ends_as_every_mistaken_call_does() {
+        let status = |word: &str| Receipted::try_parse_from(["receipt", "snd_1", word]);
+        for word in ["sent", "delivered", "read", "failed"] {
+            assert_eq!(status(word).unwrap().options.status, word);
+        }
+        let mistaken = status("deliverd").unwrap_err();
+        assert_eq!(mistaken.exit_code(), 2);
+        assert!(mistaken.to_string().contains("delivered"), "{mistaken}");
     }
 }

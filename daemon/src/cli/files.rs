@@ -1,5 +1,6 @@
 //! Settings files of the command line: YAML with the names of the RPC's fields; an unknown key names the near one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -68,6 +69,10 @@ pub(crate) struct Tenant {
     contact_per_day: u32,
     #[serde(skip_serializing_if = "is_default")]
     contact_per_week: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    opt_out_of_all: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    default_channels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -97,6 +102,8 @@ pub(crate) struct Channel {
     account: String,
     #[serde(skip_serializing_if = "is_default")]
     preset: String,
+    #[serde(skip_serializing_if = "is_default")]
+    without: Vec<String>,
     #[serde(skip_serializing_if = "is_default")]
     rate: Option<Rate>,
     #[serde(skip_serializing_if = "is_default")]
@@ -181,6 +188,8 @@ pub(crate) struct Sequence {
     target: String,
     #[serde(skip_serializing_if = "is_default")]
     class: String,
+    #[serde(skip_serializing_if = "is_default")]
+    weight: Option<u32>,
     #[serde(skip_serializing_if = "is_default")]
     unique_per: String,
     #[serde(skip_serializing_if = "is_default")]
@@ -278,6 +287,8 @@ impl From<Tenant> for v1::TenantSettings {
             stop_words: given.stop_words,
             contact_per_day: given.contact_per_day,
             contact_per_week: given.contact_per_week,
+            opt_out_of_all: given.opt_out_of_all,
+            default_channels: given.default_channels.into_iter().collect(),
             ..Default::default()
         }
     }
@@ -311,6 +322,7 @@ impl From<Channel> for v1::ChannelSettings {
             kind: given.kind,
             transport: given.transport,
             preset: given.preset,
+            without: given.without,
             rate: given.rate.map(rate).into(),
             gap: given.gap,
             jitter: given.jitter,
@@ -341,6 +353,7 @@ impl From<Sequence> for v1::Draft {
         v1::Draft {
             target: given.target,
             class: given.class,
+            weight: given.weight,
             unique_per: given.unique_per,
             reentry: given.reentry,
             exit_on_reply: given.exit_on_reply,

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
-use crate::cli::{Shared, event, time};
+use crate::cli::{Shared, event, pages, time};
 use crate::exit::Failure;
 use crate::table::{Align, Table};
 use followupd_proto::v1;
@@ -66,23 +66,19 @@ pub(crate) async fn list(
     wanted: &Filter,
 ) -> Result<(), Failure> {
     let filter = wanted.message();
-    let mut all = v1::ListEnrollmentsResponse::default();
-    loop {
+    let page = async |all: &v1::ListEnrollmentsResponse, page_token| {
         let missing = wanted.most - u32::try_from(all.enrollments.len()).unwrap_or(wanted.most);
         let request = v1::ListEnrollmentsRequest {
             tenant: tenant.clone(),
             filter: filter.clone().into(),
             page_size: missing.min(PAGE),
-            page_token: all.next_page_token.clone(),
+            page_token,
             ..Default::default()
         };
-        let page = answer(server, server.enrollments().list_enrollments(request)).await?;
-        all.enrollments.extend(page.enrollments);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() || all.enrollments.len() >= wanted.most as usize {
-            break;
-        }
-    }
+        answer(server, server.enrollments().list_enrollments(request)).await
+    };
+    let enough = |all: &v1::ListEnrollmentsResponse| all.enrollments.len() >= wanted.most as usize;
+    let all = pages::until(page, enough).await?;
     if !shared.json && all.enrollments.is_empty() {
         eprintln!("no enrollments");
         return Ok(());

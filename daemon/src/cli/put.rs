@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use followupd_domain::channel::Transport;
 
 use crate::cli::ask::answer;
 use crate::cli::{Shared, files, scope, sequence};
@@ -213,15 +214,29 @@ pub(crate) async fn channel(shared: &Shared, command: ChannelCommand) -> Result<
     let settings: files::Channel = files::read(&file)?;
     let settings = v1::ChannelSettings::from(settings);
     let server = shared.server()?;
-    let transport = settings.transport.clone();
+    let (tenant, transport) = (shared.tenant()?, settings.transport.clone());
     let request = v1::PutChannelRequest {
-        tenant: shared.tenant()?,
+        tenant: tenant.clone(),
         name,
         settings: settings.into(),
         ..Default::default()
     };
     let put = answer(&server, server.tenants().put_channel(request)).await?;
-    shared.answer(&put, || format!("channel {} · {} through {}", put.name, put.kind, transport))
+    shared.answer(&put, || {
+        let webhook = webhook(&tenant, &put.name, &transport);
+        format!("channel {} · {} through {transport}{webhook}", put.name, put.kind)
+    })
+}
+
+/// Where a channel's provider tells what contacts write and what became of messages, as a line of its own; nothing of
+/// one that tells nothing.
+fn webhook(tenant: &str, channel: &str, transport: &str) -> String {
+    if !Transport::TOLD.contains(&transport) {
+        return String::new();
+    }
+    format!(
+        "\nits webhook, for the provider: /v1/webhooks/{tenant}/{channel}, behind this daemon's address on the internet"
+    )
 }
 
 /// Does what is asked of sequences.
@@ -278,9 +293,41 @@ pub(crate) async fn hold(shared: &Shared, scope: ScopeOption, reason: String) ->
 
 /// Releases a scope.
 pub(crate) async fn release(shared: &Shared, scope: ScopeOption) -> Result<(), Failure> {
-    let (server, text) = (shared.server()?, scope.text());
+    let (server, text, of_sequence) = (shared.server()?, scope.text(), scope.sequence.is_some());
     let scope = scope.message().into();
     let request = v1::ReleaseRequest { tenant: shared.tenant()?, scope, ..Default::default() };
     let released = answer(&server, server.tenants().release(request)).await?;
-    shared.answer(&released, || format!("{text} is released: waits are pushed back by the time it was held"))
+    shared.answer(&released, || said_of_release(&text, released.changed, of_sequence))
+}
+
+/// What a release comes to. A sequence that was paused shares its lanes with others, which are not slowed down for it.
+fn said_of_release(what: &str, was_held: bool, of_sequence: bool) -> String {
+    if !was_held {
+        return format!("{what} was not held");
+    }
+    let pace = if of_sequence { "at the pace of its channels" } else { "at a gentle pace" };
+    format!(
+        "{what} is released: what waited leaves {pace}; waits that ran under a person's hold are pushed back"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_says_whether_anything_was_held_and_what_follows() {
+        assert_eq!(said_of_release("channel mail", false, false), "channel mail was not held");
+        let said = said_of_release("channel mail", true, false);
+        assert!(said.starts_with("channel mail is released: what waited leaves at a gentle pace;"), "{said}");
+        assert!(said_of_release("sequence one", true, true).contains("at the pace of its channels"));
+    }
+
+    #[test]
+    fn the_webhook_of_a_channel_is_told_where_its_provider_tells_something() {
+        for transport in ["meta", "twilio"] {
+            assert!(webhook("acme", "chat", transport).contains("/v1/webhooks/acme/chat"), "{transport}");
+        }
+        assert_eq!(webhook("acme", "mail", "smtp"), "");
+    }
 }

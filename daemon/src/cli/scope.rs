@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
+use crate::cli::pages::{self, PAGE};
 use crate::cli::{Shared, backlog, files, time};
 use crate::exit::Failure;
 use crate::table::{Align, Table};
@@ -22,17 +23,11 @@ pub(crate) async fn tenant(shared: &Shared, tenant: String) -> Result<(), Failur
 
 /// All tenants there are for a key.
 pub(crate) async fn all_tenants(server: &Server) -> Result<v1::ListTenantsResponse, Failure> {
-    let mut all = v1::ListTenantsResponse::default();
-    loop {
-        let page_token = std::mem::take(&mut all.next_page_token);
-        let request = v1::ListTenantsRequest { page_size: 1_000, page_token, ..Default::default() };
-        let page = answer(server, server.tenants().list_tenants(request)).await?;
-        all.tenants.extend(page.tenants);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let page = async |page_token| {
+        let request = v1::ListTenantsRequest { page_size: PAGE, page_token, ..Default::default() };
+        answer(server, server.tenants().list_tenants(request)).await
+    };
+    pages::all(page).await
 }
 
 /// Prints the tenants there are for this key.
@@ -88,7 +83,8 @@ fn fares(fares: &v1::Fares) -> String {
         ("opted out", fares.opted_out),
     ];
     let of = of.map(|(word, count)| format!("{count} {word} ({} %)", count * 100 / fares.sent));
-    let mut text = format!("# of the last 7 days: {} sent, {}\n", fares.sent, of.join(", "));
+    let mut text =
+        format!("# of the last 7 days, or since its release: {} sent, {}\n", fares.sent, of.join(", "));
     for tripped in &fares.tripped {
         let does = if tripped.report_only { "would trip" } else { "trips" };
         text.push_str(&format!("# a kill switch {does}: {}\n", tripped.why));
@@ -98,21 +94,12 @@ fn fares(fares: &v1::Fares) -> String {
 
 /// All channels of a tenant.
 pub(crate) async fn all_channels(server: &Server, tenant: &str) -> Result<v1::ListChannelsResponse, Failure> {
-    let mut all = v1::ListChannelsResponse::default();
-    loop {
-        let request = v1::ListChannelsRequest {
-            tenant: tenant.to_owned(),
-            page_size: 1_000,
-            page_token: std::mem::take(&mut all.next_page_token),
-            ..Default::default()
-        };
-        let page = answer(server, server.tenants().list_channels(request)).await?;
-        all.channels.extend(page.channels);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let page = async |page_token| {
+        let (tenant, page_size) = (tenant.to_owned(), PAGE);
+        let request = v1::ListChannelsRequest { tenant, page_size, page_token, ..Default::default() };
+        answer(server, server.tenants().list_channels(request)).await
+    };
+    pages::all(page).await
 }
 
 /// Prints the channels of a tenant.
@@ -162,7 +149,8 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
     let request = v1::ListHoldsRequest { tenant: shared.tenant()?, ..Default::default() };
     let found = answer(&server, server.tenants().list_holds(request)).await?;
     let all = found.all_sending.as_option();
-    if found.holds.is_empty() && all.is_none() && !shared.json {
+    let off = is_off(&server, shared.tenant()?).await?;
+    if found.holds.is_empty() && all.is_none() && !off && !shared.json {
         eprintln!("nothing is held");
         return Ok(());
     }
@@ -173,6 +161,11 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
         if let Some(held) = all.cloned() {
             let since = time::utc(held.since.as_option());
             table.row(["all sending".to_owned(), since, RELEASED.to_owned(), held.by, held.reason]);
+        }
+        if off {
+            let [since, by] = [const { String::new() }; 2];
+            let why = "`on: true` in its settings lets it send".to_owned();
+            table.row(["the whole tenant (off)".to_owned(), since, "switched on".to_owned(), by, why]);
         }
         for one in &found.holds {
             let scope = match one.scope.as_option().and_then(|scope| scope.scope.as_ref()) {
@@ -191,6 +184,14 @@ pub(crate) async fn holds(shared: &Shared) -> Result<(), Failure> {
         }
         table.to_string()
     })
+}
+
+/// Whether a tenant is off, which holds all of it as well.
+async fn is_off(server: &Server, tenant: String) -> Result<bool, Failure> {
+    let request = v1::GetTenantRequest { tenant, ..Default::default() };
+    let found = answer(server, server.tenants().get_tenant(request)).await?;
+    let settings = found.tenant.as_option().and_then(|tenant| tenant.settings.as_option());
+    Ok(settings.is_some_and(|settings| !settings.on))
 }
 
 /// Until when what ends by itself never does.

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
+use crate::cli::pages::{self, PAGE};
 use crate::cli::scope::{held, yaml};
 use crate::cli::{Shared, files, time};
 use crate::exit::{Code, Failure};
@@ -66,22 +67,13 @@ pub(crate) async fn all_sequences(
     tenant: &str,
     status: &str,
 ) -> Result<v1::ListSequencesResponse, Failure> {
-    let mut all = v1::ListSequencesResponse::default();
-    loop {
-        let request = v1::ListSequencesRequest {
-            tenant: tenant.to_owned(),
-            status: status.to_owned(),
-            page_size: 1_000,
-            page_token: std::mem::take(&mut all.next_page_token),
-            ..Default::default()
-        };
-        let page = answer(server, server.sequences().list_sequences(request)).await?;
-        all.sequences.extend(page.sequences);
-        all.next_page_token = page.next_page_token;
-        if all.next_page_token.is_empty() {
-            return Ok(all);
-        }
-    }
+    let page = async |page_token| {
+        let (tenant, status, page_size) = (tenant.to_owned(), status.to_owned(), PAGE);
+        let request =
+            v1::ListSequencesRequest { tenant, status, page_size, page_token, ..Default::default() };
+        answer(server, server.sequences().list_sequences(request)).await
+    };
+    pages::all(page).await
 }
 
 /// Prints all of a tenant.

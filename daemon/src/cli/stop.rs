@@ -1,6 +1,7 @@
 //! `stop-sending` and `resume-sending`: of everything, or of one tenant, account, channel or sequence.
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::cli::ask::answer;
 use crate::cli::client::Server;
@@ -70,10 +71,20 @@ pub(crate) async fn resume(shared: &Shared, scope: StopOption, yes: bool) -> Res
     let mut all = Vec::new();
     for tenant in tenants {
         let lanes = forecast(&server, &tenant, &scope).await?.lanes;
-        all.extend(lanes.into_iter().map(|lane| (tenant.clone(), lane)));
+        all.push(OfTenant { tenant, lanes });
     }
-    let lanes: Vec<&v1::LaneForecast> = all.iter().map(|(_, lane)| lane).collect();
-    shared.answer(&lanes, || format!("{}\nnothing was changed: --yes lets it go on", table(&all)))
+    let text = || format!("{}\nnothing was changed: --yes lets it go on", table(&all));
+    match &all[..] {
+        [one] if !scope.all => shared.answer(&one.lanes, text),
+        all => shared.answer(&all, text),
+    }
+}
+
+/// What is due of one tenant.
+#[derive(Serialize)]
+struct OfTenant {
+    tenant: String,
+    lanes: Vec<v1::LaneForecast>,
 }
 
 async fn forecast(
@@ -86,7 +97,7 @@ async fn forecast(
     answer(server, server.tenants().preview_release(request)).await
 }
 
-fn table(lanes: &[(String, v1::LaneForecast)]) -> Table {
+fn table(all: &[OfTenant]) -> Table {
     let left = |title| (title, Align::Left);
     let right = |title| (title, Align::Right);
     let columns = [
@@ -101,6 +112,7 @@ fn table(lanes: &[(String, v1::LaneForecast)]) -> Table {
         right("spread over"),
     ];
     let mut table = Table::new(&columns);
+    let lanes = all.iter().flat_map(|one| one.lanes.iter().map(|lane| (&one.tenant, lane)));
     for (tenant, lane) in lanes {
         let some = |count: u32| if count == 0 { String::new() } else { thousands(count.into()) };
         let minutes = lane.takes.as_option().map_or(0, |takes| takes.seconds / 60);
@@ -134,10 +146,13 @@ mod tests {
             skipped: 10,
             ..Default::default()
         };
-        let text = table(&[("acme".to_owned(), lane)]).to_string();
+        let all = [OfTenant { tenant: "acme".to_owned(), lanes: vec![lane] }];
+        let text = table(&all).to_string();
         assert!(
             text.contains("acme    mail     100,000+        500     490       10        0 min"),
             "{text}"
         );
+        let json = serde_json::to_value(&all[..]).unwrap();
+        assert_eq!((&json[0]["tenant"], &json[0]["lanes"][0]["channel"]), (&"acme".into(), &"mail".into()));
     }
 }

@@ -49,22 +49,31 @@ fn group(group: BacklogGroup) -> v1::BacklogGroup {
 
 fn waits(Waits { on, until }: Waits) -> v1::WaitsFor {
     let (gate, text) = match on {
-        WaitsFor::AllSending => ("all_sending", "all sending is stopped: resume it"),
+        WaitsFor::AllSending => ("all_sending", "all sending is stopped: followupd resume-sending --all"),
         WaitsFor::Tenant => ("tenant", "the tenant is held or off: release it, or switch it on"),
         WaitsFor::Account => (
             "account",
             "the account of the channel is held: release it, or wait until its provider lets it go on",
         ),
         WaitsFor::Channel => ("channel", "the channel is held: release it"),
-        WaitsFor::Provider => ("provider", "the channel's provider refuses what it sends"),
-        WaitsFor::Host => ("host", "the hosts it calls rest, or it has no way out"),
+        WaitsFor::Provider => (
+            "provider",
+            "the channel's provider refuses what it sends: release the channel when the cause is gone",
+        ),
+        WaitsFor::Host => (
+            "host",
+            "the server it calls does not answer and is tried again by itself, or a secret of the channel is missing: \
+             the log says which",
+        ),
         WaitsFor::Sequence => ("sequence", "the sequence is held: release it"),
-        WaitsFor::Step => ("step", "providers refuse what their step says"),
+        WaitsFor::Step => {
+            ("step", "providers refuse what their step says: publish it anew, or release the sequence")
+        }
         WaitsFor::Quarantine => ("quarantine", "they kept failing and are quarantined: release them"),
         WaitsFor::Hours => ("hours", "their hours are closed"),
         WaitsFor::Limit(limit) => {
             let until = until.map_or_else(MessageField::none, show::moment);
-            let text = "a limit is used up".to_owned();
+            let text = format!("its limit {limit} is used up");
             return v1::WaitsFor { gate: limit.to_string(), text, until, ..Default::default() };
         }
     };
@@ -90,6 +99,7 @@ mod tests {
         let until = Some(Moment(1_795_435_200_000));
         let shown = waits(Waits { on: WaitsFor::Limit(LimitName::PerDay), until });
         assert!(shown.gate == "per_day" && shown.until.as_option().is_some());
+        assert_eq!(shown.text, "its limit per_day is used up");
         assert!(waits(Waits { on: WaitsFor::Sequence, until: None }).until.as_option().is_none());
     }
 }

@@ -4,6 +4,7 @@ use buffa::MessageField;
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::Membership;
+use followupd_domain::name::not_one_of;
 use followupd_domain::suppression::Address;
 use followupd_domain::{Moment, SendId, name};
 use followupd_runtime::{Caller, Error, Known, Person, Whom};
@@ -138,7 +139,7 @@ fn whom(contact: &str, address: &str, kind: &str, reason: &str) -> Result<(Whom,
     let mut faults = Faults::default();
     let parsed = Kind::parse(kind);
     if parsed.is_none() && !kind.is_empty() {
-        faults.add("kind", take::not_one_of(kind, &Kind::ALL.map(Kind::word)));
+        faults.add("kind", not_one_of(kind, &Kind::ALL.map(Kind::word)));
     }
     let (length, most) = (reason.chars().count(), limits::SUPPRESSION_REASON_CHARS);
     if length > most {

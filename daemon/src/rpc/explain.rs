@@ -68,7 +68,7 @@ fn action(next: Next) -> (&'static str, &'static str, &'static str) {
         Next::Exit(reason) => ("exit", reason.word(), exits(reason)),
         Next::End(reason) => ("end", reason.word(), ends(reason)),
         Next::Settle(_) => ("settle", "", "a send has begun: what comes of it decides"),
-        Next::Held(by) => ("wait", held_word(by), held(by)),
+        Next::Held(by) => ("wait", by.word(), held(by)),
         Next::Paused => ("wait", "paused", "it is paused: resume it"),
         Next::Over => ("none", "", "it is over"),
     }
@@ -96,7 +96,7 @@ fn state(gate: Binding, said: Said) -> v1::GateState {
         Said::WhenSettled => {
             says("held", "open_sends", "sends that are out count: it opens when one of them is settled", line)
         }
-        Said::Exactly(Verdict::Held(by)) => says("held", held_word(by), held(by), line),
+        Said::Exactly(Verdict::Held(by)) => says("held", by.word(), held(by), line),
         Said::Exactly(Verdict::Skip(reason)) => says("skip", reason.word(), skipped(reason), line),
         Said::Exactly(Verdict::Fail(failure)) => says("fail", failure.word(), failed(failure), line),
         Said::Exactly(Verdict::Exit(reason)) => says("exit", reason.word(), exits(reason), line),
@@ -146,18 +146,6 @@ fn waits_text(gate: Binding) -> &'static str {
         | Binding::Late
         | Binding::Hold
         | Binding::Queue => "",
-    }
-}
-
-fn held_word(by: HeldBy) -> &'static str {
-    match by {
-        HeldBy::Tenant => "tenant",
-        HeldBy::Account => "account",
-        HeldBy::Channel => "channel",
-        HeldBy::Sequence => "sequence",
-        HeldBy::Quarantine => "quarantine",
-        HeldBy::Provider => "provider",
-        HeldBy::Step => "step",
     }
 }
 

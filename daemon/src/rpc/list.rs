@@ -2,6 +2,7 @@
 
 use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::filter::Filter;
+use followupd_domain::name::not_one_of;
 use followupd_runtime::{Caller, Error};
 
 use crate::rpc::take::{self, Faults};
@@ -57,12 +58,12 @@ fn filter(given: v1::EnrollmentFilter) -> Result<Filter, Error> {
     let mut faults = Faults::default();
     let state = State::WORDS.into_iter().find(|word| *word == given.state);
     if state.is_none() && !given.state.is_empty() {
-        faults.add("filter.state", take::not_one_of(&given.state, &State::WORDS));
+        faults.add("filter.state", not_one_of(&given.state, &State::WORDS));
     }
     let reason = ExitReason::parse(&given.exit_reason);
     if reason.is_none() && !given.exit_reason.is_empty() {
         let known = ExitReason::ALL.map(ExitReason::word);
-        faults.add("filter.exit_reason", take::not_one_of(&given.exit_reason, &known));
+        faults.add("filter.exit_reason", not_one_of(&given.exit_reason, &known));
     }
     let contact = Some(given.contact).filter(|contact| !contact.is_empty());
     if let Some(contact) = &contact {

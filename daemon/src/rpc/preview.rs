@@ -57,19 +57,7 @@ pub(super) fn step(foreseen: Foreseen, names: &Names) -> v1::PreviewedStep {
         reason: reason.to_owned(),
         subject,
         body,
-        held_by: foreseen.held_by.map(held_by).unwrap_or_default().to_owned(),
+        held_by: foreseen.held_by.map(HeldBy::word).unwrap_or_default().to_owned(),
         ..Default::default()
-    }
-}
-
-fn held_by(by: HeldBy) -> &'static str {
-    match by {
-        HeldBy::Tenant => "tenant",
-        HeldBy::Account => "account",
-        HeldBy::Channel => "channel",
-        HeldBy::Sequence => "sequence",
-        HeldBy::Quarantine => "quarantine",
-        HeldBy::Provider => "provider",
-        HeldBy::Step => "step",
     }
 }

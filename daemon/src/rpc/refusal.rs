@@ -30,8 +30,7 @@ pub(super) fn of(error: &Error, within: &str, trace: TraceId) -> ConnectError {
             (ErrorCode::Unavailable, "STORE_UNAVAILABLE".to_owned(), Some(limits::STORE_RETRY))
         }
     };
-    let mut info = ErrorInfo { reason, domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
-    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    let mut info = info(reason, trace);
     if let Error::NotFound { what, name } = error {
         info.metadata.insert("what".to_owned(), (*what).to_owned());
         info.metadata.insert("name".to_owned(), name.clone());
@@ -67,17 +66,13 @@ pub(super) fn denied(denied: Denied, trace: TraceId) -> ConnectError {
         Denied::Missing | Denied::Unknown | Denied::Expired => ErrorCode::Unauthenticated,
         Denied::Role(_) => ErrorCode::PermissionDenied,
     };
-    let reason = denied.word().to_uppercase();
-    let mut info = ErrorInfo { reason, domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
-    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    let info = info(denied.word().to_uppercase(), trace);
     ConnectError::new(code, denied.to_string()).with_detail(detail("ErrorInfo", &info))
 }
 
 /// The error of a call that its key makes too early.
 pub(super) fn too_often(after: Duration, trace: TraceId) -> ConnectError {
-    let mut info =
-        ErrorInfo { reason: "TOO_OFTEN".to_owned(), domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
-    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    let info = info("TOO_OFTEN".to_owned(), trace);
     let delay = MessageField::some(after.into());
     let says = "this access key calls more often than limits.calls_per_second_per_key: send batches, or wait";
     ConnectError::new(ErrorCode::ResourceExhausted, says)
@@ -87,11 +82,15 @@ pub(super) fn too_often(after: Duration, trace: TraceId) -> ConnectError {
 
 /// The error of a call that broke by a fault of ours; the log says more under the same trace.
 pub(super) fn internal(trace: TraceId) -> ConnectError {
-    let mut info =
-        ErrorInfo { reason: "INTERNAL".to_owned(), domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
-    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    let info = info("INTERNAL".to_owned(), trace);
     let says = format!("this call broke; the server's log says more under trace {}", asked::hex(trace));
     ConnectError::new(ErrorCode::Internal, says).with_detail(detail("ErrorInfo", &info))
+}
+
+fn info(reason: String, trace: TraceId) -> ErrorInfo {
+    let mut info = ErrorInfo { reason, domain: DOMAIN.to_owned(), ..ErrorInfo::default() };
+    info.metadata.insert("trace_id".to_owned(), asked::hex(trace));
+    info
 }
 
 fn detail(name: &str, message: &impl buffa::Message) -> ErrorDetail {
@@ -114,7 +113,17 @@ fn list(faults: &[FieldError], within: &str) -> String {
 
 /// The path of a field under another; names of the request itself stay what they are.
 fn path(within: &str, field: &str) -> String {
-    let of_request = ["tenant", "name", "sequence", "on-behalf-of", "enrollment_id", "scope", "reason"];
+    let of_request = [
+        "tenant",
+        "name",
+        "sequence",
+        "on-behalf-of",
+        "enrollment_id",
+        "scope",
+        "reason",
+        "only_new",
+        "expected_revision",
+    ];
     if within.is_empty() || of_request.contains(&field) {
         field.to_owned()
     } else {
@@ -136,10 +145,11 @@ mod tests {
         let faults = vec![
             FieldError { field: "steps[1].wait".into(), problem: "no".into() },
             FieldError { field: "name".into(), problem: "empty".into() },
+            FieldError { field: "only_new".into(), problem: "no".into() },
         ];
         let error = of(&Error::Invalid(faults), "sequence", TraceId(7));
         assert_eq!(error.code, ErrorCode::InvalidArgument);
-        assert_eq!(error.message.as_deref(), Some("sequence.steps[1].wait: no; name: empty"));
+        assert_eq!(error.message.as_deref(), Some("sequence.steps[1].wait: no; name: empty; only_new: no"));
         assert_eq!(names(&error), ["google.rpc.ErrorInfo", "google.rpc.BadRequest"]);
     }
 

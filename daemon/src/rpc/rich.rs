@@ -4,6 +4,7 @@ use buffa::MessageField;
 use followupd_domain::content::{
     Button, ButtonFill, ButtonParameter, Media, MediaKind, Parameter, Rich, Template,
 };
+use followupd_domain::name::not_one_of;
 use followupd_runtime::Error;
 
 use crate::rpc::take;
@@ -37,7 +38,14 @@ pub(super) fn of(i: usize, given: &mut v1::Step) -> Result<(Option<Rich>, Option
 fn template(field: &str, given: v1::Template) -> Result<Template, Error> {
     let media = given.header_media.into_option();
     let media = media.map(|given| self::media(&format!("{field}.header_media"), given)).transpose()?;
-    let text = Some(given.header_text).filter(|text| !text.is_empty()).map(Parameter::Text);
+    let (name, text) = (given.header_name, given.header_text);
+    if !name.is_empty() && text.is_empty() {
+        let problem = "goes with header_text: give both, or leave it out";
+        return Err(take::invalid(&format!("{field}.header_name"), problem));
+    }
+    let text = Some(text).filter(|text| !text.is_empty());
+    let text = text
+        .map(|text| if name.is_empty() { Parameter::Text(text) } else { Parameter::Named { name, text } });
     let header = text.into_iter().chain(media.map(Parameter::Media)).collect();
     let button = |(i, given): (usize, v1::TemplateButton)| {
         let at = |name: &str| format!("{field}.buttons[{i}].{name}");
@@ -51,14 +59,16 @@ fn template(field: &str, given: v1::Template) -> Result<Template, Error> {
         Ok(ButtonParameter { index, fills })
     };
     let buttons = given.buttons.into_iter().enumerate().map(button).collect::<Result<_, Error>>()?;
-    let body = given.body.into_iter().map(Parameter::Text).collect();
+    let named = |v1::NamedParameter { name, text, .. }| Parameter::Named { name, text };
+    // Both are a fault, which is found with the others: it is about the template as a whole.
+    let body =
+        given.named_body.into_iter().map(named).chain(given.body.into_iter().map(Parameter::Text)).collect();
     Ok(Template { name: given.name, language: given.language, header, body, buttons })
 }
 
 fn media(field: &str, given: v1::Media) -> Result<Media, Error> {
     let Some(kind) = MediaKind::parse(&given.kind) else {
-        let words = MediaKind::ALL.map(MediaKind::word).join(", ");
-        let problem = format!("{:?} is not one of {words}", given.kind);
+        let problem = not_one_of(&given.kind, &MediaKind::ALL.map(MediaKind::word));
         return Err(take::invalid(&format!("{field}.kind"), &problem));
     };
     let perhaps = |text: String| Some(text).filter(|text| !text.is_empty());
@@ -86,14 +96,19 @@ fn shown_template(template: Template) -> v1::Template {
         match parameter {
             Parameter::Text(text) => shown.header_text = text,
             Parameter::Media(media) => shown.header_media = shown_media(media).into(),
+            Parameter::Named { name, text } => (shown.header_name, shown.header_text) = (name, text),
         }
     }
-    let text = |parameter| match parameter {
-        Parameter::Text(text) => Some(text),
-        // A template's text takes no file, and none is let in.
-        Parameter::Media(_) => None,
-    };
-    shown.body = template.body.into_iter().filter_map(text).collect();
+    for parameter in template.body {
+        match parameter {
+            Parameter::Text(text) => shown.body.push(text),
+            Parameter::Named { name, text } => {
+                shown.named_body.push(v1::NamedParameter { name, text, ..Default::default() });
+            }
+            // A template's text takes no file, and none is let in.
+            Parameter::Media(_) => {}
+        }
+    }
     let button = |ButtonParameter { index, fills }| {
         let index = u32::from(index);
         match fills {
@@ -140,7 +155,10 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_put_again() {
         let buttons = vec![Button { id: "yes".into(), title: "Sim".into() }];
+        let named = || Parameter::Named { name: "student".into(), text: "Ana".into() };
+        let by_name = Template { body: vec![named(), named()], ..template(named()) };
         let all = [
+            (Some(Rich::Template(by_name)), None),
             (None, Some(template(Parameter::Text("h".into())))),
             (Some(Rich::Template(template(Parameter::Media(media())))), None),
             (Some(Rich::Media(media())), None),
@@ -165,7 +183,10 @@ mod tests {
         };
         let unfilled = v1::Template { buttons: vec![v1::TemplateButton::default()], ..Default::default() };
         let unfilled = v1::Step { fallback: unfilled.into(), ..Default::default() };
+        let nameless = v1::Template { header_name: "student".into(), ..Default::default() };
+        let nameless = v1::Step { template: nameless.into(), ..Default::default() };
         for (mut step, field) in [
+            (nameless, "steps[2].template.header_name"),
             (twice, "steps[2].buttons"),
             (kind, "steps[2].media.kind"),
             (unfilled, "steps[2].fallback.buttons[0].payload"),

@@ -150,6 +150,8 @@ pub(super) fn tenant_settings(given: v1::TenantSettings) -> TenantSettings {
         stop_words: given.stop_words,
         contact_per_day: given.contact_per_day,
         contact_per_week: given.contact_per_week,
+        opt_out_of_all: given.opt_out_of_all,
+        default_channels: given.default_channels.into_iter().collect(),
     }
 }
 
@@ -166,6 +168,8 @@ pub(super) fn shown_tenant_settings(settings: TenantSettings) -> v1::TenantSetti
         stop_words: settings.stop_words,
         contact_per_day: settings.contact_per_day,
         contact_per_week: settings.contact_per_week,
+        opt_out_of_all: settings.opt_out_of_all,
+        default_channels: settings.default_channels.into_iter().collect(),
         ..Default::default()
     }
 }
@@ -196,6 +200,7 @@ pub(super) fn channel_settings(given: v1::ChannelSettings) -> Result<ChannelSett
         rate_per: rate.per,
         rate_burst: rate.burst,
         preset: given.preset,
+        without: given.without,
         gap: given.gap,
         jitter: given.jitter,
         per_minute: given.per_minute,
@@ -268,6 +273,7 @@ pub(super) fn shown_channel_settings(settings: ChannelSettings) -> v1::ChannelSe
         chatwoot: settings.chatwoot.map(outside::shown_chatwoot).map_or_else(MessageField::none, Into::into),
         rate: if rate.count > 0 { rate.into() } else { MessageField::none() },
         preset: settings.preset,
+        without: settings.without,
         gap: settings.gap,
         jitter: settings.jitter,
         per_minute: settings.per_minute,
@@ -300,6 +306,7 @@ pub(super) fn draft(given: v1::Draft) -> Result<Draft, Error> {
     Ok(Draft {
         target: given.target,
         class: given.class,
+        weight: given.weight,
         unique_per: given.unique_per,
         reentry: given.reentry,
         exit_on_reply: given.exit_on_reply,
@@ -332,6 +339,7 @@ pub(super) fn shown_draft(draft: Draft) -> v1::Draft {
     v1::Draft {
         target: draft.target,
         class: draft.class,
+        weight: draft.weight,
         unique_per: draft.unique_per,
         reentry: draft.reentry,
         exit_on_reply: draft.exit_on_reply,
@@ -433,6 +441,8 @@ mod tests {
             in_doubt: "leave".into(),
             kill_switches: Some(vec![KillSwitchSettings { percent: 10, after: 50, ..Default::default() }]),
             account: "portfolio".into(),
+            preset: "mailbox".into(),
+            without: vec!["warm_up".into()],
             ..paced.clone()
         };
         let unwatched = ChannelSettings { kill_switches: Some(Vec::new()), ..paced.clone() };
@@ -441,6 +451,8 @@ mod tests {
         }
         let settings = TenantSettings {
             quiet_hours: vec![("mon".into(), "20:00".into(), "08:00".into())],
+            opt_out_of_all: true,
+            default_channels: [("email".to_owned(), "mail".to_owned())].into(),
             ..TenantSettings::default()
         };
         assert_eq!(tenant_settings(shown_tenant_settings(settings.clone())), settings);

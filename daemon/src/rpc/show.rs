@@ -100,12 +100,12 @@ impl Show<'_> {
             remaining: remaining.map_or_else(MessageField::none, span),
             in_flight_send_id: state.open.map(|open| self.send(open.send)).unwrap_or_default(),
             quarantine: state.quarantine.clone().unwrap_or_default(),
-            sends: state.sends.iter().map(|send| self.record(state, send)).collect(),
+            sends: (0..).zip(&state.sends).map(|(place, send)| self.record(state, place, send)).collect(),
             ..Default::default()
         }
     }
 
-    fn record(&self, state: &Enrollment, send: &Send) -> v1::SendRecord {
+    fn record(&self, state: &Enrollment, place: usize, send: &Send) -> v1::SendRecord {
         let pending = send.status == SendStatus::Pending && send.step == state.step;
         let status = if pending && state.is_scheduled(self.now) { "scheduled" } else { send.status.word() };
         v1::SendRecord {
@@ -114,19 +114,67 @@ impl Show<'_> {
             reason: why(send.status).to_owned(),
             channel: self.channel(send.channel),
             at: moment(send.at),
-            send_id: self.send(send_of(state, send.step)),
+            send_id: self.send(send_of(state, place, send.step)),
             ..Default::default()
         }
     }
 }
 
-fn send_of(state: &Enrollment, step: StepNo) -> SendId {
-    SendId { step, ..state.send_id() }
+/// The id of the send that stands at `place`: of those of its step each has its own.
+fn send_of(state: &Enrollment, place: usize, step: StepNo) -> SendId {
+    let before = state.sends.iter().take(place).filter(|send| send.step == step).count();
+    SendId { step, occurrence: u16::try_from(before).unwrap_or(u16::MAX), ..state.send_id() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use followupd_domain::enrollment::{SendFailure, SkipReason};
+    use followupd_domain::{EnrollmentId, Shard, TenantNo, VersionNo};
+
+    /// One of these sends, at the step of the last of them.
+    fn enrollment(sends: &[(u16, SendStatus)]) -> Enrollment {
+        let at = Moment(1_800_000_000_000);
+        let sends = sends.iter().map(|(step, status)| {
+            let (step, channel) = (StepNo(*step), ChannelNo(1));
+            Send { step, status: *status, channel, at, sent_at: None }
+        });
+        let sends: Vec<Send> = sends.collect();
+        Enrollment {
+            id: EnrollmentId::new(at, Shard(1), 1),
+            tenant: TenantNo(1),
+            sequence: SequenceNo(1),
+            version: VersionNo(1),
+            contact: "ana".to_owned(),
+            target: None,
+            enrolled_at: at,
+            expires_at: at,
+            state: State::Active,
+            step: sends[sends.len() - 1].step,
+            step_due_at: at,
+            settled_at: at,
+            waits_from: at,
+            attempts: 0,
+            wake: None,
+            open: None,
+            sends,
+            quarantine: None,
+        }
+    }
+
+    #[test]
+    fn each_send_of_a_step_that_came_again_has_its_own_id() {
+        let failed = SendStatus::Failed(SendFailure::Refused);
+        let known =
+            [(0, failed), (1, SendStatus::Skipped(SkipReason::Late)), (0, SendStatus::Sent), (1, failed)];
+        let state = enrollment(&known);
+        let occurrences =
+            (0..).zip(&state.sends).map(|(place, send)| send_of(&state, place, send.step).occurrence);
+        assert_eq!(occurrences.collect::<Vec<_>>(), [0, 0, 1, 1]);
+        assert_eq!(send_of(&state, 3, StepNo(1)), state.send_id(), "that of the step under way is the last");
+        let single = enrollment(&[(0, SendStatus::Sent), (1, failed), (1, SendStatus::Pending)]);
+        assert_eq!(send_of(&single, 0, StepNo(0)).occurrence, 0, "whatever the step under way has come to");
+    }
 
     #[test]
     fn moments_survive_their_message() {

@@ -9,7 +9,7 @@ use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::decision::Source;
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::limits::{ATTRIBUTE_BYTES, BATCH_ITEMS};
-use followupd_domain::name::{check_id, nearest};
+use followupd_domain::name::{check_id, not_one_of};
 use followupd_domain::sequence::FieldError;
 use followupd_domain::target::{TargetKind, TargetRef};
 use followupd_domain::{EnrollmentId, Moment, SendId};
@@ -172,11 +172,6 @@ fn channel(given: &str, faults: &mut Faults) -> Option<Kind> {
         faults.add("channel", not_one_of(given, &Kind::ALL.map(Kind::word)));
     }
     kind
-}
-
-pub(super) fn not_one_of(given: &str, known: &[&str]) -> String {
-    let near = nearest(given, known.iter().copied()).map(|near| format!(" (did you mean {near:?}?)"));
-    format!("{given:?} is not one of {}{}", known.join(", "), near.unwrap_or_default())
 }
 
 pub(super) fn target(given: Option<v1::Target>, faults: &mut Faults) -> Option<TargetRef> {

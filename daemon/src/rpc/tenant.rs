@@ -230,8 +230,9 @@ impl v1::TenantService for Tenants {
             let scope = scopes::scope(request.scope.into_option())?;
             self.0.engine.release(&caller, &request.tenant, scope).await
         };
-        released.instrument(span).await.map_err(|error| refusal::of(&error, "", caller.trace))?;
-        Response::ok(v1::ReleaseResponse::default())
+        let changed = released.instrument(span).await;
+        let changed = changed.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        Response::ok(v1::ReleaseResponse { changed, ..Default::default() })
     }
 
     async fn list_holds(

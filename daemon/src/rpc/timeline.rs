@@ -45,7 +45,9 @@ fn is_of_send(decision: &Decision) -> bool {
         | Decision::Failed(_)
         | Decision::Quarantined { .. }
         | Decision::Released { .. }
-        | Decision::Reopened { .. } => false,
+        | Decision::Reopened { .. }
+        | Decision::Closed
+        | Decision::Begun { .. } => false,
     }
 }
 
@@ -111,7 +113,11 @@ fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
         Decision::Quarantined { reason, wake } => {
             v1::TimelineEntry { reason: reason.clone(), ..standing(show, wake, line) }
         }
-        Decision::Withdrawn | Decision::LeftUncertain | Decision::Completed => line,
+        Decision::Withdrawn
+        | Decision::LeftUncertain
+        | Decision::Completed
+        | Decision::Closed
+        | Decision::Begun { .. } => line,
     }
 }
 

@@ -16,6 +16,10 @@ class Side:
         with urllib.request.urlopen(self.base + path, timeout=30) as answer:
             return json.load(answer)
 
+    def post(self, path, order):
+        with urllib.request.urlopen(self.base + path, json.dumps(order).encode(), timeout=30) as answer:
+            return json.load(answer)
+
     def posted(self, path="/", **order):
         """What the mock posts when it is ordered to: the URL, the headers and the body as they came."""
         came = []
@@ -33,8 +37,7 @@ class Side:
         with http.server.HTTPServer(("127.0.0.1", 0), Listener) as server:
             threading.Thread(target=server.handle_request).start()
             url = f"http://127.0.0.1:{server.server_address[1]}{path}"
-            data = json.dumps({"url": url, **order}).encode()
-            with urllib.request.urlopen(self.base + "/_status", data, timeout=30) as answer:
-                assert json.load(answer)["status"] == 200
+            said = self.post("/_status", {"url": url, **order})
+            assert said == {"status": 200, "body": "", "taken": True, "told": 1}, said
         headers, body = came[0]
         return url, headers, body

@@ -33,8 +33,13 @@ impl<P: Provider> Way<P> {
     }
 
     /// Waits for a place to make one call from.
-    pub(crate) async fn slot(&self) -> Result<Slot, Rest> {
-        self.places.slot().await
+    pub(crate) async fn slot(&self, urgent: bool) -> Result<Slot, Rest> {
+        self.places.slot(urgent).await
+    }
+
+    /// How many there are.
+    pub(crate) fn places(&self) -> usize {
+        self.places.count()
     }
 
     /// Makes one call.

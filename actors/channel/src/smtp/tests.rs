@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use followupd_domain::channel::Kind;
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
-use followupd_domain::reaction::{Again, Blames, Reaction};
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope};
 use followupd_domain::render::Message;
 use followupd_domain::{EnrollmentId, Moment, SendId, Shard, StepNo};
 
@@ -225,7 +225,7 @@ async fn a_host_that_cannot_be_reached_rests_and_the_next_call_does_not_try() {
     drop(listener);
     let smtp = smtp(port);
     assert_eq!(called(&smtp, call()).await, backed_off("connect"));
-    assert!(smtp.slot().await.is_err());
+    assert!(smtp.slot(false).await.is_err());
     let _listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     assert_eq!(called(&smtp, call()).await, backed_off("host_rests"));
 }
@@ -307,19 +307,20 @@ async fn a_connection_that_carried_its_share_makes_way_for_a_fresh_one() {
 }
 
 #[tokio::test]
-async fn a_login_is_used_and_its_refusal_rests_the_host() {
+async fn a_login_is_used_and_its_refusal_stops_the_sender() {
     let login = Login { username: "team".into(), password: Secret::new("hunter2") };
     let denying = Script { auth: Say::Line("535 5.7.8 wrong"), ..KIND };
     let without = Script { ehlo: Say::Line("250 mail.example"), ..KIND };
-    for (script, expected) in
-        [(KIND, Answer::Accepted), (denying, backed_off("535 5.7.8")), (without, backed_off("no_auth"))]
+    let stopped = Answer::refused("535 5.7.8", Reaction::stop(Scope::Sender));
+    for (script, expected, rests) in
+        [(KIND, Answer::Accepted, false), (denying, stopped, false), (without, backed_off("no_auth"), true)]
     {
         let (port, served) = serve(&[script]).await;
         let smtp =
             Smtp::open(Settings { login: Some(login.clone()), ..settings(port) }, &testing::distrust())
                 .unwrap();
         assert_eq!(called(&smtp, call()).await, expected);
-        assert_eq!(smtp.places.rests().is_some(), expected != Answer::Accepted);
+        assert_eq!(smtp.places.rests().is_some(), rests);
         drop(smtp);
         seen(served).await;
     }

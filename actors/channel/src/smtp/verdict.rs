@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use followupd_domain::reaction::{Again, Blames, Reaction};
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope};
 
 use crate::Answer;
 use crate::places::Health;
@@ -126,9 +126,12 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
         (Phase::Body, 200..300) => Verdict { answer: Answer::Accepted, host: Health::Works },
         // The server shuts down, whatever it was asked.
         (_, 421) => backed_off(said),
+        // A name or password that is wrong stays so until a person gives another (RFC 4954): asked again and again, a
+        // server closes the account.
+        (_, 535) => refused(said, Reaction::stop(Scope::Sender)),
         (Phase::Hello, 400..600) => backed_off(said),
         // We are not logged in, or not well enough (RFC 4954).
-        (_, 530 | 534 | 535 | 538) => backed_off(said),
+        (_, 530 | 534 | 538) => backed_off(said),
         (_, 400..500) => refused(said, Reaction::again(Again::Slowly)),
         // A 5xx to MAIL is about the sender, unless the mail is too large (RFC 1870): the contact must not pay for it.
         (Phase::Mail, 552) => refused(said, Reaction::never(Blames::Message)),
@@ -211,11 +214,19 @@ mod tests {
             let Verdict { answer, host } = verdict(Hello, Ending::Broken(word));
             assert_eq!((answer, host), backed_off(word));
         }
-        for text in ["450 4.3.2", "554 5.7.1", "535 5.7.8", "454 4.7.0", "450", "554"] {
+        for text in ["450 4.3.2", "554 5.7.1", "534 5.7.9", "454 4.7.0", "450", "554"] {
             assert_eq!(of(Hello, text), backed_off(text), "{text}");
         }
         for phase in [Rcpt, Data, Body] {
             assert_eq!(of(phase, "530 5.7.0"), backed_off("530 5.7.0"));
+        }
+    }
+
+    #[test]
+    fn a_refused_login_stops_the_sender() {
+        for phase in [Hello, Mail] {
+            let expected = Answer::refused("535 5.7.8", Reaction::stop(Scope::Sender));
+            assert_eq!(of(phase, "535 5.7.8"), (expected, Health::Works));
         }
     }
 

@@ -7,6 +7,9 @@ use crate::limits;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
+/// Where Twilio's API is.
+pub(crate) const BASE: &str = "https://api.twilio.com";
+
 /// Who sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sender {
@@ -41,7 +44,7 @@ impl Settings {
     pub fn new(account: impl Into<String>, token: Secret, sender: Sender) -> Settings {
         let account = account.into();
         Settings {
-            base: "https://api.twilio.com".to_owned(),
+            base: BASE.to_owned(),
             username: account.clone(),
             account,
             password: token,

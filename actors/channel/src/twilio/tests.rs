@@ -89,7 +89,7 @@ async fn wrong_credentials_use_no_attempt_and_the_sender_rests() {
     let twilio = twilio(port, LONG);
     assert_eq!(called(&twilio).await, Answer::refused("20003", Reaction::stop(Scope::Sender)));
     assert_eq!(called(&twilio).await, Answer::refused("host_rests", Reaction::HOST_RESTS));
-    assert!(twilio.slot().await.is_err());
+    assert!(twilio.slot(false).await.is_err());
     seen(served).await;
 }
 

@@ -208,7 +208,7 @@ async fn what_cannot_be_connected_to_backs_off() {
     let webhook = webhook(port);
     assert_eq!(called(&webhook, call()).await, backed_off("connect"));
     assert_eq!(called(&webhook, call()).await, backed_off("host_rests"));
-    assert!(webhook.slot().await.is_err());
+    assert!(webhook.slot(false).await.is_err());
 }
 
 #[tokio::test]
@@ -285,6 +285,23 @@ async fn the_address_that_was_checked_is_the_one_connected_to() {
 
     let gone = Webhook::open(settings(&url), &testing::distrust(), Names::of(&[])).unwrap();
     assert_eq!(called(&gone, call()).await, backed_off("resolve"));
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inside_the_second_time_is_asked_for_once_a_connection_and_then_refused() {
+    let closing = status(200, "connection: close\r\n", "");
+    let (port, served) = serve(vec![vec![closing]]).await;
+    // Somebody listens inside too: whoever asked again between the check and the connection would come here.
+    let inside = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let names = Names::of(&[&["127.0.0.1"], &["127.0.0.2"]]);
+    let networks = vec!["127.0.0.1/32".parse().unwrap()];
+    let settings = Settings { networks, ..settings(&format!("http://hooks.example:{port}/")) };
+    let webhook = Webhook::open(settings, &testing::distrust(), names.clone()).unwrap();
+    assert_eq!(called(&webhook, call()).await, Answer::Accepted);
+    assert_eq!(names.0.lock().unwrap().len(), 1, "it was asked for once");
+    assert_eq!(called(&webhook, call()).await, backed_off("address_not_allowed"));
+    assert!(tokio::time::timeout(Duration::from_millis(20), inside.accept()).await.is_err());
+    assert_eq!(seen(served).await.len(), 1);
 }
 
 #[tokio::test]

@@ -50,13 +50,19 @@ fn template(template: &Template) -> Result<Value, Problem> {
     sized(&template.name, limits::TEMPLATE_NAME, "template_name")?;
     sized(&template.language, limits::LANGUAGE, "template_language")?;
     let mut components = Vec::new();
-    for (kind, parameters) in [("header", &template.header), ("body", &template.body)] {
+    let is_alone = template.header.is_empty() && template.buttons.is_empty();
+    let body = if is_alone { limits::TEMPLATE_BODY_ALONE } else { limits::TEMPLATE_BODY };
+    let parts = [("header", &template.header, limits::TEMPLATE_HEADER), ("body", &template.body, body)];
+    for (kind, parameters, most) in parts {
         if !parameters.is_empty() {
-            let parameters = parameters.iter().map(parameter).collect::<Result<Vec<_>, _>>()?;
+            let parameters = parameters.iter().map(|one| parameter(one, most));
+            let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
             components.push(json!({ "type": kind, "parameters": parameters }));
         }
     }
-    components.extend(template.buttons.iter().map(button_parameter));
+    for button in &template.buttons {
+        components.push(button_parameter(button)?);
+    }
     let mut value = json!({ "name": template.name, "language": { "code": template.language } });
     if !components.is_empty() {
         value["components"] = Value::Array(components);
@@ -64,11 +70,15 @@ fn template(template: &Template) -> Result<Value, Problem> {
     Ok(value)
 }
 
-fn parameter(parameter: &Parameter) -> Result<Value, Problem> {
+fn parameter(parameter: &Parameter, most: usize) -> Result<Value, Problem> {
     match parameter {
         Parameter::Text(text) => {
-            sized(text, limits::WHATSAPP_TEXT, "template_parameter")?;
+            sized(text, most, "template_parameter")?;
             Ok(json!({ "type": "text", "text": text }))
+        }
+        Parameter::Named { name, text } => {
+            sized(text, most, "template_parameter")?;
+            Ok(json!({ "type": "text", "parameter_name": name, "text": text }))
         }
         Parameter::Media(media) => {
             let is_right = media.kind != MediaKind::Audio;
@@ -82,17 +92,20 @@ fn parameter(parameter: &Parameter) -> Result<Value, Problem> {
     }
 }
 
-fn button_parameter(button: &ButtonParameter) -> Value {
+fn button_parameter(button: &ButtonParameter) -> Result<Value, Problem> {
     let (kind, parameter) = match &button.fills {
         ButtonFill::Payload(payload) => ("quick_reply", json!({ "type": "payload", "payload": payload })),
-        ButtonFill::UrlEnd(end) => ("url", json!({ "type": "text", "text": end })),
+        ButtonFill::UrlEnd(end) => {
+            sized(end, limits::URL_BYTES, "template_parameter")?;
+            ("url", json!({ "type": "text", "text": end }))
+        }
     };
-    json!({
+    Ok(json!({
         "type": "button",
         "sub_type": kind,
         "index": button.index.to_string(),
         "parameters": [parameter],
-    })
+    }))
 }
 
 fn media(media: &Media) -> Result<Value, Problem> {
@@ -206,6 +219,39 @@ mod tests {
         assert_eq!(part(&Content::Template(bare), "template"), expected);
         let nameless = Template { language: String::new(), ..template };
         assert_eq!(wrong(&Content::Template(nameless)), "template_language");
+    }
+
+    #[test]
+    fn a_parameter_may_have_a_name_and_is_as_long_as_its_place_takes() {
+        let named = |text: &str| Parameter::Named { name: "student".into(), text: text.into() };
+        let with = |header: Vec<Parameter>, body: Vec<Parameter>| {
+            let (name, language) = ("aula".into(), "pt_BR".into());
+            Content::Template(Template { name, language, header, body, ..Template::default() })
+        };
+        let expected = json!({
+            "name": "aula",
+            "language": { "code": "pt_BR" },
+            "components": [
+                { "type": "header", "parameters": [
+                    { "type": "text", "parameter_name": "student", "text": "Ana" }] },
+                { "type": "body", "parameters": [
+                    { "type": "text", "parameter_name": "student", "text": "Bia" }] },
+            ],
+        });
+        assert_eq!(part(&with(vec![named("Ana")], vec![named("Bia")]), "template"), expected);
+        let long = |most: usize| Parameter::Text("é".repeat(most));
+        of(&with(vec![long(60)], vec![long(1_024)]));
+        of(&with(Vec::new(), vec![long(32_768)]));
+        let ones = || vec![long(1)];
+        for (header, body) in [
+            (vec![long(61)], ones()),
+            (ones(), vec![long(1_025)]),
+            (vec![named(&"x".repeat(61))], ones()),
+            (Vec::new(), vec![long(32_769)]),
+            (Vec::new(), vec![named("")]),
+        ] {
+            assert_eq!(wrong(&with(header, body)), "template_parameter");
+        }
     }
 
     #[test]

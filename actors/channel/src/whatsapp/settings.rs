@@ -7,6 +7,9 @@ use crate::limits;
 use crate::problem::{Problem, Problems};
 use crate::secret::Secret;
 
+/// Where Meta's API is.
+pub(crate) const BASE: &str = "https://graph.facebook.com";
+
 /// One number of WhatsApp's Cloud API.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -27,7 +30,7 @@ impl Settings {
     #[must_use]
     pub fn new(phone_number_id: impl Into<String>, token: Secret) -> Settings {
         Settings {
-            base: "https://graph.facebook.com".to_owned(),
+            base: BASE.to_owned(),
             version: "v23.0".to_owned(),
             phone_number_id: phone_number_id.into(),
             token,

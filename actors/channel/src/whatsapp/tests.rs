@@ -73,7 +73,7 @@ async fn wrong_credentials_use_no_attempt_and_the_number_rests() {
     let number = number(port, LONG);
     assert_eq!(called(&number).await, Answer::refused("190", Reaction::stop(Scope::Sender)));
     assert_eq!(called(&number).await, Answer::refused("host_rests", Reaction::HOST_RESTS));
-    assert!(number.slot().await.is_err());
+    assert!(number.slot(false).await.is_err());
     seen(served).await;
 }
 

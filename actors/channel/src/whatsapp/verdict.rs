@@ -56,7 +56,9 @@ pub fn reaction(code: u64) -> Option<Reaction> {
         131_031 | 368 | 131_045 | 133_010 | 131_042 => Reaction::stop(Scope::Account),
         131_057 => Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::seconds(60)) },
         // A bad request; parameters that do not fit their template.
-        100 | 131_008 | 131_009 | 131_051 | 132_000 | 132_005 | 132_007 | 132_012 => Reaction::BAD_STEP,
+        100 | 131_008 | 131_009 | 131_051 | 132_000 | 132_005 | 132_007 | 132_012 | 132_018 => {
+            Reaction::BAD_STEP
+        }
         131_052 | 131_053 => Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep },
         132_001 => Reaction::Hold { scope: Scope::Template, until: Until::Changed },
         132_015 => told(Span::hours(3)),
@@ -123,7 +125,7 @@ mod tests {
                 vec![131_052, 131_053],
                 Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep },
             ),
-            ("template parameters", vec![132_000, 132_005, 132_007, 132_012], Reaction::BAD_STEP),
+            ("template parameters", vec![132_000, 132_005, 132_007, 132_012, 132_018], Reaction::BAD_STEP),
             ("no such template or language", vec![132_001], hold(Scope::Template, Until::Changed)),
             (
                 "template paused",

@@ -8,19 +8,19 @@ use crate::time::Span;
 /// A set of limits by its word. It is not kept: a channel has the limits that it stood for when it was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Preset {
-    /// A number of the WhatsApp Cloud API: 80 messages a second, one contact every 6 s, and of people outside a service
-    /// window so many in a moving 24 h as its portfolio's tier says (Meta, "Throughput", "Pair rate limits", "Messaging
-    /// limits"). Numbers of one portfolio share that tier: where there are several, put them in one account with
-    /// its cap.
+    /// A number of the WhatsApp Cloud API: 80 messages in any second, in and out together, one contact every 6 s, and of
+    /// people outside a service window so many in a moving 24 h as its portfolio's tier says (Meta, "Throughput", "Pair
+    /// rate limits", "Messaging limits"). Numbers of one portfolio share that tier: where there are several, put them in
+    /// one account with its cap.
     WhatsappCloud(Tier),
     /// A number paired by QR code. WhatsApp publishes no limit for it; the risk is a ban. What operators keep to: 45 to
-    /// 120 s apart, 40 an hour, 200 a day after two weeks that begin with 20, 20 minutes' rest after 30, 5 new people
-    /// a day.
+    /// 120 s apart, 40 an hour, a first day of 20, some 150 a day after two weeks and 200 at most, 20 minutes' rest after
+    /// 30, 5 new people a day.
     WhatsappWeb,
     /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message of several segments
     /// counts as one here.
     SmsLongCode,
-    /// A short code: 100 segments a second (as above).
+    /// A short code: 100 segments in any second (as above).
     SmsShortCode,
     /// One person's mailbox. Two thirds of the 30 a minute that Exchange Online takes ("Exchange Online limits"), and a
     /// quarter of the 2,000 in 24 h of Google Workspace ("Gmail sending limits"), so that two calendar days that meet
@@ -89,14 +89,15 @@ impl Preset {
         }
     }
 
-    /// The limits it stands for. A burst is also how many calls may be open at once: at 80 a second one of 20 leaves
-    /// each a quarter of a second.
+    /// The limits it stands for. A second may hold a burst and what the rate adds to it: together no more than the
+    /// provider takes. A burst is also how many calls may be open at once: at 80 a second one of 20 leaves each a quarter
+    /// of a second.
     #[must_use]
     pub fn limits(self) -> Limits {
         let a_second = |count, burst| Some(Rate { count, per: Span::seconds(1), burst });
         match self {
             Preset::WhatsappCloud(tier) => Limits {
-                rate: a_second(80, 20),
+                rate: a_second(60, 20),
                 recipient_gap: Some(Span::seconds(6)),
                 new_recipients: match tier {
                     Tier::T250 => Some(250),
@@ -113,12 +114,13 @@ impl Preset {
                 per_hour: Some(40),
                 per_day: Some(200),
                 rest: Some(Rest { after: 30, span: Span::minutes(20) }),
-                warm_up: Some(WarmUp { days: 14, from: 20 }),
+                // 146 on the day that two weeks have passed.
+                warm_up: Some(WarmUp { days: 20, from: 20 }),
                 new_recipients: Some(5),
                 ..Limits::default()
             },
             Preset::SmsLongCode => Limits { rate: a_second(1, 1), ..Limits::default() },
-            Preset::SmsShortCode => Limits { rate: a_second(100, 20), ..Limits::default() },
+            Preset::SmsShortCode => Limits { rate: a_second(80, 20), ..Limits::default() },
             Preset::Mailbox => Limits {
                 gap: Some(Span::seconds(2)),
                 jitter: Some(Span::seconds(2)),
@@ -154,6 +156,16 @@ impl Preset {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_second_holds_more_than_a_provider_takes() {
+        let most = |preset: Preset| preset.limits().rate.map(|rate| (rate.count + rate.burst, rate.per));
+        let second = Span::seconds(1);
+        for tier in [Tier::T250, Tier::T2k, Tier::T10k, Tier::T100k, Tier::Unlimited] {
+            assert_eq!(most(Preset::WhatsappCloud(tier)), Some((80, second)));
+        }
+        assert_eq!(most(Preset::SmsShortCode), Some((100, second)));
+    }
 
     #[test]
     fn every_preset_has_a_word_and_limits_that_are_taken() {

@@ -304,4 +304,63 @@ mod tests {
         }
         assert_eq!(Security::parse("ssl"), None);
     }
+
+    /// One of each transport, with nothing in it.
+    fn each() -> [Transport; 6] {
+        let none = String::new;
+        let smtp = Smtp {
+            host: none(),
+            port: 25,
+            security: Security::None,
+            username: none(),
+            password: None,
+            from: none(),
+            from_name: none(),
+            unsubscribe: none(),
+            connections: 8,
+        };
+        let meta = Meta {
+            phone_number_id: none(),
+            token: None,
+            version: none(),
+            base: none(),
+            app_secrets: Vec::new(),
+            verify_token: None,
+            connections: 8,
+        };
+        let twilio = Twilio {
+            account: none(),
+            username: none(),
+            password: None,
+            number: none(),
+            service: none(),
+            status_callback: none(),
+            auth_tokens: Vec::new(),
+            base: none(),
+            connections: 8,
+        };
+        let chatwoot = Chatwoot { base: none(), account: 1, token: None, connections: 8 };
+        [
+            Transport::Outbox,
+            Transport::Http(Box::new(Http { url: none(), secrets: Vec::new(), connections: 8 })),
+            Transport::Smtp(Box::new(smtp)),
+            Transport::Meta(Box::new(meta)),
+            Transport::Twilio(Box::new(twilio)),
+            Transport::Chatwoot(Box::new(chatwoot)),
+        ]
+    }
+
+    #[test]
+    fn only_the_outbox_and_a_webhook_know_a_send_by_its_key() {
+        let known = each().map(|transport| (transport.word(), transport.idempotency()));
+        let expected = [
+            ("outbox", Idempotency::ByKey),
+            ("http", Idempotency::ByKey),
+            ("smtp", Idempotency::None),
+            ("meta", Idempotency::None),
+            ("twilio", Idempotency::None),
+            ("chatwoot", Idempotency::None),
+        ];
+        assert_eq!(known, expected);
+    }
 }

@@ -2,19 +2,21 @@
 //!
 //! Holds of tenants, channels and sequences are not here: they are one write to the scope ([`crate::holds::Holds`]).
 
-use crate::decide::{control_wake, plan_step, wake_at};
+use crate::decide::{control_wake, leave, plan_step, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{Enrollment, FailReason, SendStatus, State, Wake};
 use crate::gate::{self, View};
 use crate::lane::HoldGroup;
 use crate::time::{Moment, Span};
 
-/// Pauses an active enrollment; the rest of its wait is kept. Nothing if it is not active.
+/// Pauses an active enrollment; the rest of its wait is kept. One that has completed is closed: who is paused is not
+/// sent to. Nothing if it is neither.
 #[must_use]
 pub fn pause(view: &View<'_>) -> Vec<Decision> {
     match view.enrollment.state {
         State::Active => vec![Decision::Paused { remaining: remaining(view) }],
-        State::Paused { .. } | State::Completed | State::Exited(_) | State::Failed(_) => Vec::new(),
+        State::Completed => leave::close(view),
+        State::Paused { .. } | State::Exited(_) | State::Failed(_) => Vec::new(),
     }
 }
 

@@ -4,23 +4,31 @@
 //! on the wire already stays on the wire; the answer names it.
 
 use crate::decision::Decision;
-use crate::enrollment::{ExitReason, SendStatus};
+use crate::enrollment::{ExitReason, SendStatus, State};
 use crate::event::{Event, EventKind};
 use crate::gate::{self, View};
 use crate::sequence::OnReply;
 use crate::target::{TargetKind, Terminal};
 use crate::time::Moment;
 
-/// Exits for `reason`; nothing if it is over already.
+/// Exits for `reason`. One that is over already stays as it is; one that has completed is closed (E8: nothing of it is
+/// sent any more).
 #[must_use]
 pub fn exit(view: &View<'_>, reason: ExitReason) -> Vec<Decision> {
-    if view.enrollment.state.is_over() { Vec::new() } else { vec![Decision::Exited(reason)] }
+    if view.enrollment.state.is_over() { close(view) } else { vec![Decision::Exited(reason)] }
+}
+
+/// Closes one that has completed; nothing if it is closed already, or has not completed.
+pub(super) fn close(view: &View<'_>) -> Vec<Decision> {
+    let returns = view.enrollment.state == State::Completed && !view.enrollment.is_closed();
+    if returns { vec![Decision::Closed] } else { Vec::new() }
 }
 
 /// Ends what has lived too long, or outlived its sequence; nothing else.
 #[must_use]
 pub fn outlived(view: &View<'_>) -> Vec<Decision> {
-    gate::outlived(view).map(|reason| exit(view, reason)).unwrap_or_default()
+    let reason = gate::outlived(view).filter(|_| !view.enrollment.state.is_over());
+    reason.map(|reason| exit(view, reason)).unwrap_or_default()
 }
 
 /// Decides what an accepted event means for one enrollment; `opted_out`: the contact just opted out by it.

@@ -1,7 +1,7 @@
 //! What came of a call, and what the world says later.
 
 use crate::channel::Channel;
-use crate::decide::{apply, settle, wake_at};
+use crate::decide::{apply, returns, settle, wake_at};
 use crate::decision::Decision;
 use crate::enrollment::{Enrollment, ExitReason, OpenSend, SendFailure, SendStatus, SkipReason};
 use crate::gate::{self, View};
@@ -41,7 +41,10 @@ pub fn outcome(view: &View<'_>, send: SendId, outcome: &Outcome, jitter: u16) ->
     match outcome {
         Outcome::Accepted { at } => settle(view, Decision::Accepted { at: *at }),
         Outcome::Refused { code, reaction } => said_no(view, code, *reaction, jitter),
-        Outcome::Uncertain => doubted(view, &open, jitter),
+        Outcome::Uncertain => {
+            let pause = Again::SOON.pause(tries(view)).unwrap_or_default();
+            doubted(view, &open, spread(pause, jitter))
+        }
         Outcome::NotBegun => vec![Decision::Withdrawn],
     }
 }
@@ -155,11 +158,10 @@ fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
 
 /// Nobody knows of this call. Where the provider recognises the send's id, the same send is called again after a
 /// pause, as another attempt with an intent of its own.
-pub(super) fn doubted(view: &View<'_>, open: &OpenSend, jitter: u16) -> Vec<Decision> {
+pub(super) fn doubted(view: &View<'_>, open: &OpenSend, pause: Span) -> Vec<Decision> {
     let channel = view.scope.channels.get(&open.channel);
-    let by_key = channel.is_some_and(Channel::calls_again);
-    let pause = Again::SOON.pause(tries(view));
-    let again = pause.and_then(|pause| wake_at(view, view.now + spread(pause, jitter)));
+    let by_key = channel.is_some_and(Channel::calls_again) && tries(view) < limits::ATTEMPTS;
+    let again = wake_at(view, view.now + pause);
     match again.filter(|wake| by_key && wake.channel == open.channel && !view.enrollment.state.is_over()) {
         Some(wake) => vec![Decision::Doubted { wake }],
         None => settle(view, Decision::LeftUncertain),
@@ -181,7 +183,8 @@ pub enum Receipt {
 
 /// Decides a receipt. Status only moves forward, so repeats, late and reordered ones change nothing; a refusal after
 /// delivery is not believed. Until the next step is sent, one that was refused for a cause that passes comes again, and
-/// any other ends an enrollment whose step says so.
+/// any other ends an enrollment whose step says so. The last step comes again where nothing has ended the enrollment
+/// since it completed; of a target that is not known (no `target` in the view) nobody can tell.
 ///
 /// `jitter` is that of [`outcome`].
 #[must_use]
@@ -204,11 +207,16 @@ pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> 
     if !open || receipt != Receipt::Sent {
         decisions.push(Decision::Received { step, status });
     }
-    let after = apply(view.enrollment.clone(), &decisions, view.now);
     let Receipt::Failed(reaction) = receipt else { return decisions };
+    // Accepted and refused at once, a last step has not completed anything where it comes again.
+    let goes_on = decisions.iter().filter(|known| !matches!(known, Decision::Completed | Decision::Closed));
+    let goes_on: Vec<Decision> = goes_on.cloned().collect();
+    let after = apply(view.enrollment.clone(), &goes_on, view.now);
     if let Some(reopened) = reaction.and_then(|reaction| comes_again(view, &after, send, reaction, jitter)) {
-        decisions.push(reopened);
-    } else if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
+        return [goes_on, vec![reopened]].concat();
+    }
+    let after = apply(view.enrollment.clone(), &decisions, view.now);
+    if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::OptedOut));
     } else if failure_ends(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::StepFailed));
@@ -216,8 +224,8 @@ pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> 
     decisions
 }
 
-/// The step once more, as another send, where it was refused for a cause that passes and none behind it has begun. An
-/// enrollment that is over stays so.
+/// The step once more, as another send, where it was refused for a cause that passes and none behind it has begun. Of
+/// enrollments that are over only what has completed may come back.
 fn comes_again(
     view: &View<'_>,
     after: &Enrollment,
@@ -237,15 +245,40 @@ fn comes_again(
         Reaction::NeedsTemplate => falls_back(view, after, send.step).then_some(limits::RETRY_AFTER),
         Reaction::Never { .. } | Reaction::Skip | Reaction::Unusable | Reaction::OptOut(_) => None,
     };
-    // What came too late in between comes again behind it.
-    let untouched = |status| matches!(status, SendStatus::Pending | SendStatus::Skipped(SkipReason::Late));
+    // What was not sent in between, and without a provider's word, comes again behind it.
     let mut later = after.sends.iter().filter(|next| next.step > send.step);
-    let waits = !after.state.is_over() && after.open.is_none() && after.step > send.step;
-    let pause = pause.filter(|_| waits && later.all(|next| untouched(next.status)))?;
+    let waits = after.open.is_none() && after.step > send.step;
+    let pause = pause.filter(|_| waits && later.all(|next| was_left_out(next.status)))?;
     let due_at = after.sent(send)?.sent_at.unwrap_or(view.now).min(view.now);
     let again = Enrollment { step: send.step, ..after.clone() };
     let wake = wake_at(&View { enrollment: &again, ..*view }, view.now + spread(pause, jitter))?;
-    Some(Decision::Reopened { step: send.step, due_at, wake })
+    let reopened = Decision::Reopened { step: send.step, due_at, wake };
+    (!after.state.is_over() || returns::returns(view, after, &reopened)).then_some(reopened)
+}
+
+/// Whether a send that is settled or waits surely never went out, and none of its own faults: it came too late, or could
+/// not be made. Its step is planned anew behind one before it.
+fn was_left_out(status: SendStatus) -> bool {
+    match status {
+        SendStatus::Pending | SendStatus::Skipped(SkipReason::Late) => true,
+        SendStatus::Failed(failure) => match failure {
+            SendFailure::NoAddress
+            | SendFailure::Suppressed
+            | SendFailure::MissingVariable
+            | SendFailure::Render => true,
+            SendFailure::Refused
+            | SendFailure::Attempts
+            | SendFailure::BadAddress
+            | SendFailure::NeedsTemplate
+            | SendFailure::Unusable => false,
+        },
+        SendStatus::Skipped(SkipReason::NotDelivered)
+        | SendStatus::Uncertain
+        | SendStatus::Sent
+        | SendStatus::Delivered
+        | SendStatus::Read
+        | SendStatus::Replied => false,
+    }
 }
 
 /// Why a send failed that its provider refused after all.

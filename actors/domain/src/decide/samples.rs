@@ -9,11 +9,12 @@ use crate::calendar::{Calendar, QuietHours, WeekdaySet, Zone};
 use crate::channel::{Channel, Kind, Meta, Security, Smtp, Transport};
 use crate::contact::Contact;
 use crate::decide::{apply, enroll};
-use crate::decision::{Decision, Entry, TraceId};
-use crate::enrollment::Enrollment;
+use crate::decision::{Decision, Entry, TraceId, tell};
+use crate::enrollment::{Enrollment, State};
 use crate::gate::View;
 use crate::holds::Holds;
 use crate::ids::{ChannelNo, EnrollmentId, SequenceNo, Shard, TenantNo, VersionNo};
+use crate::lane::Weight;
 use crate::ledger::Limits;
 use crate::name::Name;
 use crate::scope::Scope;
@@ -62,12 +63,14 @@ pub(crate) fn scope() -> Scope {
         off_since: None,
         contact_per_day: None,
         contact_per_week: None,
+        opt_out_of_all: false,
     };
     let sequence = Sequence {
         no: SequenceNo(1),
         name: name("reminder"),
         draft: None,
         latest: Some(VersionNo(1)),
+        weight: Weight::default(),
         holds: Holds::default(),
         archived_at: None,
         held_steps: BTreeMap::new(),
@@ -211,12 +214,33 @@ impl Sample {
     pub(crate) fn take(&mut self, decide: impl FnOnce(&View<'_>) -> Vec<Decision>) -> Vec<Decision> {
         let decisions = decide(&self.view());
         let after = apply(self.enrollment.clone(), &decisions, self.now);
-        self.history.extend(decisions.iter().map(|decision| entry(self.now, decision)));
+        decisions.iter().for_each(|decision| tell(&mut self.history, entry(self.now, decision)));
         assert!(crate::invariant::e1_one_wake(&after), "E1 {after:?}");
         assert!(crate::invariant::e2_open_send_keeps_row(&self.enrollment, &after), "E2 {after:?}");
         assert!(crate::invariant::e9_state_is_fold(&after, &self.history), "E9 {after:?}");
+        self.index(&after);
         self.enrollment = after;
         decisions
+    }
+
+    /// Keeps what contact and target index as its transitions do.
+    fn index(&mut self, after: &Enrollment) {
+        let id = after.id;
+        match (self.enrollment.state.is_over(), after.state.is_over()) {
+            (false, true) => {
+                let reason = match after.state {
+                    State::Exited(reason) => Some(reason),
+                    State::Active | State::Paused { .. } | State::Completed | State::Failed(_) => None,
+                };
+                self.contact.end(id, self.now, reason);
+                self.target.enrollments.retain(|known| *known != id);
+            }
+            (true, false) => {
+                self.contact.returns(id);
+                self.target.enrollments.push(id);
+            }
+            (true, true) | (false, false) => {}
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod hold;
 mod leave;
 mod outcome;
 mod reaction;
+mod returns;
 mod signal;
 mod wake;
 mod walk;

@@ -7,9 +7,10 @@ use crate::enrollment::{OpenSend, SendFailure, State};
 use crate::gate::{self, Binding, Verdict, View};
 use crate::lane::{HoldGroup, Queue, WakeRow};
 use crate::ledger::Charge;
+use crate::limits;
 use crate::scope::HeldBy;
 use crate::sequence::Step;
-use crate::time::Moment;
+use crate::time::{Moment, Span};
 
 /// What a fired wake leads to.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +46,10 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
         return Look::Closed(row.due_at);
     }
     match gate::ask(view, step) {
-        None => look_at_queue(view, row),
-        Some((_, Verdict::Open)) => look_at_queue(view, row),
+        None | Some((_, Verdict::Open)) if !is_recognised(view, step) => {
+            Look::Decided(settle(view, Decision::LeftUncertain))
+        }
+        None | Some((_, Verdict::Open)) => look_at_queue(view, row),
         Some((_, Verdict::Held(by))) if holds_queue(view, step, by, row) => Look::Held(by),
         Some((binding, Verdict::Held(_))) => Look::Decided(move_wake(view, row.due_at, binding)),
         Some((Binding::Hours, Verdict::Until(at))) => match wake_at(view, row.due_at) {
@@ -54,6 +57,9 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
             Some(wake) if wake.queue == row.queue && wake.channel == row.lane.channel => Look::Closed(at),
             _ => Look::Decided(move_wake(view, row.due_at, Binding::Queue)),
         },
+        Some((binding, Verdict::Until(at))) if binding.puts_off() => {
+            Look::Decided(move_wake(view, for_a_while(view, at), binding))
+        }
         Some((binding, Verdict::Until(at))) => Look::Decided(move_wake(view, at, binding)),
         Some((_, Verdict::Skip(reason))) => Look::Decided(settle(view, Decision::Skipped(reason))),
         Some((_, Verdict::Fail(failure))) => Look::Decided(fail(view, failure)),
@@ -62,11 +68,25 @@ pub fn look<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     }
 }
 
+/// When a wake is looked at again that a limit keeps until `at`: the limit may be another by then.
+fn for_a_while(view: &View<'_>, at: Moment) -> Moment {
+    at.min(view.now + limits::PUT_OFF_MOST)
+}
+
 /// The channel has no room for the contact among its new recipients before `until`: only this wake waits for it, those
-/// of people it knows go on.
+/// of people it knows go on. Those that wait come back in the order they were due in, whenever each was looked at.
 #[must_use]
 pub fn put_off(view: &View<'_>, until: Moment) -> Vec<Decision> {
-    move_wake(view, until, Binding::NewRecipients)
+    let at = for_a_while(view, until);
+    move_wake(view, at + place(at.since(view.enrollment.step_due_at)), Binding::NewRecipients)
+}
+
+/// How far into [`limits::NEW_RECIPIENTS_SPREAD`] a wake comes back that has waited so long by its beginning: the less,
+/// the longer. Half of it after as long as the spread is, so that two are well apart while they have waited little, and
+/// in their old order still (by their ids where it is the same millisecond) when it is months.
+fn place(waited: Span) -> Span {
+    let spread = limits::NEW_RECIPIENTS_SPREAD.0;
+    Span(spread * spread / (spread + waited.0.max(0)))
 }
 
 /// Whether what holds an enrollment holds all of the queue its row stands in; else the row moves where that is so:
@@ -81,6 +101,17 @@ fn holds_queue(view: &View<'_>, step: &Step, by: HeldBy, row: &WakeRow) -> bool 
         }
         HeldBy::Step => wake_at(view, row.due_at).is_some_and(|wake| wake.queue == row.queue),
     }
+}
+
+/// Whether a send that nobody knows the end of may be called again: through the channel that was called, as long as that
+/// recognises it. Since the doubt arose its step may have come to mean another channel, or the channel another way out.
+fn is_recognised(view: &View<'_>, step: &Step) -> bool {
+    let enrollment = view.enrollment;
+    if !enrollment.is_doubted() {
+        return true;
+    }
+    let called = enrollment.sends.iter().rfind(|send| send.step == enrollment.step).map(|send| send.channel);
+    view.channel(step).is_some_and(|channel| Some(channel.no) == called && channel.calls_again())
 }
 
 /// All gates are open: the send begins, unless the wake stands in another line than it should by now.
@@ -124,35 +155,12 @@ pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge, not_after: Mom
     })
 }
 
-/// What is to be done about a send that was open before this activation.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Doubt {
-    /// The provider recognises its id: the same send is called again.
-    CallAgain,
-    /// It is not called now: it waits in line as one that nobody knows of, or is left uncertain.
-    Leave(Vec<Decision>),
-}
-
-/// Decides about an in-doubt send by what its channel can do.
+/// Decides about a send that was open before this activation: whoever called it did not see the end.
 ///
-/// A call that begins again is a call that begins: not after an acknowledged exit, pause or opt-out (E8), nor while
-/// any gate is closed (E5). Where caps of new recipients count the contact no more (`counted`), it needs room as any other.
+/// Where its provider recognises its id it stands in line at once, to be called again as another attempt, with an intent
+/// and a charge of its own: a call that begins again is a call that begins, and not after an acknowledged exit, pause or
+/// opt-out (E8), nor while any gate is closed (E5), nor beyond any limit (E6). Else it is left uncertain.
 #[must_use]
-pub fn in_doubt(view: &View<'_>, open: &OpenSend, counted: bool) -> Doubt {
-    let channel = view.scope.channels.get(&open.channel);
-    let by_key = channel.is_some_and(Channel::calls_again);
-    let step = view.version.step(open.send.step).filter(|_| view.enrollment.state == State::Active);
-    let same_channel = |step: &&Step| view.channel(step).is_some_and(|channel| channel.no == open.channel);
-    let free = step.filter(same_channel).is_some_and(|step| gate::ask(view, step).is_none());
-    if by_key && free && counted {
-        return Doubt::CallAgain;
-    }
-    // What recognises it waits in line while a gate is closed.
-    Doubt::Leave(outcome::doubted(view, open, 0))
-}
-
-/// The open send is left uncertain, and the enrollment goes on.
-#[must_use]
-pub fn leave(view: &View<'_>) -> Vec<Decision> {
-    settle(view, Decision::LeftUncertain)
+pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Vec<Decision> {
+    outcome::doubted(view, open, Span::ZERO)
 }

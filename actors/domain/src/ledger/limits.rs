@@ -3,6 +3,7 @@
 //! Every limit is optional. Limits may overlap: one that never binds, such as more per minute than per hour,
 //! is harmless and accepted.
 
+use crate::calendar::Wait;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -41,6 +42,21 @@ pub struct Limits {
     /// counted. Kept beside the ledger, by [`Recipients`](super::Recipients).
     pub new_recipients: Option<u32>,
 }
+
+impl Limits {
+    /// How long a call may be unanswered before its start has to be told: from then on an open send would keep others
+    /// waiting that its start alone does not. `None`: no limit waits for open sends.
+    #[must_use]
+    pub fn start_told_after(&self) -> Option<Span> {
+        let burst = self.rate.map(|rate| Span(rate.interval() * i64::from(rate.burst.max(1)) / 1_000));
+        let waits = burst.into_iter().chain(self.gap).map(|span| Span(span.0 / 2));
+        let counts = self.per_minute.or(self.per_hour).is_some() || self.rest.is_some();
+        waits.min().or(counts.then_some(START_TOLD_MOST)).map(|span| span.clamp(Span(1), START_TOLD_MOST))
+    }
+}
+
+/// Calls that are answered sooner are settled by their outcome, which costs no write of its own.
+const START_TOLD_MOST: Span = Span(50);
 
 /// At most `burst + count/per · W` starts in any span W.
 ///
@@ -199,7 +215,7 @@ pub enum LimitsError {
         field: Field,
     },
     /// More than 366 days.
-    #[error("{field} is {} ms, more than 366 days", .found.0)]
+    #[error("{field} is longer than 366 days: shorten it")]
     TooLong {
         /// The setting.
         field: Field,
@@ -207,7 +223,8 @@ pub enum LimitsError {
         found: Span,
     },
     /// A whole burst takes more than 366 days to come back.
-    #[error("{} {burst} at {} {} ms takes more than 366 days to come back", .fields[0], .fields[1], .per.0)]
+    #[error("{} {burst} at {} {} takes more than 366 days to come back: lower it, or shorten {}",
+            .fields[0], .fields[1], Wait::Span(*.per), .fields[1])]
     BurstTooLong {
         /// `rate.burst` and `rate.per`.
         fields: [Field; 2],
@@ -217,8 +234,8 @@ pub enum LimitsError {
         per: Span,
     },
     /// The gap is no shorter than the rate's interval, so that no burst can ever happen.
-    #[error("{} {burst} can never happen with {} {} ms: shorten the gap or set the burst to 1",
-            .fields[0], .fields[1], .gap.0)]
+    #[error("{} {burst} can never happen with {} {}: shorten the gap or set the burst to 1",
+            .fields[0], .fields[1], Wait::Span(*.gap))]
     BurstUnderGap {
         /// `rate.burst` and `gap`.
         fields: [Field; 2],
@@ -228,8 +245,8 @@ pub enum LimitsError {
         gap: Span,
     },
     /// The gap is no shorter than the rest, so that every pause is one already.
-    #[error("{} {} ms is no pause with {} {} ms: lengthen the rest or leave it out",
-            .fields[0], .span.0, .fields[1], .gap.0)]
+    #[error("{} {} is no pause with {} {}: lengthen the rest or leave it out",
+            .fields[0], Wait::Span(*.span), .fields[1], Wait::Span(*.gap))]
     RestUnderGap {
         /// `rest.span` and `gap`.
         fields: [Field; 2],
@@ -250,7 +267,7 @@ pub enum LimitsError {
         cap: u32,
     },
     /// A ramp of more days than a year has.
-    #[error("{field} is {found}, more than 366")]
+    #[error("{field} is {found}: give 1 to 366")]
     TooManyDays {
         /// The setting.
         field: Field,
@@ -264,7 +281,8 @@ pub enum LimitsError {
         fields: [Field; 2],
     },
     /// The ramp would fall.
-    #[error("{} {from} is above {} {cap}, which a warm-up rises to", .fields[0], .fields[1])]
+    #[error("{} {from} is above {} {cap}, which a warm-up rises to: lower it, or raise {}",
+            .fields[0], .fields[1], .fields[1])]
     FromOverDay {
         /// `warm_up.from` and `per_day`.
         fields: [Field; 2],
@@ -273,6 +291,24 @@ pub enum LimitsError {
         /// Starts on a day in the end.
         cap: u32,
     },
+}
+
+impl LimitsError {
+    /// The setting that it is about: of two that contradict each other, the one that would go.
+    #[must_use]
+    pub fn field(&self) -> Field {
+        match self {
+            LimitsError::NotPositive { field }
+            | LimitsError::TooLong { field, .. }
+            | LimitsError::TooManyDays { field, .. } => *field,
+            LimitsError::BurstTooLong { fields: [field, _], .. }
+            | LimitsError::BurstUnderGap { fields: [field, _], .. }
+            | LimitsError::RestUnderGap { fields: [field, _], .. }
+            | LimitsError::RestOverDay { fields: [field, _], .. }
+            | LimitsError::Without { fields: [field, _] }
+            | LimitsError::FromOverDay { fields: [field, _], .. } => *field,
+        }
+    }
 }
 
 impl Limits {
@@ -564,6 +600,40 @@ mod tests {
     fn a_burst_of_years_names_both() {
         let error = rate(1, Span::days(30), 1_000).validate().unwrap_err().to_string();
         assert!(error.contains("rate.burst") && error.contains("rate.per"), "{error}");
+    }
+
+    #[test]
+    fn what_is_refused_is_said_as_people_write_it_with_what_would_be_right() {
+        let gap = |span, limits| Limits { gap: Some(span), ..limits };
+        let rows = [
+            (gap(Span::days(367), Limits::default()), Field::Gap, "gap is longer than 366 days: shorten it"),
+            (
+                rate(1, Span::days(30), 1_000),
+                Field::RateBurst,
+                "rate.burst 1000 at rate.per 720 hours takes more than 366 days to come back: lower it, or shorten \
+                 rate.per",
+            ),
+            (
+                gap(Span::seconds(90), rate(80, Span::seconds(1), 20)),
+                Field::RateBurst,
+                "rate.burst 20 can never happen with gap 90 seconds: shorten the gap or set the burst to 1",
+            ),
+            (
+                gap(Span::hours(1), rest(30, Span::minutes(20))),
+                Field::RestSpan,
+                "rest.span 20 minutes is no pause with gap 1 hour: lengthen the rest or leave it out",
+            ),
+            (warm_up(400, 20), Field::WarmUpDays, "warm_up.days is 400: give 1 to 366"),
+            (
+                warm_up(14, 201),
+                Field::WarmUpFrom,
+                "warm_up.from 201 is above per_day 200, which a warm-up rises to: lower it, or raise per_day",
+            ),
+        ];
+        for (limits, field, says) in rows {
+            let error = limits.validate().unwrap_err();
+            assert_eq!((error.field(), error.to_string().as_str()), (field, says));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::calendar::{Hours, MinuteOfDay, Wait};
 use crate::channel::Kind;
 use crate::content::{self, Rich, Template};
 use crate::ids::VersionNo;
-use crate::lane::PriorityClass;
+use crate::lane::{PriorityClass, Weight};
 use crate::limits;
 use crate::name::{self, Name};
 use crate::render;
@@ -25,6 +25,8 @@ pub struct Draft {
     pub target: String,
     /// `transactional`, `normal` (default) or `bulk`.
     pub class: String,
+    /// How much of a lane it gets beside others of its class: 1 to 100, by default 1.
+    pub weight: Option<u32>,
     /// `target` (default) or `contact`.
     pub unique_per: String,
     /// `never`, `always` or a span such as `24 hours` (default).
@@ -39,6 +41,21 @@ pub struct Draft {
     pub max_lifetime: String,
     /// What is sent, in order.
     pub steps: Vec<DraftStep>,
+}
+
+impl Draft {
+    /// The weight of its sequence.
+    ///
+    /// # Errors
+    /// What would be one.
+    pub fn weight(&self) -> Result<Weight, String> {
+        let most = limits::WEIGHT_MOST;
+        let none = |given| {
+            format!("{given} is no weight: write 1 to {most}; a sequence that is to send nothing is paused")
+        };
+        self.weight
+            .map_or_else(|| Ok(Weight::default()), |given| Weight::new(given).ok_or_else(|| none(given)))
+    }
 }
 
 /// One message as written.
@@ -102,6 +119,8 @@ pub fn compile(draft: &Draft, no: VersionNo, scope: &Scope) -> Result<Version, V
         _ => Ok(()),
     };
     faults.take("steps", count.and_then(|()| check_size(draft)));
+    // The weight is the sequence's, not its version's.
+    faults.take("weight", draft.weight());
     let target = word(&draft.target, &TargetKind::ALL.map(|kind| (kind.word(), kind)));
     let on_reply = on_reply(&draft.exit_on_reply, target.as_ref().ok().copied());
     let exits = ExitRules {
@@ -292,6 +311,19 @@ mod tests {
         change(&mut draft);
         let faults = compile(&draft, VersionNo(1), &samples::scope()).err().unwrap_or_default();
         faults.into_iter().map(|fault| (fault.field, fault.problem)).collect()
+    }
+
+    #[test]
+    fn a_weight_is_1_to_100_and_a_written_zero_is_refused_with_advice() {
+        for weight in [None, Some(1), Some(100)] {
+            assert!(faults(|draft| draft.weight = weight).is_empty());
+        }
+        for weight in [0, 101, 257] {
+            let found = faults(|draft| draft.weight = Some(weight));
+            let [(field, problem)] = found.as_slice() else { panic!("{found:?}") };
+            assert_eq!(field, "weight");
+            assert!(problem.contains(&format!("{weight} is no weight: write 1 to 100")), "{problem}");
+        }
     }
 
     #[test]

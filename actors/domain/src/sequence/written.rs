@@ -3,18 +3,20 @@
 //! What was left out comes back as its default in words, so that the text says everything there is to the version.
 
 use crate::calendar::{MinuteOfDay, Wait};
+use crate::lane::Weight;
 use crate::sequence::{
     ChannelRef, Draft, DraftStep, Late, OnFailure, OnReply, Reentry, Step, UniquePer, Version,
 };
 use crate::time::Span;
 
 impl Version {
-    /// The draft that compiles to this version.
+    /// The draft that compiles to this version, of a sequence of this weight.
     #[must_use]
-    pub fn written(&self) -> Draft {
+    pub fn written(&self, weight: Weight) -> Draft {
         Draft {
             target: self.target.word().to_owned(),
             class: self.class.word().to_owned(),
+            weight: Some(weight.get()),
             unique_per: match self.unique_per {
                 UniquePer::Target => "target".to_owned(),
                 UniquePer::Contact => "contact".to_owned(),
@@ -88,6 +90,7 @@ fn exact(span: Span) -> String {
 mod tests {
     use crate::decide::samples;
     use crate::ids::VersionNo;
+    use crate::lane::Weight;
     use crate::sequence::draft::compile;
 
     #[test]
@@ -110,7 +113,9 @@ mod tests {
         {
             (draft.unique_per, draft.reentry) = (unique_per.into(), reentry.into());
             let version = compile(&draft, VersionNo(3), &samples::scope()).unwrap();
-            assert_eq!(compile(&version.written(), VersionNo(3), &samples::scope()), Ok(version));
+            let written = version.written(Weight::new(7).unwrap());
+            assert_eq!(written.weight().map(Weight::get), Ok(7));
+            assert_eq!(compile(&written, VersionNo(3), &samples::scope()), Ok(version));
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What providers tell by webhook, taken in: receipts, messages and choices, each durable before it is answered, each as
 //! often as it comes.
 
+use std::collections::BTreeSet;
+
 use followupd_channel::inbound::{Choice, Inbound, May, Receipt as Told, Said, Status, Template, Wants};
 use followupd_channel::transports::Told as Keys;
 use followupd_domain::channel::{Channel, Kind, Transport};
 use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{Event, EventKey, EventKind};
+use followupd_domain::holds::Reacted;
 use followupd_domain::limits::SERVICE_WINDOW;
 use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
@@ -114,25 +117,29 @@ impl Engine {
         Ok(answers.iter().all(|answer| *answer != ReceiptAnswer::Unknown))
     }
 
-    /// How a template fares; whether a step here sends it. Steps that do are held, or go on.
+    /// How a template fares; whether a step here sends it. Steps that do are held, or go on where they were held for it.
     async fn template_told(&self, teller: &Teller<'_>, told: &Template) -> Result<bool, Error> {
         let handle = self.tenant(&teller.caller, teller.tenant)?;
         let steps = handle.loaded().scope.sending(&told.name, &told.language, teller.channel.no);
         if steps.is_empty() {
             return Ok(false);
         }
-        let says = |what: &str| format!("the provider {what} the template {} ({})", told.name, told.language);
+        let template = format!("{} ({})", told.name, told.language);
+        let held = |what: &str| Reacted::to_template(&format!("the provider {what} {template}"));
         let reacting = match told.may {
-            May::Now => Reacting::Freed { steps, because: says("approved") },
+            May::Now => {
+                let because = format!("the provider approved the template {template}");
+                Reacting::Freed { steps, because }
+            }
             May::Later => {
                 let until = Some(self.node.now() + limits::TEMPLATE_RESTS);
-                Reacting::Steps { steps, until, because: says("paused") }
+                Reacting::Steps { steps, until, because: held("paused") }
             }
             // Where it stays away, the next answer holds them for good: a webhook may come late, behind one that says
             // that all is well again.
             May::Not => {
                 let until = Some(self.node.now() + limits::TEMPLATE_AWAY);
-                Reacting::Steps { steps, until, because: says("took away") }
+                Reacting::Steps { steps, until, because: held("took away") }
             }
         };
         let asked = handle.actor.call(|reply| TenantMsg::ReactFor(reacting, reply), None).await;
@@ -196,8 +203,12 @@ impl Engine {
 
     async fn suppress_address(&self, teller: &Teller<'_>, number: &str, at: Moment) -> Result<(), Error> {
         let handle = self.tenant(&teller.caller, teller.tenant)?;
-        let what = (teller.channel.kind, at);
-        contact::opt_out(&self.node, &handle, &teller.caller, &address(number), what).await
+        let (address, kind) = (address(number), teller.channel.kind);
+        let kinds: BTreeSet<Kind> = match handle.loaded().scope.tenant.opt_out_of_all {
+            true => address.kinds().iter().copied().collect(),
+            false => BTreeSet::from([kind]),
+        };
+        contact::opt_out(&self.node, &handle, &teller.caller, &address, (&kinds, at)).await
     }
 
     async fn contacts_at(&self, teller: &Teller<'_>, address: &Address) -> Result<Vec<String>, Error> {

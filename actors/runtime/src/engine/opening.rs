@@ -41,7 +41,8 @@ impl Engine {
 
     /// Looks at the clock, then brings every tenant up.
     pub(super) async fn open_tenants(&self) -> Result<(), Error> {
-        clock::compare(&self.node).await?;
+        clock::go_on(&self.node).await?;
+        tokio::spawn(clock::keep_jumps(Arc::downgrade(&self.node)));
         let prefix = Key::table(followupd_store::keys::Table::Name, SYSTEM);
         let rows = scan_all(&*self.node.store, prefix.clone(), prefix.after_prefix()).await?;
         let numbers = rows.iter().map(|(_, row)| decode(Format::Name, &row.body));
@@ -117,7 +118,7 @@ impl Engine {
             let mut commit = Commit::new(Class::Event, no, shard);
             let key = Key::tenant(shard, no);
             commit.expects.push(Expect { key: key.clone(), version: None });
-            record::put(&mut commit, key, Format::Tenant2, &settings::new_tenant(no, name))?;
+            record::put(&mut commit, key, Format::Tenant3, &settings::new_tenant(no, name))?;
             settings::submit(node, commit).await?;
         }
         let loaded = loaded::load(&*node.store, shard, no).await?;

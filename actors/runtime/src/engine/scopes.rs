@@ -17,7 +17,7 @@ use crate::audit;
 use crate::loaded::Loaded;
 use crate::scopes::{
     AccountShown, At, ChannelShown, Fares, Held, HeldScope, HeldStep, SequenceShown, TenantShown,
-    channel_settings, tenant_settings,
+    channel_settings,
 };
 use crate::settings::{self, Put, watch};
 use crate::stop::{self, Stop};
@@ -40,7 +40,7 @@ impl Engine {
         let tenant = &loaded.scope.tenant;
         Ok(TenantShown {
             name: tenant.name.clone(),
-            settings: tenant_settings(tenant),
+            settings: settings::tenant::shown(tenant, &loaded.scope.channels),
             revision: loaded.revision(&Key::tenant(loaded.shard, tenant.no)),
             held: self.held(&loaded, &ScopeName::Tenant, &tenant.holds).await?,
         })
@@ -220,7 +220,7 @@ impl Engine {
         let Some(no) = version.or(sequence.latest) else { return Ok(None) };
         let found = loaded.scope.version(sequence.no, no);
         let not_found = || Error::NotFound { what: "version", name: no.0.to_string() };
-        found.map(|version| Some((no, version.written()))).ok_or_else(not_found)
+        found.map(|version| Some((no, version.written(sequence.weight)))).ok_or_else(not_found)
     }
 
     /// The sequences of a tenant after `after`, by name; with a status those that have it.

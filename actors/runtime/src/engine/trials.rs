@@ -7,6 +7,7 @@ use followupd_domain::contact::Contact;
 use followupd_domain::decide::enroll;
 use followupd_domain::decision::Beginning;
 use followupd_domain::holds::Holds;
+use followupd_domain::lane::Weight;
 use followupd_domain::name;
 use followupd_domain::name::Name;
 use followupd_domain::preview::{self, Foreseen, Walk};
@@ -160,6 +161,7 @@ fn to_try(loaded: &Loaded, trial: &Trial) -> Result<(Scope, SequenceNo, Arc<Vers
         name,
         draft: None,
         latest: None,
+        weight: Weight::default(),
         holds: Holds::default(),
         archived_at: None,
         held_steps: std::collections::BTreeMap::new(),

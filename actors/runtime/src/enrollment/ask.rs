@@ -41,8 +41,8 @@ impl Live {
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Changed, Error> {
         for _ in 0..limits::LOOKS {
             let not_found = || Error::NotFound { what: "enrollment", name: self.activation.id.to_string() };
-            let opted_out = matches!(ask, Ask::Event(_, true, _));
-            let facts = if opted_out { self.facts_to_send().await? } else { self.facts().await? };
+            let facts =
+                if asks_who_is_reached(ask) { self.facts_to_send().await? } else { self.facts().await? };
             let facts = facts.ok_or_else(not_found)?;
             let now = self.activation.node.now();
             let view = facts.view(now);
@@ -109,6 +109,9 @@ impl Live {
             Ask::Quarantine(reason) => (hold::quarantine(view, reason), TraceId::default()),
             Ask::Receipt(told, trace) => {
                 let (send, receipt) = (told.send, receipt::read(told, facts));
+                // What ended a target may be forgotten with its row.
+                let known = facts.target.as_ref().filter(|target| target.version.is_some());
+                let view = &View { target: known.map(|target| &target.value), ..*view };
                 let jitter = (self.activation.node.env.random() % 1_001) as u16;
                 let decisions = outcome::receipt(view, send, receipt, jitter);
                 let moved_back = self.activation.node.planted.is(Bug::ReceiptMovesBack)
@@ -122,6 +125,15 @@ impl Live {
                 (if moved_back { vec![back] } else { decisions }, *trace)
             }
         }
+    }
+}
+
+/// Whether it has to be known what is suppressed of the contact's addresses.
+fn asks_who_is_reached(ask: &Ask) -> bool {
+    match ask {
+        Ask::Event(_, opted_out, _) => *opted_out,
+        Ask::Receipt(told, _) => matches!(told.receipt, Receipt::Failed(_)),
+        Ask::Command(..) | Ask::Expire | Ask::Erase(_) | Ask::Quarantine(_) => false,
     }
 }
 

@@ -8,14 +8,14 @@ use followupd_domain::decide::wake;
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::OpenSend;
 use followupd_domain::gate::{self, View};
-use followupd_domain::lane::{Lane, WakeRow};
+use followupd_domain::lane::{Lane, PriorityClass, WakeRow};
 use followupd_domain::ledger::{Charge, Limits};
-use followupd_domain::{ChannelNo, Moment, Span, render, sequence};
+use followupd_domain::{Moment, Span, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
 use super::{Live, class_of, sent};
 use crate::api::Error;
-use crate::call::{self, Began, Ready};
+use crate::call::{self, For, Ready};
 use crate::limits;
 use crate::pacer::{self, Returned};
 use crate::plant::{Bug, Planted};
@@ -35,40 +35,43 @@ enum Step {
 impl Live {
     /// Handles a fired wake; says what becomes of the permit.
     pub(super) async fn wake(&mut self, row: &WakeRow) -> Returned {
-        if row.lane.channel != ChannelNo::CONTROL {
-            self.ready = self.get_ready(row.lane.channel).await;
-        }
         let returned = self.look(row).await;
-        self.ready = Err(NOT_READY);
+        self.ready = None;
         returned
     }
 
-    /// Waits a bounded time for what a call through a channel needs. Where there is none to have it says how the
-    /// permit goes back; the wake is looked at all the same, since it may lead to something else than a call.
-    async fn get_ready(&self, channel: ChannelNo) -> Result<Ready, Returned> {
+    /// Waits a bounded time for what a call through a channel needs; where there is none to have it says how the permit
+    /// goes back.
+    async fn get_ready(&self, channel: &Channel, urgent: bool) -> Result<Ready, Returned> {
         let node = &self.activation.node;
         let loaded = self.activation.tenant.loaded();
-        let channel = loaded.scope.channels.get(&channel).ok_or(NOT_READY)?;
         let transport = node.transports.of(self.activation.tenant.no, channel).map_err(|problems| {
             let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
             tracing::warn!(tenant = %loaded.scope.tenant.name, channel = %channel.name, why = why.join("; "), "a channel has no way out");
             Returned::Rest(limits::NO_WAY_OUT)
         })?;
-        let slot = tokio::time::timeout(limits::SLOT, transport.slot()).await.map_err(|_| NOT_READY)?;
+        let slot = tokio::time::timeout(limits::SLOT, transport.slot(urgent)).await.map_err(|_| NOT_READY)?;
         let slot = slot.map_err(|Rest(rest)| Returned::Rest(span(rest)))?;
         let under_way = node.send_begins().ok_or(NOT_READY)?;
-        Ok(Ready { in_doubt: false, transport, slot, under_way })
+        Ok(Ready { transport, slot, under_way })
     }
 
-    /// What the next call through this channel needs; it has to be had anew when the channel has changed since.
-    async fn take_ready(&mut self, channel: &Channel) -> Result<Ready, Returned> {
-        let ready = std::mem::replace(&mut self.ready, Err(NOT_READY))?;
-        let now = self.activation.node.transports.of(self.activation.tenant.no, channel);
-        if now.is_ok_and(|now| Arc::ptr_eq(&now, &ready.transport)) {
-            return Ok(ready);
+    /// What the next call through this channel needs: at once, or `None` when it had to be waited for and is there now.
+    /// What was read before that wait is old. It has to be had anew when the channel has changed since.
+    async fn take_ready(&mut self, channel: &Channel, urgent: bool) -> Result<Option<Ready>, Returned> {
+        if let Some(ready) = self.ready.take() {
+            let now = self.activation.node.transports.of(self.activation.tenant.no, channel);
+            if now.is_ok_and(|now| Arc::ptr_eq(&now, &ready.transport)) {
+                return Ok(Some(ready));
+            }
         }
-        drop(ready);
-        self.get_ready(channel.no).await
+        let began = self.activation.node.env.steady();
+        let ready = self.get_ready(channel, urgent).await?;
+        if self.activation.node.env.steady() == began {
+            return Ok(Some(ready));
+        }
+        self.ready = Some(ready);
+        Ok(None)
     }
 
     async fn look(&mut self, row: &WakeRow) -> Returned {
@@ -167,10 +170,13 @@ impl Live {
             return Ok(Step::Return(Returned::Gone));
         };
         if let Some(at) = sent::room_at(&self.activation.node, facts, channel, now).await? {
-            return self.decided(facts, &wake::put_off(&view, self.spread(at, now)), now).await;
+            let until = now + at.since(self.activation.node.engine_now());
+            return self.decided(facts, &wake::put_off(&view, until), now).await;
         }
-        let ready = match self.take_ready(channel).await {
-            Ok(ready) => ready,
+        let urgent = facts.version.class == PriorityClass::Transactional;
+        let ready = match self.take_ready(channel, urgent).await {
+            Ok(Some(ready)) => ready,
+            Ok(None) => return Ok(Step::Again),
             Err(returned) => return Ok(Step::Return(returned)),
         };
         self.activation.node.planted.render(&facts.enrollment().contact);
@@ -185,6 +191,8 @@ impl Live {
         let intent = wake::intend(&view, channel, charge, not_after);
         let trace = self.trace_of(facts);
         let call = self.to_call(facts, channel, address, message, trace, now);
+        let told_after = channel.limits.start_told_after();
+        let made_for = For { tenant: self.activation.tenant.no, not_after, told_after };
         self.begin_too_early(&call, &ready, not_after);
         let node = Arc::clone(&self.activation.node);
         let notes = !node.planted.is(Bug::SendNotNoted);
@@ -208,22 +216,20 @@ impl Live {
             })
             .await;
         match committed {
-            Ok(Some(_)) => Ok(self.begin(call, ready, not_after)),
+            Ok(Some(_)) => {
+                // The intent is durable: the call begins here, before anything else is handled.
+                if !node.planted.is(Bug::CallBeforeCommit) {
+                    call::begin(&node, call, ready, made_for);
+                }
+                Ok(Step::Return(Returned::Called))
+            }
             Ok(None) => {
-                self.ready = Ok(ready);
+                self.ready = Some(ready);
                 Ok(Step::Again)
             }
             Err(Error::Overloaded { .. }) => Ok(Step::Return(Returned::Denied)),
             Err(error) => Err(error),
         }
-    }
-
-    /// A moment of the wall some time after that one of engine time: those who wait for one place do not all come back
-    /// for it at once.
-    fn spread(&self, at: Moment, now: Moment) -> Moment {
-        let node = &self.activation.node;
-        let part = node.env.random() % limits::NEW_RECIPIENTS_SPREAD.0.unsigned_abs();
-        now + at.since(node.engine_now()) + Span(i64::try_from(part).unwrap_or_default())
     }
 
     /// Until when a call may begin that is decided on now.
@@ -241,64 +247,20 @@ impl Live {
             && let Some(under_way) = node.send_begins()
         {
             let (transport, slot) = (Arc::clone(&ready.transport), Slot::default());
-            let ready = Ready { in_doubt: false, transport, slot, under_way };
-            call::begin(node, self.activation.tenant.no, call.clone(), ready, not_after);
+            let made_for = For { tenant: self.activation.tenant.no, not_after, told_after: None };
+            let ready = Ready { transport, slot, under_way };
+            call::begin(node, call.clone(), ready, made_for);
         }
     }
 
-    /// The intent is durable: the call begins here, before anything else is handled.
-    fn begin(&mut self, call: Call, ready: Ready, not_after: Moment) -> Step {
-        let (node, send) = (&self.activation.node, call.send);
-        let began = if node.planted.is(Bug::CallBeforeCommit) {
-            Began::default()
-        } else {
-            call::begin(node, self.activation.tenant.no, call, ready, not_after)
-        };
-        self.calling = Some((send, began));
-        Step::Return(Returned::Called)
-    }
-
-    /// A send that was open before this activation: called again where that is safe, else left uncertain.
-    async fn in_doubt(&mut self, facts: &Facts, open: &OpenSend, now: Moment) -> Result<Step, Error> {
-        if self.calling.as_ref().is_some_and(|(send, _)| *send == open.send) {
+    /// A send that is open: its call is out, or somebody began it who did not see the end.
+    async fn in_doubt(&self, facts: &Facts, open: &OpenSend, now: Moment) -> Result<Step, Error> {
+        if self.activation.node.call_of(open.send).is_some() {
             return Ok(Step::Return(Returned::Called));
         }
-        let view = facts.view(now);
-        let counted = sent::is_counted(&self.activation.node, facts, open.channel);
-        match wake::in_doubt(&view, open, counted) {
-            wake::Doubt::Leave(decisions) => {
-                let settled =
-                    self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
-                Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
-            }
-            wake::Doubt::CallAgain => match self.call_again(facts, &view, open) {
-                Some((channel, call, not_after)) => Ok(match self.take_ready(channel).await {
-                    Ok(ready) => self.begin(call, Ready { in_doubt: true, ..ready }, not_after),
-                    Err(returned) => Step::Return(returned),
-                }),
-                None => {
-                    let decisions = wake::leave(&view);
-                    let settled =
-                        self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
-                    Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
-                }
-            },
-        }
-    }
-
-    fn call_again<'a>(
-        &self,
-        facts: &'a Facts,
-        view: &View<'_>,
-        open: &OpenSend,
-    ) -> Option<(&'a Channel, Call, Moment)> {
-        let channel = facts.loaded.scope.channels.get(&open.channel)?;
-        let address = facts.contact.value.address(channel.kind, &facts.enrollment().contact)?;
-        let step = facts.version.step(open.send.step)?;
-        let message = render::render(view, step).ok()?;
-        let call = self.to_call(facts, channel, address, message, self.trace_of(facts), view.now);
-        let call = Call { again: true, ..call };
-        Some((channel, call, self.not_after(view, step)))
+        let decisions = wake::in_doubt(&facts.view(now), open);
+        let settled = self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
+        Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
     }
 
     fn to_call(

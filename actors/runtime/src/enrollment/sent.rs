@@ -18,9 +18,6 @@ use crate::record::{self, Facts};
 /// Longer than a moving day counts anybody, a 64th of it included.
 const REMEMBERED: Span = Span::hours(25);
 
-/// A call that a later process makes again is settled, and counted anew, well within this.
-const COUNT_AGAIN_WITHIN: Span = Span::minutes(15);
-
 /// What an intent writes of this besides itself.
 #[derive(Default)]
 pub(super) struct Noted {
@@ -170,14 +167,6 @@ pub(super) fn put_right(
         (false, None) => false,
     };
     (changed || !recipients.is_empty()).then_some(Right { facts: right, recipients })
-}
-
-/// Whether whoever counts the contact of an open send does so still: else another may have their place by now.
-pub(super) fn is_counted(node: &Node, facts: &Facts, channel: ChannelNo) -> bool {
-    let Some(channel) = facts.loaded.scope.channels.get(&channel) else { return true };
-    let mut counts = counts_of_new(facts, channel, Some(node.now())).into_iter();
-    let day_ago = node.engine_now() + COUNT_AGAIN_WITHIN - Span::days(1);
-    counts.all(|counting| counting.before.is_some_and(|before| before > day_ago))
 }
 
 /// Counts a contact later among those who count it, where a call to it began after what they have. It adds nobody, and

@@ -73,7 +73,7 @@ fn just_ended(contact: &Contact, event: &Event) -> Option<EnrollmentId> {
 pub(super) fn contact_takes_in(
     read: Read<Contact>,
     event: &Event,
-    opted_out: bool,
+    out_of: &BTreeSet<Kind>,
     profile: &Profile,
 ) -> Result<Subject<Contact>, enroll::Refusal> {
     let mut taken = read.value.clone();
@@ -82,11 +82,9 @@ pub(super) fn contact_takes_in(
     if heard {
         taken.hears(event.channel, event.occurred_at);
     }
-    if opted_out {
-        taken.suppressed.extend(out_of(event));
-    }
+    taken.suppressed.extend(out_of);
     // A message stops every intent that was decided before it, whatever it says that is new.
-    let written = heard || opted_out || taken != read.value;
+    let written = heard || !out_of.is_empty() || taken != read.value;
     Ok(Subject { read: Read { value: taken, ..read }, written })
 }
 
@@ -105,11 +103,6 @@ pub(super) fn target_takes_in(read: Read<Target>, event: &Event) -> Subject<Targ
     }
     let written = taken != read.value;
     Subject { read: Read { value: taken, ..read }, written }
-}
-
-/// The kinds of channel that an opt-out is about: the one it came by, else all.
-pub(super) fn out_of(event: &Event) -> BTreeSet<Kind> {
-    event.channel.map_or_else(|| BTreeSet::from(Kind::ALL), |kind| BTreeSet::from([kind]))
 }
 
 /// The addresses whose rows an event depends on: all of the contact's for an opt-out, those it had before among them;

@@ -1,10 +1,10 @@
-//! Sequences and versions as earlier releases wrote them: their steps were text, and nothing else.
+//! Sequences and versions as earlier releases wrote them: first their steps were text, and nothing else.
 
 use std::collections::BTreeMap;
 
 use followupd_domain::calendar::{Hours, Wait};
 use followupd_domain::holds::{Holds, Reacted};
-use followupd_domain::lane::PriorityClass;
+use followupd_domain::lane::{PriorityClass, Weight};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{
     ChannelRef, Draft, DraftStep, ExitRules, Late, OnFailure, Reentry, Sequence, Step, UniquePer, Version,
@@ -71,6 +71,40 @@ impl From<Draft1> for Draft {
         Draft {
             target,
             class,
+            weight: None,
+            unique_per,
+            reentry,
+            exit_on_reply,
+            stay_on_resolved,
+            stay_on_goal,
+            max_lifetime,
+            steps,
+        }
+    }
+}
+
+/// A draft whose sequence had no weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Draft2 {
+    target: String,
+    class: String,
+    unique_per: String,
+    reentry: String,
+    exit_on_reply: String,
+    stay_on_resolved: bool,
+    stay_on_goal: bool,
+    max_lifetime: String,
+    steps: Vec<DraftStep>,
+}
+
+impl From<Draft2> for Draft {
+    fn from(old: Draft2) -> Draft {
+        let Draft2 { target, class, unique_per, reentry, exit_on_reply, .. } = old;
+        let Draft2 { stay_on_resolved, stay_on_goal, max_lifetime, steps, .. } = old;
+        Draft {
+            target,
+            class,
+            weight: None,
             unique_per,
             reentry,
             exit_on_reply,
@@ -115,6 +149,18 @@ pub(crate) struct Sequence3 {
     held_steps: BTreeMap<(VersionNo, StepNo), Reacted>,
 }
 
+/// A sequence of format 4, which had no weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sequence4 {
+    no: SequenceNo,
+    name: Name,
+    draft: Option<Draft2>,
+    latest: Option<VersionNo>,
+    holds: Holds,
+    archived_at: Option<Moment>,
+    held_steps: BTreeMap<(VersionNo, StepNo), Reacted>,
+}
+
 impl From<Sequence1> for Sequence {
     fn from(old: Sequence1) -> Sequence {
         let Sequence1 { no, name, draft, latest, holds } = old;
@@ -133,14 +179,28 @@ impl From<Sequence2> for Sequence {
 impl From<Sequence3> for Sequence {
     fn from(old: Sequence3) -> Sequence {
         let Sequence3 { no, name, draft, latest, holds, archived_at, held_steps } = old;
-        Sequence { no, name, draft: draft.map(Draft::from), latest, holds, archived_at, held_steps }
+        let (draft, weight) = (draft.map(Draft::from), Weight::default());
+        Sequence { no, name, draft, latest, weight, holds, archived_at, held_steps }
+    }
+}
+
+impl From<Sequence4> for Sequence {
+    fn from(old: Sequence4) -> Sequence {
+        let Sequence4 { no, name, draft, latest, holds, archived_at, held_steps } = old;
+        let (draft, weight) = (draft.map(Draft::from), Weight::default());
+        Sequence { no, name, draft, latest, weight, holds, archived_at, held_steps }
     }
 }
 
 /// The sequence of a row, in whichever format it was written.
 pub(crate) fn sequence(body: &[u8]) -> Result<Sequence, Error> {
-    match codec::decode(Format::Sequence4, body) {
+    match codec::decode(Format::Sequence5, body) {
         Ok(sequence) => return Ok(sequence),
+        Err(codec::Error::Kind { .. }) => {}
+        Err(error) => return Err(Error::Unavailable(error.to_string())),
+    }
+    match codec::decode::<Sequence4>(Format::Sequence4, body) {
+        Ok(sequence) => return Ok(sequence.into()),
         Err(codec::Error::Kind { .. }) => {}
         Err(error) => return Err(Error::Unavailable(error.to_string())),
     }
@@ -255,8 +315,31 @@ mod earlier {
 
     impl From<Sequence> for Sequence3 {
         fn from(new: Sequence) -> Sequence3 {
-            let Sequence { no, name, draft, latest, holds, archived_at, held_steps } = new;
+            let Sequence { no, name, draft, latest, holds, archived_at, held_steps, .. } = new;
             Sequence3 { no, name, draft: draft.map(Draft1::from), latest, holds, archived_at, held_steps }
+        }
+    }
+
+    impl From<Draft> for Draft2 {
+        fn from(new: Draft) -> Draft2 {
+            Draft2 {
+                target: new.target,
+                class: new.class,
+                unique_per: new.unique_per,
+                reentry: new.reentry,
+                exit_on_reply: new.exit_on_reply,
+                stay_on_resolved: new.stay_on_resolved,
+                stay_on_goal: new.stay_on_goal,
+                max_lifetime: new.max_lifetime,
+                steps: new.steps,
+            }
+        }
+    }
+
+    impl From<Sequence> for Sequence4 {
+        fn from(new: Sequence) -> Sequence4 {
+            let Sequence { no, name, draft, latest, holds, archived_at, held_steps, .. } = new;
+            Sequence4 { no, name, draft: draft.map(Draft2::from), latest, holds, archived_at, held_steps }
         }
     }
 
@@ -284,13 +367,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sequence_of_an_earlier_format_is_read_with_its_draft_as_one_that_is_not_archived_and_not_held() {
+    fn a_sequence_of_an_earlier_format_is_read_with_its_draft_as_one_that_is_not_archived_not_held_and_of_weight_1()
+     {
         let step = DraftStep { wait: "2 hours".into(), body: "hello".into(), ..DraftStep::default() };
         let now = Sequence {
             no: SequenceNo(3),
             name: Name::parse("reminder").unwrap(),
             draft: Some(Draft { steps: vec![step], ..Draft::default() }),
             latest: Some(VersionNo(2)),
+            weight: Weight::default(),
             holds: Holds::default(),
             archived_at: None,
             held_steps: BTreeMap::new(),
@@ -299,7 +384,8 @@ mod tests {
             codec::encode(Format::Sequence, &Sequence1::from(now.clone())).unwrap(),
             codec::encode(Format::Sequence2, &Sequence2::from(now.clone())).unwrap(),
             codec::encode(Format::Sequence3, &Sequence3::from(now.clone())).unwrap(),
-            codec::encode(Format::Sequence4, &now).unwrap(),
+            codec::encode(Format::Sequence4, &Sequence4::from(now.clone())).unwrap(),
+            codec::encode(Format::Sequence5, &now).unwrap(),
         ];
         for body in all {
             assert_eq!(sequence(&body).unwrap(), now);

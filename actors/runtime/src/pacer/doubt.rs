@@ -1,63 +1,108 @@
 //! What a lane that starts finds open: sends whose call somebody began and nobody settled.
 //!
 //! They hold on to their charges, so their rows go first and need no permit. The ledger says how many there are; an
-//! open send keeps the row it came from (E2), so they are found from the heads of the queues on.
+//! open send keeps the row it came from (E2), which was next in its queue when it was pulled, so nearly all of them
+//! stand near the heads. The first windows are looked through before anything else; where some are still missing the
+//! lane goes to work, looks through the rest a window at a time, and asks each row it pulls meanwhile.
 
-use std::ops::Range;
+use std::collections::{BTreeSet, VecDeque};
 
 use followupd_domain::lane::{Queue, WakeRow};
-use followupd_domain::{Moment, Span};
+use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_store::codec::Format;
 use followupd_store::{Key, Scan};
 
 use super::Opening;
-use super::queues::Queues;
 use crate::api::Error;
 use crate::limits;
 use crate::loaded::decode;
+use crate::read;
 use crate::record::Record;
 
-/// The rows of the lane's open sends. Such a row was due when its intent was taken, so what is due later is looked
-/// through only when some are still missing: the wall may have jumped back since.
-pub(super) async fn open_rows(opening: &Opening, open: u32, queues: &Queues) -> Result<Vec<WakeRow>, Error> {
-    let mut found = Vec::new();
-    if open == 0 {
-        return Ok(found);
-    }
-    let now = opening.node.now();
-    let later = now + Span(1);
-    for (from, to) in [(Moment(0), later), (later, Moment::FAR)] {
-        for queue in queues.known() {
-            look_through(opening, queue, from..to, open, &mut found).await?;
-        }
-    }
-    Ok(found)
+/// Calls of the lane that nobody settled though its limits know their start.
+pub(super) async fn calling(opening: &Opening) -> Result<u32, Error> {
+    let key = Key::calling(opening.tenant.shard, opening.lane);
+    let row = opening.node.store.get(vec![key]).await?.pop().flatten();
+    let count = row.map(|row| read::number(&row)).transpose()?.unwrap_or_default();
+    Ok(u32::try_from(count.max(0)).unwrap_or(u32::MAX))
 }
 
-/// Adds the open sends whose rows stand in a stretch of a queue, until `open` are found.
-async fn look_through(
-    opening: &Opening,
-    queue: &Queue,
-    due_in: Range<Moment>,
-    open: u32,
-    found: &mut Vec<WakeRow>,
-) -> Result<(), Error> {
-    let store = &*opening.node.store;
-    let due = |at| Key::due(opening.tenant.shard, opening.lane, queue, at);
-    let (mut from, to) = (due(due_in.start), due(due_in.end));
-    while (found.len() as u64) < u64::from(open) {
-        let rows = store.scan(Scan { from: from.clone(), to: to.clone(), limit: limits::WINDOW }).await?;
-        let Some((last, _)) = rows.last() else { break };
-        from = last.successor();
-        let wakes: Vec<WakeRow> = rows.iter().filter_map(|(key, _)| key.to_wake()).collect();
-        let records = store.get(wakes.iter().map(|wake| Key::enrollment(wake.enrollment)).collect()).await?;
-        for (wake, row) in wakes.into_iter().zip(records) {
-            let Some(row) = row else { continue };
-            let record: Record = decode(Format::Enrollment, &row.body)?;
-            if record.enrollment.open.is_some() {
-                found.push(wake);
-            }
+/// The open sends of a lane that are not found yet, and where they may stand.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// How many there are, or more.
+    open: usize,
+    found: BTreeSet<EnrollmentId>,
+    /// Stretches of the queues that were due when the lane started, a window of each in turn.
+    due: VecDeque<Stretch>,
+    /// What is due later. A row was due when its intent was taken, so these are looked through only when the others
+    /// are: the wall may have jumped back since.
+    later: VecDeque<Stretch>,
+}
+
+/// Keys from the first up to the second.
+type Stretch = (Key, Key);
+
+impl Doubts {
+    /// So many open sends are somewhere in these queues.
+    pub(super) fn new<'a>(opening: &Opening, open: u32, queues: impl Iterator<Item = &'a Queue>) -> Doubts {
+        if open == 0 {
+            return Doubts::default();
+        }
+        let later = opening.node.now() + Span(1);
+        let key = |queue, at| Key::due(opening.tenant.shard, opening.lane, queue, at);
+        let mut doubts = Doubts { open: open as usize, ..Doubts::default() };
+        for queue in queues {
+            doubts.due.push_back((key(queue, Moment(0)), key(queue, later)));
+            doubts.later.push_back((key(queue, later), key(queue, Moment::FAR)));
+        }
+        doubts
+    }
+
+    /// Whether some are still missing that may be found.
+    pub(super) fn are_left(&self) -> bool {
+        self.found.len() < self.open && !(self.due.is_empty() && self.later.is_empty())
+    }
+
+    /// An enrollment with an open send was found; whether it is one that was missing.
+    pub(super) fn found(&mut self, enrollment: EnrollmentId) -> bool {
+        self.found.insert(enrollment)
+    }
+
+    /// Whether a row may be one of those that are missing.
+    pub(super) fn may_be(&self, enrollment: EnrollmentId) -> bool {
+        self.are_left() && !self.found.contains(&enrollment)
+    }
+
+    /// A send that this lane has begun may be open now as well, and is not to be taken for one that is missing.
+    pub(super) fn one_more(&mut self, enrollment: EnrollmentId) {
+        self.open += usize::from(!self.found.contains(&enrollment));
+    }
+
+    /// Looks through the next window; the rows in it whose send is open. Those that this lane has called are open, too.
+    pub(super) async fn look_on(&mut self, opening: &Opening) -> Result<Vec<WakeRow>, Error> {
+        let stretches = if self.due.is_empty() { &mut self.later } else { &mut self.due };
+        let Some((from, to)) = stretches.pop_front() else { return Ok(Vec::new()) };
+        let scan = Scan { from, to: to.clone(), limit: limits::WINDOW };
+        let rows = opening.node.store.scan(scan).await?;
+        if let Some((last, _)) = rows.last().filter(|_| rows.len() == limits::WINDOW) {
+            stretches.push_back((last.successor(), to));
+        }
+        open_of(opening, rows.iter().filter_map(|(key, _)| key.to_wake()).collect()).await
+    }
+}
+
+/// Those of some rows whose enrollments have an open send.
+pub(super) async fn open_of(opening: &Opening, wakes: Vec<WakeRow>) -> Result<Vec<WakeRow>, Error> {
+    let keys = wakes.iter().map(|wake| Key::enrollment(wake.enrollment)).collect();
+    let records = opening.node.store.get(keys).await?;
+    let mut open = Vec::new();
+    for (wake, row) in wakes.into_iter().zip(records) {
+        let Some(row) = row else { continue };
+        let record: Record = decode(Format::Enrollment, &row.body)?;
+        if record.enrollment.open.is_some() {
+            open.push(wake);
         }
     }
-    Ok(())
+    Ok(open)
 }

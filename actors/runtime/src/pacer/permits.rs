@@ -187,6 +187,8 @@ impl Permits {
         if self.lane.channel != ChannelNo::CONTROL {
             let day = DayContext { day: 0, next_day_at: Moment::FAR };
             self.ledger.refund(Charge { at: self.ledger.mark(), day, open: true });
+            // Nothing began: the next may go at once, as far as the ledger allows.
+            self.governor = None;
         }
     }
 

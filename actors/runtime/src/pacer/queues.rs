@@ -6,7 +6,7 @@
 
 use followupd_domain::backlog::Opening;
 use followupd_domain::gate;
-use followupd_domain::lane::{Head, HoldGroup, Lane, Queue, WakeRow};
+use followupd_domain::lane::{Head, HoldGroup, Lane, Queue, Shares, WakeRow, Weight};
 use followupd_domain::{ChannelNo, EnrollmentId, Moment, Shard};
 use followupd_store::{Key, Scan, Store};
 use std::collections::BTreeSet;
@@ -24,6 +24,8 @@ pub(super) struct Queues {
     shard: Shard,
     lane: Lane,
     queues: ByQueue<Window>,
+    /// What its sequences have had since the lane started.
+    shares: Shares,
 }
 
 struct Window {
@@ -32,16 +34,13 @@ struct Window {
     end: Option<Place>,
     /// Whether a scan has reached the end of the queue, and nothing was let go since.
     whole: bool,
-    /// What its sequence has had: rows since the lane started, and what the others had whenever it came back in line
-    /// ([`Queues::line_up`]).
-    served: u64,
     /// When it is open, as far as that was worked out.
     opening: Option<Opening>,
 }
 
 impl Queues {
     pub(super) fn new(shard: Shard, lane: Lane) -> Queues {
-        Queues { shard, lane, queues: ByQueue::new() }
+        Queues { shard, lane, queues: ByQueue::new(), shares: Shares::default() }
     }
 
     /// Finds the queues that have rows, by one short read for each, and one between any two that are known: what has
@@ -72,14 +71,10 @@ impl Queues {
     }
 
     fn window(&mut self, queue: Queue) -> &mut Window {
-        // All queues of a sequence have had the same.
-        let same = self.queues.iter().find(|(known, _)| known.sequence == queue.sequence);
-        let served = same.map_or(0, |(_, window)| window.served);
         self.queues.entry(queue).or_insert_with(|| Window {
             rows: BTreeSet::new(),
             end: None,
             whole: false,
-            served,
             opening: None,
         })
     }
@@ -87,7 +82,6 @@ impl Queues {
     /// A row was written, or came back.
     pub(super) fn insert(&mut self, row: WakeRow) {
         let place = (row.due_at, row.enrollment);
-        self.line_up(row.queue);
         let window = self.window(row.queue);
         if window.whole || window.end.is_some_and(|end| place <= end) {
             window.rows.insert(place);
@@ -99,32 +93,12 @@ impl Queues {
         }
     }
 
-    /// A sequence that had nothing in line has had as much as the one in line that has had least: having been
-    /// idle gives it no claim on all that comes next.
-    fn line_up(&mut self, queue: Queue) {
-        if self.queues.get(&queue).is_some_and(|window| !window.rows.is_empty()) {
-            return;
-        }
-        let in_line = || self.queues.iter().filter(|(_, window)| !window.rows.is_empty());
-        if in_line().any(|(known, _)| known.sequence == queue.sequence) {
-            return;
-        }
-        let least = in_line().map(|(_, window)| window.served).min().unwrap_or_default();
-        self.window(queue);
-        for (_, window) in self.queues.iter_mut().filter(|(known, _)| known.sequence == queue.sequence) {
-            window.served = window.served.max(least);
-        }
-    }
-
-    /// A row goes to its enrollment.
-    pub(super) fn take(&mut self, row: &WakeRow) {
+    /// A row goes to its enrollment, and its sequence has this weight.
+    pub(super) fn take(&mut self, row: &WakeRow, weight: Weight) {
         if let Some(window) = self.queues.get_mut(&row.queue) {
             window.rows.remove(&(row.due_at, row.enrollment));
         }
-        // Served counts are compared between sequences, so all queues of one rise together.
-        for (queue, window) in &mut self.queues {
-            window.served += u64::from(queue.sequence == row.queue.sequence);
-        }
+        self.shares.take(&row.queue, weight);
     }
 
     /// Settings, holds or the clock may have changed: the hours are worked out anew.
@@ -143,7 +117,6 @@ impl Queues {
         waiting: impl Fn(EnrollmentId) -> bool,
     ) -> Result<(), Error> {
         let (shard, lane) = (self.shard, self.lane);
-        let mut refilled = Vec::new();
         for (queue, window) in &mut self.queues {
             let used_up = window.rows.iter().all(|(_, enrollment)| waiting(*enrollment));
             if window.whole || !used_up || !window.is_open(queue, lane, loaded, now) {
@@ -160,14 +133,7 @@ impl Queues {
             let rows = store.scan(scan).await?;
             window.whole = rows.len() < limits::WINDOW;
             let places = rows.iter().filter_map(|(key, _)| key.to_wake());
-            refilled.push((*queue, places.map(|row| (row.due_at, row.enrollment)).collect::<Vec<Place>>()));
-        }
-        for (queue, places) in refilled {
-            if !places.is_empty() {
-                self.line_up(queue);
-            }
-            let window = self.window(queue);
-            window.rows.extend(places);
+            window.rows.extend(places.map(|row| (row.due_at, row.enrollment)));
             window.end = window.rows.last().copied().or(window.end);
         }
         Ok(())
@@ -181,7 +147,7 @@ impl Queues {
         open.filter_map(|(queue, window)| {
             let (due_at, enrollment) = window.rows.iter().find(|(_, enrollment)| !waiting(*enrollment))?;
             let row = WakeRow { lane, queue: *queue, due_at: *due_at, enrollment: *enrollment };
-            Some(Head { row, served: window.served })
+            Some(Head { row, tag: self.shares.tag(queue) })
         })
         .collect()
     }
@@ -244,7 +210,8 @@ pub(crate) fn opening(queue: &Queue, lane: Lane, loaded: &Loaded, now: Moment) -
     if let Some(reacted) = place.and_then(|place| scope.held_step(queue.sequence, place, now)) {
         return until(reacted.until);
     }
-    let zone = queue.zone().unwrap_or(scope.tenant.calendar.zone);
+    // Where contacts' zones do not count, a row may still stand in the queue of a zone that the tenant had before.
+    let zone = scope.tenant.zone_of(queue.zone());
     let calendar = scope.tenant.calendar.in_zone(zone);
     let open = gate::open_hours(scope, channel, queue);
     match calendar.next_open(now, &open) {

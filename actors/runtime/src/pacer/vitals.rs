@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use followupd_domain::channel::Channel;
 use followupd_domain::health::{Act, Health, Said, StepOf};
+use followupd_domain::holds::Reacted;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Rate;
 use followupd_domain::{Moment, Span};
@@ -26,7 +27,7 @@ pub(crate) struct Vitals(Arc<Mutex<State>>);
 struct State {
     health: Health,
     slow: Slow,
-    /// The end of the hold by its provider that it was eased in after.
+    /// The end of the hold that it was eased in after.
     eased_in_after: Option<Moment>,
     /// Nothing can leave it before then.
     rests_until: Moment,
@@ -78,6 +79,7 @@ impl Vitals {
             }
             Some(Act::HoldStep { step, template, until, because }) => {
                 let steps = if template { loaded.scope.like(step, lane.channel) } else { vec![step] };
+                let because = if template { Reacted::to_template(&because) } else { because };
                 Reacting::Steps { steps, until, because }
             }
         };
@@ -106,7 +108,7 @@ impl Vitals {
         self.lock().slow.granted(rate, now);
     }
 
-    /// A hold by its provider ended then, `at` in engine time: once for each.
+    /// A hold of what leaves by it ended then, `at` in engine time: once for each.
     pub(super) fn ease_in(&self, ended_at: Moment, at: Moment) {
         let mut state = self.lock();
         if state.eased_in_after.replace(ended_at) != Some(ended_at) {

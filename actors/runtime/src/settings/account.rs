@@ -1,9 +1,8 @@
-//! Putting accounts, and holding them.
+//! Putting accounts.
 
 use followupd_domain::AccountNo;
 use followupd_domain::account::Account;
 use followupd_domain::channel::Channel;
-use followupd_domain::holds::Holds;
 use followupd_domain::name::{self, Name};
 use followupd_store::codec::Format;
 use followupd_store::{Class, Key};
@@ -18,7 +17,7 @@ pub(super) async fn put(
     settings: &AccountSettings,
 ) -> Result<Written, Error> {
     let account = to_account(change.loaded, name, settings);
-    write(change, &account, Class::Event).await
+    write(change, &account, Class::Event, PutAnswer::Done).await
 }
 
 /// The account that `settings` make of the one of this name, or of a new one.
@@ -35,26 +34,16 @@ pub(super) fn to_account(loaded: &Loaded, name: Name, settings: &AccountSettings
     }
 }
 
-/// Holds an account, or releases it and what its provider's words hold it for.
-pub(super) async fn hold(
+/// Writes an account, as it was put, held or released.
+pub(super) async fn write(
     change: &Change<'_>,
-    name: &Name,
-    turn: impl FnOnce(&mut Holds),
-    releases: bool,
+    account: &Account,
+    class: Class,
+    answer: PutAnswer,
 ) -> Result<Written, Error> {
-    let mut account = change.loaded.account(name)?.clone();
-    turn(&mut account.holds);
-    if releases {
-        let now = change.node.now();
-        account.reacted.iter_mut().for_each(|reacted| reacted.end(now));
-    }
-    write(change, &account, Class::Exit).await
-}
-
-async fn write(change: &Change<'_>, account: &Account, class: Class) -> Result<Written, Error> {
     let loaded = change.loaded;
     let key = Key::account(loaded.shard, loaded.scope.tenant.no, account.no);
-    change.write(key, Format::Account, account, class, PutAnswer::Done).await
+    change.write(key, Format::Account, account, class, answer).await
 }
 
 /// The account that a channel is to belong to.

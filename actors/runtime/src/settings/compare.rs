@@ -1,18 +1,20 @@
 //! How settings stand to what they are to be: each is made as a put would make it, on the scope as those before it
 //! would leave it. Nothing is written.
 
+use std::collections::BTreeMap;
+
 use followupd_domain::VersionNo;
-use followupd_domain::channel::{SecretAt, Transport};
+use followupd_domain::channel::{Kind, SecretAt, Transport};
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, FieldError};
 use followupd_store::Key;
 
 use super::account::{self, to_account};
-use super::{Ground, compile, is_only_begun, not_archived, to_channel, to_tenant};
+use super::{Ground, compile, is_only_begun, not_archived, tenant as of_tenant, to_channel, to_tenant};
 use crate::api::{AccountSettings, Caller, ChannelSettings, Error, TenantSettings};
 use crate::loaded::Loaded;
 use crate::node::Node;
-use crate::scopes::{Change, Compared, Settings, Wanted, channel_settings, tenant_settings};
+use crate::scopes::{Change, Compared, Settings, Wanted, channel_settings};
 
 /// Compares them in their order: what is wrong with one does not keep the others from being compared.
 pub(crate) fn compare(
@@ -21,11 +23,17 @@ pub(crate) fn compare(
     caller: &Caller,
     wanted: Vec<Wanted>,
 ) -> Vec<Compared> {
+    let coming = coming(&wanted);
+    let mut awaited = BTreeMap::new();
     let one = |Wanted { name, settings }| {
         let compared = match settings {
-            Settings::Tenant(settings) => tenant(node, &mut loaded, &settings),
+            Settings::Tenant(settings) => tenant(node, &mut loaded, settings, &coming, &mut awaited),
             Settings::Account(settings) => of_account(&mut loaded, &name, &settings),
-            Settings::Channel(settings) => channel(node, &mut loaded, caller, &name, &settings),
+            Settings::Channel(settings) => {
+                let compared = channel(node, &mut loaded, caller, &name, &settings);
+                choose(&mut loaded, &awaited);
+                compared
+            }
             Settings::Sequence(draft) => sequence(&loaded, &name, &draft),
         };
         match compared {
@@ -64,14 +72,54 @@ fn change<T: PartialEq>(now: Option<&T>, then: &T) -> Change {
     }
 }
 
-fn tenant(node: &Node, loaded: &mut Loaded, settings: &TenantSettings) -> Result<Compared, Error> {
+/// The channels that are compared, each with what it is to carry: a tenant may choose one that is put after it.
+fn coming(wanted: &[Wanted]) -> BTreeMap<String, String> {
+    let coming = wanted.iter().filter_map(|Wanted { name, settings }| match settings {
+        Settings::Channel(settings) => Some((name.clone(), settings.kind.clone())),
+        Settings::Tenant(_) | Settings::Account(_) | Settings::Sequence(_) => None,
+    });
+    coming.collect()
+}
+
+/// Chooses the defaults that were waited for and are there now.
+fn choose(loaded: &mut Loaded, awaited: &BTreeMap<Kind, String>) {
+    let scope = &mut loaded.scope;
+    for (kind, name) in awaited {
+        let found = scope.channels.values().find(|channel| channel.name.as_str() == name);
+        if let Some(channel) = found.filter(|channel| channel.kind == *kind) {
+            scope.tenant.default_channels.insert(*kind, channel.no);
+        }
+    }
+}
+
+fn tenant(
+    node: &Node,
+    loaded: &mut Loaded,
+    mut settings: TenantSettings,
+    coming: &BTreeMap<String, String>,
+    awaited: &mut BTreeMap<Kind, String>,
+) -> Result<Compared, Error> {
     let known = &loaded.scope.tenant;
-    let then = to_tenant(settings, known.clone(), node.now())?;
+    let mut later = BTreeMap::new();
+    settings.default_channels.retain(|word, name| {
+        let is_there = loaded.scope.channels.values().any(|channel| channel.name.as_str() == name);
+        match (Kind::parse(word), coming.get(name)) {
+            (Some(kind), Some(carries)) if !is_there && kind.word() == carries => {
+                awaited.insert(kind, name.clone());
+                later.insert(word.clone(), name.clone());
+                false
+            }
+            _ => true,
+        }
+    });
+    let then = to_tenant(&settings, known.clone(), &loaded.scope.channels, node.now())?;
     // One that has only its number is new, unless that is all there is to say.
     let only_begun = is_only_begun(loaded) && then != *known;
     let revision = if only_begun { 0 } else { loaded.revision(&Key::tenant(loaded.shard, known.no)) };
-    let now = (revision > 0).then(|| tenant_settings(known));
-    let shown = tenant_settings(&then);
+    let channels = &loaded.scope.channels;
+    let now = (revision > 0).then(|| of_tenant::shown(known, channels));
+    let mut shown = of_tenant::shown(&then, channels);
+    shown.default_channels.extend(later);
     loaded.scope.tenant = then;
     Ok(Compared {
         change: Some(change(now.as_ref(), &shown)),
@@ -140,9 +188,12 @@ fn sequence(loaded: &Loaded, name: &str, draft: &Draft) -> Result<Compared, Erro
     let name = parsed(name)?;
     let known = loaded.sequence(name.as_str()).ok();
     known.map(not_archived).transpose()?;
-    let as_published = |draft: &Draft| compile(draft, VersionNo(1), loaded).map(|version| version.written());
+    let as_published = |draft: &Draft| {
+        let version = compile(draft, VersionNo(1), loaded)?;
+        Ok::<_, Error>(version.written(draft.weight().unwrap_or_default()))
+    };
     let then = as_published(draft)?;
-    let published = known.and_then(|known| loaded.latest(known)).map(|version| version.written());
+    let published = known.and_then(|known| Some(loaded.latest(known)?.written(known.weight)));
     // A draft as it would be published, else as somebody wrote it.
     let drafted = known.and_then(|known| known.draft.as_ref());
     let drafted = drafted.map(|draft| as_published(draft).unwrap_or_else(|_| draft.clone()));

@@ -24,7 +24,8 @@ pub(crate) enum Reacting {
     Account { account: AccountNo, until: Option<Moment>, because: String },
     /// Steps of versions, those of one sequence beside each other.
     Steps { steps: Vec<StepOf>, until: Option<Moment>, because: String },
-    /// Steps that go on, those of one sequence beside each other: their provider says that they may.
+    /// Steps of an approved template, those of one sequence beside each other: their provider says that it may be sent, so
+    /// that those which are held for it go on.
     Freed { steps: Vec<StepOf>, because: String },
 }
 
@@ -91,7 +92,7 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
                 tell(loaded, &place, until, &because);
                 let key = Key::sequence(shard, tenant, sequence.no);
                 let put = change(format!("{place}: {because}"));
-                put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
+                put.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await?;
                 written = true;
             }
             Ok(written)
@@ -101,18 +102,18 @@ pub(crate) async fn react(node: &Node, loaded: &Arc<Loaded>, reacting: Reacting)
             for of_one in steps.chunk_by(|a, b| a.sequence == b.sequence) {
                 let known = of_one.first().and_then(|step| loaded.scope.sequences.get(&step.sequence));
                 let Some(mut sequence) = known.cloned() else { continue };
-                let before = sequence.held_steps.len();
-                sequence.held_steps.retain(|(version, step), _| {
-                    !of_one.iter().any(|one| (one.version, one.step) == (*version, *step))
-                });
-                if sequence.held_steps.len() == before {
+                let of_it = |(version, step): (VersionNo, StepNo), held: &Reacted| {
+                    held.is_of_template()
+                        && of_one.iter().any(|one| (one.version, one.step) == (version, step))
+                };
+                if !sequence.let_steps_go(of_it, since) {
                     continue;
                 }
                 tracing::info!(tenant = %loaded.scope.tenant.name, sequence = %sequence.name, because, "its steps go on");
                 let key = Key::sequence(shard, tenant, sequence.no);
                 let put =
                     Change { act: Act::Release, ..change(format!("sequence {}: {because}", sequence.name)) };
-                put.write(key, Format::Sequence4, &sequence, Class::Exit, PutAnswer::Done).await?;
+                put.write(key, Format::Sequence5, &sequence, Class::Exit, PutAnswer::Done).await?;
                 written = true;
             }
             Ok(written)

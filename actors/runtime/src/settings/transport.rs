@@ -1,18 +1,29 @@
 //! How a channel's messages leave, from what is put: its secrets sealed, its way out tried before it is stored.
 
 use followupd_channel::secret::Secret;
+use followupd_channel::transports::destination;
 use followupd_domain::ChannelNo;
 use followupd_domain::channel::{
     Channel, Chatwoot, Http, Meta, SecretAt, SecretPlace, Security, Smtp, Transport, Twilio,
 };
+use followupd_domain::name::not_one_of;
 
-use super::{Faults, Ground, one_of};
+use super::{Faults, Ground};
 use crate::api::{
     ChannelSettings, ChatwootSettings, HttpSettings, MetaSettings, SecretGiven, SmtpSettings, TwilioSettings,
 };
 
 /// Connections a sender has where nobody says: enough for the rates mail and web servers take without asking.
 const CONNECTIONS: u16 = 8;
+
+/// The same to providers' APIs: enough for the 80 a second of a WhatsApp number whose provider takes 0.4 s for each.
+const API_CONNECTIONS: u16 = 32;
+
+/// Why an API key is not enough (<https://www.twilio.com/docs/usage/webhooks/webhooks-security>).
+const OWN_TOKEN: &str = "is required with an API key: Twilio signs its webhooks with the account's own token";
+
+/// Why a stored value is not taken.
+const ELSEWHERE: &str = "give the value again: the channel would send it elsewhere";
 
 /// The transport that `settings` describe, for a channel that is perhaps known.
 pub(super) fn of(
@@ -25,7 +36,7 @@ pub(super) fn of(
     let stored = known.map(|channel| channel.transport.secrets()).unwrap_or_default().into_iter();
     let sealed = |(_, at): &(SecretPlace, &SecretAt)| matches!(at, SecretAt::Sealed(_));
     let stored = stored.filter(sealed).map(|(place, at)| (place.field, at.clone())).collect();
-    let mut reading = Reading { ground, no, stored, kept: Vec::new(), faults };
+    let mut reading = Reading { ground, no, stored, kept: Vec::new(), kept_at: Vec::new(), faults };
     let given = [
         (settings.smtp.is_some(), "smtp"),
         (settings.http.is_some(), "http"),
@@ -50,11 +61,12 @@ pub(super) fn of(
         "twilio" => reading.twilio(settings.twilio.clone().unwrap_or_default()),
         "chatwoot" => reading.chatwoot(settings.chatwoot.clone().unwrap_or_default()),
         other => {
-            reading.faults.take("transport", Err::<(), _>(one_of(other, &Transport::WORDS)));
+            reading.faults.take("transport", Err::<(), _>(not_one_of(other, &Transport::WORDS)));
             Transport::Outbox
         }
     };
     reading.check(&transport);
+    reading.stays(known.map(|channel| &channel.transport), &transport);
     transport
 }
 
@@ -66,6 +78,8 @@ struct Reading<'a> {
     stored: Vec<(&'static str, SecretAt)>,
     /// The fields of those that were taken.
     kept: Vec<&'static str>,
+    /// The same, each with its whole path.
+    kept_at: Vec<String>,
     faults: &'a mut Faults,
 }
 
@@ -75,7 +89,7 @@ impl Reading<'_> {
             "" => Ok(Some(Security::StartTls)),
             word => Security::parse(word)
                 .map(Some)
-                .ok_or_else(|| one_of(word, &Security::ALL.map(Security::word))),
+                .ok_or_else(|| not_one_of(word, &Security::ALL.map(Security::word))),
         };
         let security = self.faults.take("smtp.security", security).unwrap_or(Security::StartTls);
         let port = match given.port {
@@ -91,7 +105,7 @@ impl Reading<'_> {
             from: given.from,
             from_name: given.from_name,
             unsubscribe: given.unsubscribe,
-            connections: connections(given.connections),
+            connections: connections(given.connections, CONNECTIONS),
         }))
     }
 
@@ -99,11 +113,25 @@ impl Reading<'_> {
         Transport::Http(Box::new(Http {
             secrets: self.all("http", "secrets", given.secrets),
             url: given.url,
-            connections: connections(given.connections),
+            connections: connections(given.connections, CONNECTIONS),
         }))
     }
 
     fn meta(&mut self, given: MetaSettings) -> Transport {
+        // Meta sets a webhook up with the one and signs what it tells with the other: neither is of use alone.
+        let told = match (given.app_secrets.is_empty(), given.verify_token.is_none()) {
+            (true, false) => {
+                Err(("meta.app_secrets", "are required with verify_token: Meta signs what it tells"))
+            }
+            (false, true) => Err((
+                "meta.verify_token",
+                "is required with app_secrets: Meta asks for it before it tells anything",
+            )),
+            (true, true) | (false, false) => Ok(()),
+        };
+        if let Err((field, problem)) = told {
+            self.faults.take(field, Err::<(), _>(problem));
+        }
         Transport::Meta(Box::new(Meta {
             phone_number_id: given.phone_number_id,
             token: self.one("meta", "token", given.token),
@@ -111,17 +139,20 @@ impl Reading<'_> {
             base: given.base,
             app_secrets: self.all("meta", "app_secrets", given.app_secrets),
             verify_token: self.one("meta", "verify_token", given.verify_token),
-            connections: connections(given.connections),
+            connections: connections(given.connections, API_CONNECTIONS),
         }))
     }
 
     fn twilio(&mut self, given: TwilioSettings) -> Transport {
         let sender = match (given.number.is_empty(), given.service.is_empty()) {
             (true, true) => Err("is empty: who sends? Give a number, or a service"),
-            (false, false) => Err("and service exclude each other: leave one out"),
+            (false, false) => Err("goes without service: leave one of them out"),
             (true, false) | (false, true) => Ok(()),
         };
         self.faults.take("twilio.number", sender);
+        let is_key = given.username.starts_with("SK");
+        let tokens = if is_key && given.auth_tokens.is_empty() { Err(OWN_TOKEN) } else { Ok(()) };
+        self.faults.take("twilio.auth_tokens", tokens);
         Transport::Twilio(Box::new(Twilio {
             account: given.account,
             username: given.username,
@@ -131,7 +162,7 @@ impl Reading<'_> {
             status_callback: given.status_callback,
             auth_tokens: self.all("twilio", "auth_tokens", given.auth_tokens),
             base: given.base,
-            connections: connections(given.connections),
+            connections: connections(given.connections, API_CONNECTIONS),
         }))
     }
 
@@ -140,7 +171,7 @@ impl Reading<'_> {
             base: given.base,
             account: given.account,
             token: self.one("chatwoot", "token", given.token),
-            connections: connections(given.connections),
+            connections: connections(given.connections, CONNECTIONS),
         }))
     }
 
@@ -172,6 +203,7 @@ impl Reading<'_> {
                 self.kept.push(place.field);
                 let mut stored = self.stored.iter().filter(|(field, _)| *field == place.field);
                 let stored = stored.nth(taken).map(|(_, secret)| secret.clone());
+                self.kept_at.extend(stored.is_some().then(|| format!("{word}.{place}")));
                 stored.ok_or("no value is stored here to be kept: give one")
             }
         };
@@ -184,6 +216,18 @@ impl Reading<'_> {
         let (transports, tenant) = (&self.ground.node.transports, self.ground.loaded.scope.tenant.no);
         let same = self.stored.iter().find(|(_, stored)| transports.is(tenant, self.no, stored, value));
         same.map(|(_, same)| same.clone()).map_or_else(|| transports.seal(tenant, self.no, value), Ok)
+    }
+
+    /// Whether what is kept of `known` would go where it goes now. Whoever may put a channel need not know its secrets:
+    /// sent to a host of their own, it would be told to them.
+    fn stays(&mut self, known: Option<&Transport>, transport: &Transport) {
+        let (was, is) = (known.and_then(destination), destination(transport));
+        if is.is_some() && was == is {
+            return;
+        }
+        for field in std::mem::take(&mut self.kept_at) {
+            self.faults.take(&field, Err::<(), _>(ELSEWHERE));
+        }
     }
 
     /// Whether it would work here; only asked when all of it could be read.
@@ -277,6 +321,6 @@ fn shown_secret(at: &SecretAt) -> SecretGiven {
 }
 
 /// As many as there can be, where there are more than any sender may have: the check says how many that is.
-fn connections(given: u32) -> u16 {
-    if given == 0 { CONNECTIONS } else { u16::try_from(given).unwrap_or(u16::MAX) }
+fn connections(given: u32, usual: u16) -> u16 {
+    if given == 0 { usual } else { u16::try_from(given).unwrap_or(u16::MAX) }
 }

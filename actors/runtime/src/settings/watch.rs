@@ -4,10 +4,11 @@ use followupd_domain::ChannelNo;
 use followupd_domain::channel::{Channel, InDoubt, Kind, Preset};
 use followupd_domain::lane::Lane;
 use followupd_domain::limits::{KILL_SWITCHES, SIGNALS_OF};
+use followupd_domain::name::not_one_of;
 use followupd_domain::signal::{Counts, Hour, KillSwitch, Signal};
 use followupd_store::{Key, Scan};
 
-use super::{Faults, one_of};
+use super::Faults;
 use crate::api::{ChannelSettings, Error, KillSwitchSettings};
 use crate::limits;
 use crate::loaded::Loaded;
@@ -16,7 +17,7 @@ use crate::node::Node;
 pub(super) fn in_doubt(word: &str) -> Result<Option<InDoubt>, String> {
     let known = InDoubt::ALL.into_iter().find(|policy| policy.word() == word);
     match known {
-        None if !word.is_empty() => Err(one_of(word, &InDoubt::ALL.map(InDoubt::word))),
+        None if !word.is_empty() => Err(not_one_of(word, &InDoubt::ALL.map(InDoubt::word))),
         known => Ok(known),
     }
 }
@@ -49,7 +50,7 @@ pub(super) fn kill_switches(
 
 fn signal(word: &str) -> Result<Signal, String> {
     let known = KillSwitch::SIGNALS.into_iter().find(|signal| signal.word() == word);
-    known.ok_or_else(|| one_of(word, &KillSwitch::SIGNALS.map(Signal::word)))
+    known.ok_or_else(|| not_one_of(word, &KillSwitch::SIGNALS.map(Signal::word)))
 }
 
 fn percent(given: u32) -> Result<u8, String> {

@@ -70,6 +70,7 @@ impl Words {
             | Table::Recipients
             | Table::Count
             | Table::Signal
+            | Table::Calling
             | Table::Suppression
             | Table::Address
             | Table::Scope
@@ -97,6 +98,7 @@ pub(super) fn of(table: Table) -> &'static str {
         Table::Count => "counter",
         Table::Signal => "signal of a channel",
         Table::Backlog => "count of wakes",
+        Table::Calling => "count of calls under way",
         Table::Clock => "clock",
         Table::Deleted => "deleted tenant",
         Table::Suppression => "suppressed address",

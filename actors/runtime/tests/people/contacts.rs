@@ -9,7 +9,7 @@ use followupd_domain::enrollment::{ExitReason, SendFailure, SendStatus, State};
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::invariant;
 use followupd_domain::suppression::{Address, Why};
-use followupd_runtime::{Act, EnrollAnswer, Error, EventAnswer, EventCall, Whom};
+use followupd_runtime::{Act, EnrollAnswer, Error, EventAnswer, EventCall, TenantSettings, Whom};
 use followupd_store::Class;
 use followupd_store::memory::{Point, Reaction};
 use tokio::sync::Notify;
@@ -60,6 +60,26 @@ impl World {
         let page = self.engine.audit(&self.caller, Some(TENANT), None, 100).await.unwrap();
         page.entries.into_iter().map(|line| (line.act, line.what)).collect()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_is_of_every_kind_where_the_tenant_has_it_so_and_by_hand_of_the_one_that_is_named() {
+    let world = world().await;
+    let tenant = TenantSettings {
+        on: true,
+        time_zone: "UTC".into(),
+        opt_out_of_all: true,
+        ..TenantSettings::default()
+    };
+    world.engine.put_tenant(&world.caller, TENANT, tenant).await.unwrap();
+    let bo = world.enrolled("both", person("bo")).await;
+    let EventAnswer::Accepted { exited, .. } = world.stops("bo", Kind::Sms).await else { panic!("refused") };
+    assert_eq!(exited, [(bo, ExitReason::OptedOut)], "the mail goes with it");
+    let known = world.engine.contact(&world.caller, TENANT, "bo").await.unwrap().suppressions;
+    assert_eq!(known.iter().map(|known| known.kind).collect::<Vec<_>>(), Kind::ALL);
+    world.lift(Whom::Contact("bo".into()), None).await;
+    world.enrolled("both", person("ana")).await;
+    assert!(world.suppress(ana(), Some(Kind::Sms)).await.is_empty(), "a mail still reaches them");
 }
 
 #[tokio::test(start_paused = true)]

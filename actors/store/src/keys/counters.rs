@@ -1,4 +1,4 @@
-//! Keys of what is counted by the hour: how channels fare, and wakes.
+//! Keys of what is counted: how channels fare and wakes, by the hour; calls under way.
 
 use followupd_domain::lane::{Lane, Queue};
 use followupd_domain::signal::{Hour, Signal};
@@ -36,6 +36,22 @@ impl Key {
         let [signal] = signal else { return None };
         let signal = Signal::ALL.get(usize::from(*signal))?;
         Some((Hour(u32::from_be_bytes(*hour)), *signal))
+    }
+
+    /// How many calls of a lane are under way whose start its limits know.
+    #[must_use]
+    pub fn calling(shard: Shard, lane: Lane) -> Key {
+        Key::start(Table::Calling, shard).u32(lane.tenant.0).u32(lane.channel.0)
+    }
+
+    /// The lane in a key of [`Key::calling`]; `None` for any other key.
+    #[must_use]
+    pub fn to_calling(&self) -> Option<Lane> {
+        let rest = self.0.strip_prefix(&[Table::Calling as u8])?.get(2..)?;
+        let (tenant, rest) = rest.split_first_chunk::<4>()?;
+        let channel: &[u8; 4] = rest.try_into().ok()?;
+        let (tenant, channel) = (u32::from_be_bytes(*tenant), u32::from_be_bytes(*channel));
+        Some(Lane { tenant: TenantNo(tenant), channel: ChannelNo(channel) })
     }
 
     /// How many wakes of a queue are due in the hour of a moment.

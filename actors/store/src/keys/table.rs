@@ -30,6 +30,8 @@ pub enum Table {
     Once = b'i',
     /// What stops all sending.
     Stop = b'j',
+    /// How many calls of a lane are under way whose start its limits know.
+    Calling = b'u',
     /// Limits of lanes.
     Ledger = b'l',
     /// How channels fare: signals by the hour.
@@ -58,7 +60,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their bytes.
-    pub const ALL: [Table; 24] = [
+    pub const ALL: [Table; 25] = [
         Table::Deleted,
         Table::Name,
         Table::Audit,
@@ -80,13 +82,14 @@ impl Table {
         Table::Recipients,
         Table::Scope,
         Table::Target,
+        Table::Calling,
         Table::Version,
         Table::Wake,
         Table::Store,
     ];
 
     /// Those whose keys begin with their tenant's number behind the shard.
-    pub const OF_TENANTS: [Table; 16] = [
+    pub const OF_TENANTS: [Table; 17] = [
         // First, since what is read to act on expects them.
         Table::Scope,
         Table::Wake,
@@ -103,6 +106,7 @@ impl Table {
         Table::Address,
         Table::Recipients,
         Table::Target,
+        Table::Calling,
         Table::Version,
     ];
 }

@@ -14,11 +14,22 @@ pub(super) struct Template {
     #[serde(skip_serializing_if = "is_default")]
     header_text: String,
     #[serde(skip_serializing_if = "is_default")]
+    header_name: String,
+    #[serde(skip_serializing_if = "is_default")]
     header_media: Option<Media>,
     #[serde(skip_serializing_if = "is_default")]
     body: Vec<String>,
     #[serde(skip_serializing_if = "is_default")]
+    named_body: Vec<NamedParameter>,
+    #[serde(skip_serializing_if = "is_default")]
     buttons: Vec<TemplateButton>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct NamedParameter {
+    name: String,
+    text: String,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,19 +66,34 @@ pub(super) struct Button {
 
 impl From<Template> for v1::Template {
     fn from(given: Template) -> v1::Template {
-        let Template { name, language, header_text, header_media, body, buttons } = given;
-        let header_media = header_media.map(v1::Media::from).into();
-        let buttons = buttons.into_iter().map(v1::TemplateButton::from).collect();
-        v1::Template { name, language, header_text, header_media, body, buttons, ..Default::default() }
+        let named = |NamedParameter { name, text }| v1::NamedParameter { name, text, ..Default::default() };
+        v1::Template {
+            name: given.name,
+            language: given.language,
+            header_text: given.header_text,
+            header_name: given.header_name,
+            header_media: given.header_media.map(v1::Media::from).into(),
+            body: given.body,
+            named_body: given.named_body.into_iter().map(named).collect(),
+            buttons: given.buttons.into_iter().map(v1::TemplateButton::from).collect(),
+            ..Default::default()
+        }
     }
 }
 
 impl From<v1::Template> for Template {
     fn from(shown: v1::Template) -> Template {
-        let v1::Template { name, language, header_text, header_media, body, buttons, .. } = shown;
-        let header_media = header_media.into_option().map(Media::from);
-        let buttons = buttons.into_iter().map(TemplateButton::from).collect();
-        Template { name, language, header_text, header_media, body, buttons }
+        let named = |v1::NamedParameter { name, text, .. }| NamedParameter { name, text };
+        Template {
+            name: shown.name,
+            language: shown.language,
+            header_text: shown.header_text,
+            header_name: shown.header_name,
+            header_media: shown.header_media.into_option().map(Media::from),
+            body: shown.body,
+            named_body: shown.named_body.into_iter().map(named).collect(),
+            buttons: shown.buttons.into_iter().map(TemplateButton::from).collect(),
+        }
     }
 }
 

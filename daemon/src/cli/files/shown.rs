@@ -17,6 +17,8 @@ impl From<v1::TenantSettings> for Tenant {
             stop_words: shown.stop_words,
             contact_per_day: shown.contact_per_day,
             contact_per_week: shown.contact_per_week,
+            opt_out_of_all: shown.opt_out_of_all,
+            default_channels: shown.default_channels.into_iter().collect(),
         }
     }
 }
@@ -47,6 +49,7 @@ impl From<v1::ChannelSettings> for Channel {
             kind: shown.kind,
             transport: shown.transport,
             preset: shown.preset,
+            without: shown.without,
             rate: shown.rate.into_option().map(rate),
             gap: shown.gap,
             jitter: shown.jitter,
@@ -75,6 +78,7 @@ impl From<v1::Draft> for Sequence {
         Sequence {
             target: shown.target,
             class: shown.class,
+            weight: shown.weight,
             unique_per: shown.unique_per,
             reentry: shown.reentry,
             exit_on_reply: shown.exit_on_reply,
@@ -117,15 +121,19 @@ mod tests {
         let shown = Tenant::from(v1::TenantSettings::from(tenant));
         let again: Tenant = parse(&serde_norway::to_string(&shown).unwrap(), "t").unwrap();
         assert_eq!(again, shown);
+        let more = "time_zone: UTC\nopt_out_of_all: true\ndefault_channels: { email: mail, sms: short }\n";
+        let more: Tenant = parse(more, "t").unwrap();
+        let text = serde_norway::to_string(&more).unwrap();
+        assert_eq!(Tenant::from(v1::TenantSettings::from(more)), parse(&text, "t").unwrap());
         let channel: Channel = parse(Example::Channel.text(), "c").unwrap();
         let shown = Channel::from(v1::ChannelSettings::from(channel));
         let again: Channel = parse(&serde_norway::to_string(&shown).unwrap(), "c").unwrap();
         assert_eq!(again, shown);
-        let gentle = "gap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\nin_doubt: leave\nkill_switches:\n  - { signal: replied, percent: 10, after: 50, report_only: true }\n";
+        let gentle = "preset: whatsapp-web\nwithout: [per_hour]\ngap: 45 seconds\njitter: 75 seconds\nper_day: 200\nrest: { after: 30, span: 20 minutes }\nwarm_up: { days: 14, from: 20 }\nin_doubt: leave\nkill_switches:\n  - { signal: replied, percent: 10, after: 50, report_only: true }\n";
         let gentle: Channel = parse(gentle, "c").unwrap();
         let text = serde_norway::to_string(&gentle).unwrap();
         assert_eq!(Channel::from(v1::ChannelSettings::from(gentle)), parse(&text, "c").unwrap());
-        let rich = "steps:\n  - channel: whatsapp\n    body: Vem?\n    buttons: [{ id: yes, title: Sim }]\n    fallback:\n      name: aula\n      language: pt_BR\n      header_media: { kind: image, link: 'https://cdn.example/a.png' }\n      body: ['{{ contact.name }}']\n      buttons: [{ index: 0, payload: yes }]\n";
+        let rich = "steps:\n  - channel: whatsapp\n    body: Vem?\n    buttons: [{ id: yes, title: Sim }]\n    fallback:\n      name: aula\n      language: pt_BR\n      header_media: { kind: image, link: 'https://cdn.example/a.png' }\n      body: ['{{ contact.name }}']\n      buttons: [{ index: 0, payload: yes }]\n  - channel: whatsapp\n    template:\n      name: aula\n      language: pt_BR\n      header_text: Oi\n      header_name: title\n      named_body: [{ name: student, text: '{{ contact.name }}' }]\n";
         let rich: Sequence = parse(rich, "s").unwrap();
         let text = serde_norway::to_string(&rich).unwrap();
         assert_eq!(Sequence::from(v1::Draft::from(rich)), parse(&text, "s").unwrap());

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::{NOON, Sample, outcomes, refused, rejected, said_no};
+use crate::channel::{InDoubt, Kind};
 use crate::decide::outcome::{Outcome, Receipt};
-use crate::decide::samples::forgetful;
+use crate::decide::samples::{channel, forgetful};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, State};
 use crate::limits;
@@ -209,6 +210,29 @@ fn what_may_have_been_sent_is_never_said_to_be_unsent() {
         assert_eq!(sample.statuses(), [SendStatus::Uncertain]);
         assert_eq!((sample.enrollment.wake, sample.enrollment.open), (None, None));
     }
+}
+
+#[test]
+fn a_doubted_send_is_left_where_its_channel_knows_it_no_more_or_its_step_means_another() {
+    let mut another_way_out = doubted();
+    another_way_out.scope.channels.values_mut().for_each(|channel| channel.transport = forgetful());
+    let mut told_to_leave = doubted();
+    let leave = Some(InDoubt::Leave);
+    told_to_leave.scope.channels.values_mut().for_each(|channel| channel.in_doubt = leave);
+    let mut another_channel = doubted();
+    let other = channel(2, "mail2", Kind::Email);
+    another_channel.scope.tenant.default_channels.insert(Kind::Email, other.no);
+    another_channel.scope.channels.insert(other.no, other);
+    for mut sample in [another_way_out, told_to_leave, another_channel] {
+        assert_eq!(sample.fire()[0], Decision::LeftUncertain);
+        assert_eq!(sample.statuses(), [SendStatus::Uncertain, SendStatus::Pending]);
+        assert_eq!(sample.enrollment.settled_at, NOON, "its first intent");
+    }
+    // What holds it is asked first: until then the operator may think better of it.
+    let mut held = doubted();
+    held.scope.channels.values_mut().for_each(|channel| channel.in_doubt = leave);
+    held.scope.tenant.on = false;
+    assert_eq!((held.fire(), held.statuses()), (vec![], vec![SendStatus::Uncertain]));
 }
 
 fn doubted_and(happens: impl FnOnce(&mut Sample)) -> Sample {

@@ -1,11 +1,11 @@
 //! What a provider's no comes to for the enrollment it was said to.
 
 use super::outcome::{in_flight, in_flight_by_mail};
-use super::{Sample, holds, outcomes, said_no};
+use super::{Sample, holds, outcomes, said_no, wakes};
 use crate::channel::Kind;
 use crate::content::Template;
 use crate::decide::outcome::{Outcome, Receipt};
-use crate::decide::samples::{NOON, add_whatsapp};
+use crate::decide::samples::{NOON, add_whatsapp, channel};
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, SkipReason, State};
 use crate::ids::{SendId, StepNo};
@@ -203,6 +203,47 @@ fn a_step_that_came_too_late_meanwhile_comes_again_behind_the_one_that_was_refus
         sample.receives(0, Receipt::Failed(Some(Reaction::stop(Scope::Sender))))[..],
         [Decision::Received { .. }]
     ));
+}
+
+#[test]
+fn a_step_that_could_not_be_made_meanwhile_comes_again_behind_the_one_that_was_refused() {
+    let spoilt: [(SendFailure, fn(&mut Sample)); 3] = [
+        (SendFailure::NoAddress, |sample| sample.contact.phone = None),
+        (SendFailure::Suppressed, |sample| _ = sample.contact.suppressed.insert(Kind::Sms)),
+        (SendFailure::MissingVariable, |sample| sample.contact.name = None),
+    ];
+    for (failure, spoil) in spoilt {
+        let mut sample = Sample::walking(|scope, draft| {
+            let text = channel(2, "sms", Kind::Sms);
+            scope.channels.insert(text.no, text);
+            (draft.steps[1].channel, draft.steps[1].subject) = ("sms".into(), String::new());
+            draft.steps[1].body = "{{ contact.name }}".into();
+            draft.steps.push(draft.steps[0].clone());
+            draft.steps[2].wait = "1 day".into();
+        });
+        let sample = &mut sample;
+        (sample.contact.phone, sample.contact.name) = (Some("+15550100".into()), Some("Ana".into()));
+        sample.begin();
+        sample.accepted();
+        spoil(sample);
+        sample.now = sample.row().due_at;
+        if failure == SendFailure::MissingVariable {
+            sample.take(|view| wakes::fail(view, failure));
+        } else {
+            sample.fire();
+        }
+        assert_eq!(sample.statuses()[1..], [SendStatus::Failed(failure), SendStatus::Pending]);
+        let decided = sample.receives(0, Receipt::Failed(Some(Reaction::SOON)));
+        assert!(matches!(decided[..], [_, Decision::Reopened { .. }]), "{failure:?}: {decided:?}");
+        (sample.contact.phone, sample.contact.name) = (Some("+15550100".into()), Some("Ana".into()));
+        sample.contact.suppressed.clear();
+        sample.begin();
+        sample.accepted();
+        let open = sample.begin();
+        assert_eq!((open.send.step, open.send.occurrence, open.attempt), (StepNo(1), 1, 1), "{failure:?}");
+        sample.accepted();
+        assert_eq!(sample.begin().send, SendId { step: StepNo(2), occurrence: 0, ..open.send });
+    }
 }
 
 /// A step by WhatsApp, within its window as far as is known, with a template to go instead, is under way.

@@ -1,11 +1,15 @@
 //! What transitions count as, of how a channel fares.
 
+use std::collections::BTreeSet;
+
 use super::outcome::in_flight;
-use super::{Sample, leaves, said_no};
+use super::{Sample, holds, leaves, said_no};
+use crate::channel::Kind;
 use crate::decide::outcome::Receipt;
-use crate::enrollment::{Enrollment, ExitReason};
-use crate::reaction::Reaction;
-use crate::signal::{Counted, Signal, counted};
+use crate::enrollment::{Enrollment, ExitReason, SendFailure, SendStatus, State};
+use crate::ids::ChannelNo;
+use crate::reaction::{Reaction, Unwanted};
+use crate::signal::{Counted, Signal, counted, opted_out_after};
 use crate::time::Span;
 
 fn since(before: &Enrollment, sample: &Sample) -> Vec<Counted> {
@@ -31,7 +35,47 @@ fn what_becomes_of_a_send_counts_in_the_hour_it_was_sent() {
     assert_eq!(since(&sample.enrollment, &sample), []);
     let before = sample.enrollment.clone();
     sample.take(|view| leaves::exit(view, ExitReason::OptedOut));
-    assert_eq!(since(&before, &sample), [Counted { signal: Signal::OptedOut, ..sent[0] }]);
+    assert_eq!(since(&before, &sample), [], "it counted with the event");
+}
+
+#[test]
+fn an_opt_out_that_a_provider_tells_counts_with_the_last_send() {
+    let mut sample = in_flight();
+    sample.accepted();
+    let sent_at = sample.now;
+    sample.begin();
+    let before = sample.enrollment.clone();
+    sample.ends(&said_no(Reaction::OptOut(Unwanted::Channel)));
+    let told = since(&before, &sample);
+    assert_eq!(signals(&told), [Signal::OptedOut]);
+    assert_eq!((told[0].sent_at, told[0].by), (sent_at, 1));
+    let mut sample = in_flight();
+    sample.accepted();
+    let before = sample.enrollment.clone();
+    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
+    assert_eq!(signals(&since(&before, &sample)), [Signal::Failed, Signal::OptedOut]);
+}
+
+#[test]
+fn who_opts_out_counts_once_with_the_last_message_that_reached_them_by_then() {
+    let mut sample = in_flight();
+    sample.accepted();
+    let (first, sent_at) = (sample.enrollment.clone(), sample.now);
+    sample.begin();
+    sample.accepted();
+    assert_eq!(sample.enrollment.state, State::Completed, "over, and it counts all the same");
+    let all = [first.clone(), sample.enrollment.clone(), first];
+    let of = |kind, at| opted_out_after(&all, &sample.scope, &BTreeSet::from([kind]), at);
+    let last = of(Kind::Email, sample.now).unwrap();
+    assert_eq!((last.channel, last.signal, last.by), (ChannelNo(1), Signal::OptedOut, 1));
+    assert_eq!(last.sent_at, sample.now);
+    assert_eq!(of(Kind::Email, sample.now - Span(1)).map(|one| one.sent_at), Some(sent_at), "told late");
+    assert_eq!(of(Kind::Email, sent_at - Span(1)), None, "before anything was sent");
+    assert_eq!(of(Kind::Sms, sample.now), None, "of another kind");
+    let mut refused = sample.enrollment.clone();
+    refused.sends.iter_mut().for_each(|send| send.status = SendStatus::Failed(SendFailure::Refused));
+    let kinds = BTreeSet::from([Kind::Email]);
+    assert_eq!(opted_out_after([&refused], &sample.scope, &kinds, sample.now), None, "nothing reached them");
 }
 
 #[test]
@@ -43,9 +87,19 @@ fn a_send_that_was_refused_counts_as_one_that_failed_and_one_nobody_called_as_no
     let mut sample = in_flight();
     let before = sample.enrollment.clone();
     sample.accepted();
+    let sent = since(&before, &sample);
+    let before = sample.enrollment.clone();
+    sample.pass(Span::hours(2));
     sample.receives(0, Receipt::Failed(Some(Reaction::SOON)));
-    let told = since(&before, &sample);
-    assert_eq!(signals(&told), [], "it comes again");
+    assert_eq!(
+        since(&before, &sample),
+        [Counted { by: -1, ..sent[0] }],
+        "it comes again: one was sent, not two"
+    );
+    let before = sample.enrollment.clone();
+    sample.take(holds::pause);
+    assert_eq!(since(&before, &sample), [], "once");
+    sample.take(holds::resume);
     let before = sample.enrollment.clone();
     sample.begin();
     sample.accepted();

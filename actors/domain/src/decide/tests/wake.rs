@@ -3,10 +3,11 @@
 use super::{NOON, SCOPES, Sample, wakes};
 use crate::calendar::{QuietHours, QuietWindow, Zone};
 use crate::channel::Kind;
+use crate::contact::Sent;
 use crate::decide::leave;
 use crate::decide::samples::channel;
 use crate::decide::tests::ScopeRef;
-use crate::decide::wake::{Doubt, Look};
+use crate::decide::wake::Look;
 use crate::decision::Decision;
 use crate::enrollment::{ExitReason, FailReason, SendFailure, SendStatus, SkipReason, State};
 use crate::gate::Binding;
@@ -49,6 +50,55 @@ fn a_row_that_is_not_its_wake_any_more_is_gone() {
     assert_eq!(wakes::look(&sample.view(), &first), Look::Gone, "the next step has its own");
     sample.exits();
     assert_eq!(wakes::look(&sample.view(), &first), Look::Gone);
+}
+
+#[test]
+fn what_a_limit_puts_off_is_looked_at_again_within_hours_and_says_so_once() {
+    let mut sample = Sample::enrolled();
+    let gap = |sample: &mut Sample, gap| {
+        sample.scope.channels.get_mut(&ChannelNo(1)).unwrap().limits.recipient_gap = Some(gap);
+    };
+    sample.contact.sent = vec![Sent { channel: ChannelNo(1), counted_at: NOON }];
+    gap(&mut sample, Span::hours(720));
+    let told = sample.history.len();
+    for _ in 0..4 {
+        sample.fire();
+        assert_eq!(sample.row().due_at, sample.now + limits::PUT_OFF_MOST);
+        sample.now = sample.row().due_at;
+    }
+    assert_eq!(sample.history.len(), told + 1);
+    assert_eq!(sample.history[told].at, NOON, "since when it is put off");
+    gap(&mut sample, Span::hours(1));
+    assert!(matches!(sample.look(), Look::Send(..)), "the gap that was mistyped is right now");
+    // Two limits are two things to tell.
+    sample.take(|view| wakes::put_off(view, view.now + Span::days(1)));
+    assert_eq!(sample.history.len(), told + 2);
+}
+
+#[test]
+fn those_that_wait_for_room_come_back_in_the_order_they_were_due_in() {
+    let room = NOON + Span::hours(2);
+    let comes_back = |due_at: Moment, looked_at: Moment| {
+        let mut sample = Sample::enrolled();
+        (sample.enrollment.step_due_at, sample.now) = (due_at, looked_at);
+        let [Decision::Moved { wake, .. }] = wakes::put_off(&sample.view(), room)[..] else {
+            panic!("it waits for room")
+        };
+        wake.due_at
+    };
+    let dues = [Span::days(80), Span::days(30), Span::days(1), Span::hours(3), Span::minutes(1), Span::ZERO];
+    // Whoever is looked at later, and not in that order.
+    let back = dues
+        .iter()
+        .enumerate()
+        .map(|(n, waited)| comes_back(NOON - *waited, NOON + Span::minutes(7 * (n as i64 * 5 % 6))));
+    let back: Vec<Moment> = back.collect();
+    assert!(back.is_sorted_by(|a, b| a < b), "{back:?}");
+    assert!(back.iter().all(|at| (room..=room + limits::NEW_RECIPIENTS_SPREAD).contains(at)), "{back:?}");
+    // Those of one minute are in order after a month, too.
+    let month = NOON - Span::days(30);
+    assert!(comes_back(month, NOON) <= comes_back(month + Span::minutes(1), NOON));
+    assert!(comes_back(month, NOON) < comes_back(month + Span::hours(1), NOON));
 }
 
 #[test]
@@ -319,7 +369,7 @@ fn a_channel_that_is_gone_fails_the_enrollment() {
 }
 
 #[test]
-fn a_send_in_doubt_is_called_again_only_while_it_could_begin() {
+fn a_send_in_doubt_stands_in_line_where_it_is_recognised_and_is_left_where_it_could_never_go() {
     type Change = fn(&mut Sample);
     let disturbances: [(&str, Change); 9] = [
         ("exit", |s| {
@@ -351,17 +401,25 @@ fn a_send_in_doubt_is_called_again_only_while_it_could_begin() {
     let mut undisturbed = sample();
     let open = undisturbed.begin();
     assert_eq!(undisturbed.look(), Look::InDoubt(open));
-    assert_eq!(wakes::in_doubt(&undisturbed.view(), &open, true), Doubt::CallAgain);
-    let uncounted = wakes::in_doubt(&undisturbed.view(), &open, false);
-    assert!(matches!(uncounted, Doubt::Leave(_)), "somebody else may have their place: {uncounted:?}");
+    let [Decision::Doubted { wake }] = wakes::in_doubt(&undisturbed.view(), &open)[..] else {
+        panic!("its provider recognises it")
+    };
+    assert_eq!(wake.due_at, undisturbed.now, "it waits for nothing but its turn");
+    for _ in 0..limits::ATTEMPTS {
+        let decisions = wakes::in_doubt(&undisturbed.view(), &undisturbed.enrollment.open.unwrap());
+        let left = decisions[0] == Decision::LeftUncertain;
+        assert_eq!(left, undisturbed.enrollment.attempts + 1 >= limits::ATTEMPTS);
+        undisturbed.take(|_| decisions);
+        if !left {
+            undisturbed.begin();
+        }
+    }
     for (what, disturb) in disturbances {
         let mut sample = sample();
         let open = sample.begin();
         disturb(&mut sample);
         assert_eq!(sample.look(), Look::InDoubt(open), "{what}");
-        let Doubt::Leave(decisions) = wakes::in_doubt(&sample.view(), &open, true) else {
-            panic!("called again in spite of {what}")
-        };
+        let decisions = wakes::in_doubt(&sample.view(), &open);
         // It waits in line where a gate may open again: in the end it is called once more, or never.
         let waits = matches!(decisions[0], Decision::Doubted { .. });
         assert_eq!(

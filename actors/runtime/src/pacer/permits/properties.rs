@@ -17,10 +17,6 @@ use crate::env::{EngineClock, Env};
 mod pace;
 mod throughput;
 
-/// Whether engine time goes on over a restart from what was kept of it: then lives count as one. As long as it begins
-/// at the wall's, a wall that jumped while the process ran frees windows at the next start.
-const ENGINE_TIME_IS_KEPT: bool = false;
-
 /// Short days, so that runs of minutes cross midnight often.
 const DAY: i64 = 400_000;
 const BEGIN: Moment = Moment(1_728_030_000_000);
@@ -234,10 +230,12 @@ impl Run {
         self.durable.encode(&mut bytes);
         self.durable = Ledger::decode(&bytes).unwrap();
         self.permits = Permits::of(lane(), self.durable.clone());
+        // A jump of the wall is written down as soon as anybody asks what the time is.
+        let kept = self.engine.keep(&self.clocks);
         self.clocks.elapse(down);
         self.engine = EngineClock::new(&self.clocks);
+        self.engine.goes_on_from(kept, &self.clocks);
         self.engine.has_been_at(self.durable.mark());
-        self.life += u32::from(!ENGINE_TIME_IS_KEPT);
         let settles_at = self.now() + Span(1);
         for send in &mut self.sends {
             (send.fate, send.is_over, send.settles_at) = (Fate::Unseen, true, settles_at);

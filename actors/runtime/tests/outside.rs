@@ -1,0 +1,255 @@
+//! Channels that lead outside, through the engine: a stored secret is kept while it goes where it went, what a provider
+//! signs with is asked for where nothing it tells could be believed without, and who opts out there.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use followupd_channel::http::System;
+use followupd_channel::inbound::{Inbound, Said};
+use followupd_channel::seal::{KEY_BYTES, Seal};
+use followupd_channel::secret::Secret;
+use followupd_channel::tls::Trust;
+use followupd_channel::transports::{Outside, Rules, Transports};
+use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_domain::{Moment, Span};
+use followupd_runtime::{
+    Caller, ChannelSettings, ChatwootSettings, Config, Engine, EnrollAnswer, Env, Error, HttpSettings,
+    MetaSettings, SecretGiven, Settings, SmtpSettings, TenantSettings, TwilioSettings, Wanted,
+};
+use followupd_store::memory::Memory;
+use futures::future::BoxFuture;
+
+/// When every test begins: 2026-11-23 12:00 UTC, a Monday.
+const START: Moment = Moment(1_795_435_200_000);
+
+struct VirtualEnv {
+    started: tokio::time::Instant,
+    drawn: AtomicU64,
+}
+
+impl Env for VirtualEnv {
+    fn wall(&self) -> Moment {
+        START + self.steady()
+    }
+    fn steady(&self) -> Span {
+        Span(self.started.elapsed().as_millis() as i64)
+    }
+    fn random(&self) -> u64 {
+        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+struct Nowhere;
+
+impl Transport for Nowhere {
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        Box::pin(async { Answer::Accepted })
+    }
+}
+
+/// A daemon that may speak in the clear: no test of it depends on the certificates of its machine.
+async fn engine() -> Engine {
+    let rules = Rules { helo: "[127.0.0.1]".into(), plain_smtp: true, plain_http: true, ..Rules::default() };
+    let seal = Seal::new(&[7; KEY_BYTES]).unwrap();
+    let outside = Outside { trust: Trust::load(), resolver: Arc::new(System), seal, rules };
+    let transports = Transports::new(Arc::new(Nowhere), outside);
+    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let engine = Engine::start(Config::default(), Arc::new(Memory::default()), Arc::new(env), transports);
+    let engine = engine.await.unwrap();
+    engine.put_tenant(&Caller::default(), "acme", tenant()).await.unwrap();
+    engine
+}
+
+fn tenant() -> TenantSettings {
+    TenantSettings { on: true, time_zone: "UTC".into(), ..TenantSettings::default() }
+}
+
+async fn put(engine: &Engine, settings: ChannelSettings) -> Vec<String> {
+    match engine.put_channel(&Caller::default(), "acme", "one", settings).await {
+        Ok(_) => Vec::new(),
+        Err(Error::Invalid(faults)) => {
+            faults.into_iter().map(|fault| format!("{}: {}", fault.field, fault.problem)).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn value(text: &str) -> SecretGiven {
+    SecretGiven::Value(Secret::new(text))
+}
+
+fn meta(base: &str, secret: impl Fn(&str) -> SecretGiven) -> ChannelSettings {
+    let meta = MetaSettings {
+        phone_number_id: "7".into(),
+        token: Some(secret("token")),
+        base: base.into(),
+        app_secrets: vec![secret("app")],
+        verify_token: Some(secret("verify")),
+        ..MetaSettings::default()
+    };
+    let (kind, transport) = ("whatsapp".into(), "meta".into());
+    ChannelSettings { kind, transport, meta: Some(meta), ..ChannelSettings::default() }
+}
+
+fn http(url: &str, secret: SecretGiven) -> ChannelSettings {
+    let http = HttpSettings { url: url.into(), secrets: vec![secret], ..HttpSettings::default() };
+    let (kind, transport) = ("webhook".into(), "http".into());
+    ChannelSettings { kind, transport, http: Some(http), ..ChannelSettings::default() }
+}
+
+fn smtp(host: &str, security: &str, port: u32, password: SecretGiven) -> ChannelSettings {
+    let smtp = SmtpSettings {
+        host: host.into(),
+        port,
+        security: security.into(),
+        username: "mailer".into(),
+        password: Some(password),
+        from: "hi@acme.example".into(),
+        ..SmtpSettings::default()
+    };
+    let (kind, transport) = ("email".into(), "smtp".into());
+    ChannelSettings { kind, transport, smtp: Some(smtp), ..ChannelSettings::default() }
+}
+
+fn twilio(username: &str, auth_tokens: Vec<SecretGiven>) -> ChannelSettings {
+    let twilio = TwilioSettings {
+        account: format!("AC{}", "0".repeat(32)),
+        username: username.into(),
+        password: Some(value("hunter2")),
+        number: "+15005550006".into(),
+        auth_tokens,
+        base: "http://api.example".into(),
+        ..TwilioSettings::default()
+    };
+    let (kind, transport) = ("sms".into(), "twilio".into());
+    ChannelSettings { kind, transport, twilio: Some(twilio), ..ChannelSettings::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_secret_is_kept_where_it_goes_and_follows_nobody_elsewhere() {
+    let engine = engine().await;
+    let kept = |_: &str| SecretGiven::Kept;
+    assert_eq!(put(&engine, meta("http://graph.example", value)).await, [""; 0]);
+    assert_eq!(put(&engine, meta("http://graph.example:80/sub", kept)).await, [""; 0]);
+    let elsewhere = "give the value again: the channel would send it elsewhere";
+    let fields = ["meta.token", "meta.app_secrets[0]", "meta.verify_token"];
+    let refused = fields.map(|field| format!("{field}: {elsewhere}"));
+    for base in ["http://evil.example", "http://graph.example:8080", "http://graph.example.evil.example"] {
+        assert_eq!(put(&engine, meta(base, kept)).await, refused, "{base}");
+    }
+    assert!(!put(&engine, meta("http://evil.example\\@graph.example", kept)).await.is_empty());
+    assert_eq!(put(&engine, meta("http://evil.example", value)).await, [""; 0], "who knows it may");
+
+    // Fields of one name, and another way out.
+    let inbox = ChatwootSettings {
+        base: "http://evil.example".into(),
+        account: 1,
+        token: Some(SecretGiven::Kept),
+        ..ChatwootSettings::default()
+    };
+    let (kind, transport) = ("conversation".into(), "chatwoot".into());
+    let inbox = ChannelSettings { kind, transport, chatwoot: Some(inbox), ..ChannelSettings::default() };
+    assert_eq!(put(&engine, inbox).await, [format!("chatwoot.token: {elsewhere}")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_of_mail_and_of_webhooks_stays_with_its_host_too() {
+    let engine = engine().await;
+    let elsewhere = "give the value again: the channel would send it elsewhere";
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    assert_eq!(put(&engine, http("http://hooks.example/a", value(secret))).await, [""; 0]);
+    assert_eq!(put(&engine, http("http://hooks.example/b", SecretGiven::Kept)).await, [""; 0]);
+    let moved = put(&engine, http("http://evil.example/a", SecretGiven::Kept)).await;
+    assert_eq!(moved, [format!("http.secrets[0]: {elsewhere}")]);
+
+    assert_eq!(put(&engine, smtp("mx.example", "none", 25, value("hunter2"))).await, [""; 0]);
+    assert_eq!(put(&engine, smtp("mx.example", "none", 0, SecretGiven::Kept)).await, [""; 0]);
+    for (host, port) in [("evil.example", 25), ("mx.example", 2525)] {
+        let moved = put(&engine, smtp(host, "none", port, SecretGiven::Kept)).await;
+        assert_eq!(moved, [format!("smtp.password: {elsewhere}")], "{host} {port}");
+    }
+    // A comparison says what the put would.
+    let settings = Settings::Channel(Box::new(smtp("evil.example", "none", 25, SecretGiven::Kept)));
+    let wanted = vec![Wanted { name: "one".into(), settings }];
+    let compared = engine.compare(&Caller::default(), "acme", wanted).unwrap();
+    assert_eq!(compared[0].faults[0].field, "smtp.password");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_provider_signs_with_is_asked_for_where_it_could_not_be_told_apart() {
+    let engine = engine().await;
+    let key = format!("SK{}", "a".repeat(32));
+    let bare = put(&engine, twilio(&key, Vec::new())).await;
+    assert_eq!(bare.len(), 1, "{bare:?}");
+    assert!(bare[0].starts_with("twilio.auth_tokens: is required with an API key"), "{bare:?}");
+    assert_eq!(put(&engine, twilio(&key, vec![value("token")])).await, [""; 0]);
+    assert_eq!(
+        put(&engine, twilio("", Vec::new())).await,
+        [""; 0],
+        "it logs in with the account's own token"
+    );
+
+    let with = |change: fn(&mut MetaSettings)| {
+        let mut settings = meta("http://graph.example", value);
+        settings.meta.iter_mut().for_each(change);
+        settings
+    };
+    let unsigned = put(&engine, with(|meta| meta.app_secrets.clear())).await;
+    assert!(unsigned[0].starts_with("meta.app_secrets: are required with verify_token"), "{unsigned:?}");
+    let unasked = put(&engine, with(|meta| meta.verify_token = None)).await;
+    assert!(unasked[0].starts_with("meta.verify_token: is required with app_secrets"), "{unasked:?}");
+    let silent = |meta: &mut MetaSettings| {
+        meta.app_secrets.clear();
+        meta.verify_token = None;
+    };
+    assert_eq!(put(&engine, with(silent)).await, [""; 0], "it only sends");
+}
+
+/// Whether somebody with this number can be enrolled in a sequence by WhatsApp, or why not.
+async fn enrolled(engine: &Engine, contact: &str, phone: &str) -> &'static str {
+    let profile = Profile { phone: Some(phone.to_owned()), ..Profile::default() };
+    let request = Request { contact: contact.to_owned(), profile, ..Request::default() };
+    match engine.enroll(&Caller::default(), "acme", "chat", vec![request]).await.unwrap().remove(0) {
+        EnrollAnswer::Refused { reason, .. } => reason,
+        EnrollAnswer::Enrolled { .. } | EnrollAnswer::AlreadyEnrolled { .. } => "enrolled",
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_number_that_opts_out_is_out_of_all_that_it_serves_where_the_tenant_has_it_so() {
+    let (engine, caller) = (engine().await, Caller::default());
+    assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
+    let chat =
+        ChannelSettings { kind: "whatsapp".into(), transport: "outbox".into(), ..ChannelSettings::default() };
+    engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
+    let step = DraftStep {
+        wait: "1 hour".into(),
+        channel: "chat".into(),
+        body: "hello".into(),
+        ..DraftStep::default()
+    };
+    let draft = Draft { steps: vec![step], ..Draft::default() };
+    engine.put_sequence(&caller, "acme", "chat", draft).await.unwrap();
+    engine.publish(&caller, "acme", "chat").await.unwrap();
+    let stop = |phone: &str| {
+        vec![Inbound::Said(Said {
+            contact: phone.to_owned(),
+            sender: "+15005550006".into(),
+            id: format!("SM{phone}"),
+            text: Some("stop".into()),
+            button: None,
+            answers: None,
+            at: START,
+        })]
+    };
+    engine.take_in("acme", "one", stop("+15550100")).await.unwrap();
+    assert_eq!(enrolled(&engine, "ana", "+15550100").await, "enrolled", "by SMS alone");
+    let all = TenantSettings { opt_out_of_all: true, ..tenant() };
+    engine.put_tenant(&caller, "acme", all).await.unwrap();
+    engine.take_in("acme", "one", stop("+15550101")).await.unwrap();
+    assert_eq!(enrolled(&engine, "bo", "+15550101").await, "suppressed");
+}
