@@ -99,7 +99,7 @@ impl Hooks for Faults {
             return Reaction::Die;
         }
         let armed = inner.armed;
-        let mut fails = |inner: &mut Inner, reaction: Reaction| {
+        let fails = |inner: &mut Inner, reaction: Reaction| {
             world.note_in(inner, What::Store(format!("{reaction:?} at {}", place.word())));
             reaction
         };

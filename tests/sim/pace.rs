@@ -11,7 +11,6 @@ use followupd_domain::reaction::{Again, Reaction};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, SendId};
 use followupd_runtime::{Caller, Config, Engine};
-use followupd_store::keys::Table;
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
@@ -20,7 +19,6 @@ use super::dice::Dice;
 use super::env::SimEnv;
 use super::plan::{ACCOUNT, CHANNELS, Pace, Quiet, TenantPlan};
 use super::windows::{Lives, exceeded, is_quiet, local, per_day};
-use super::world;
 
 const HOUR: i64 = 3_600_000;
 /// 2026-10-24, the day before Berlin puts its clocks back.

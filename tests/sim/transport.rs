@@ -11,7 +11,7 @@ use followupd_domain::SendId;
 use followupd_domain::enrollment::Enrollment;
 use futures::future::BoxFuture;
 
-use super::coverage::{Event, Standing};
+use super::coverage::Standing;
 use super::faults::Place;
 use super::plan::CHANNELS;
 use super::says::Says;

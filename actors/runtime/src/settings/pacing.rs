@@ -39,8 +39,11 @@ pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mu
     limits
 }
 
+/// Takes one limit out.
+type LeaveOut = fn(&mut Limits);
+
 /// The limits of a preset, by the names they have in settings, and what takes each out of one.
-const LIMITS: [(&str, fn(&mut Limits)); 10] = [
+const LIMITS: [(&str, LeaveOut); 10] = [
     ("rate", |limits| limits.rate = None),
     ("gap", |limits| limits.gap = None),
     ("jitter", |limits| limits.jitter = None),
