@@ -129,9 +129,9 @@ impl Live {
     /// Writes down what came of a call. That waits for the store as long as it takes: an outcome that is known and
     /// forgotten would be in doubt. Only a shard that is gone lets it go; its next owner finds the send open.
     async fn call_ended(&self, ended: CallEnded) {
-        let mut pause = store_pause();
+        let (mut pause, mut unheard) = (store_pause(), None);
         while self.activation.node.shards().contains_key(&self.activation.tenant.shard) {
-            match self.outcome(&ended).await {
+            match self.outcome(&ended, &mut unheard).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => {
@@ -140,6 +140,10 @@ impl Live {
                     pause = (2 * pause).min(limits::RETRY_MOST);
                 }
             }
+        }
+        // It was written, and nobody knew: what it says of others is told all the same.
+        if let Some((lane, (step, said))) = unheard {
+            self.activation.node.tell(self.activation.tenant.shard, ShardMsg::Said(lane, step, said));
         }
     }
 
@@ -168,8 +172,9 @@ impl Live {
         }
     }
 
-    /// Commits what came of a call; `false` when something changed under it.
-    async fn outcome(&self, ended: &CallEnded) -> Result<bool, Error> {
+    /// Commits what came of a call; `false` when something changed under it. What it says to its lane stays `unheard`
+    /// until it is known to be written.
+    async fn outcome(&self, ended: &CallEnded, unheard: &mut Option<Heard>) -> Result<bool, Error> {
         let Some(facts) = self.facts().await? else { return Ok(true) };
         let now = self.activation.node.now();
         let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else {
@@ -177,7 +182,13 @@ impl Live {
         };
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
         let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
-        self.settle(&facts, &decisions, &open, (Some(ended), None), now, ended.trace).await
+        let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
+        *unheard = said(&facts, &open, Some(ended)).map(|said| (lane, said));
+        let settled = self.settle(&facts, &decisions, &open, (Some(ended), None), now, ended.trace).await?;
+        if settled {
+            *unheard = None;
+        }
+        Ok(settled)
     }
 
     /// When the call of an open send began that something else than its end settles. One of an earlier process counts
@@ -314,6 +325,9 @@ impl Live {
         }
     }
 }
+
+/// What a call's end says to its lane.
+type Heard = (Lane, (StepOf, Said));
 
 /// A provider's no to a message, in its answer or later.
 struct No {

@@ -35,6 +35,13 @@ pub(crate) const URGENT_CALLS: usize = 16;
 /// Pause before a jump of the clock is written down again that could not be.
 pub(crate) const KEEP_AGAIN: Duration = Duration::from_secs(1);
 
+/// Sends a second that a lane without a rate is taken to make at its whole pace before anybody has seen it: what it is
+/// slowed from after a hold.
+pub(crate) const PACE_UNKNOWN: i64 = 100;
+
+/// Pause before what a provider asked to hold is written down again that could not be.
+pub(crate) const REACT_AGAIN: Duration = Duration::from_secs(1);
+
 /// Rows of one queue a pacer reads at once.
 pub(crate) const WINDOW: usize = 256;
 

@@ -4,7 +4,7 @@
 //! limits ([`permits`]): governor paces within the second, the ledger says what is allowed. Quiet hours and holds
 //! close a queue and touch no row. One timer says when to look again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use followupd_domain::lane::{self, Lane, PriorityClass, Queue, WakeRow};
@@ -29,8 +29,8 @@ mod slow;
 mod vitals;
 
 use doubt::Doubts;
-pub(crate) use permits::day;
 use permits::{Permit, Permits};
+pub(crate) use permits::{day, day_of_limits};
 use queues::Queues;
 pub(crate) use queues::opening;
 pub(crate) use vitals::{Fares, Vitals};
@@ -40,6 +40,8 @@ pub(crate) use vitals::{Fares, Vitals};
 pub(crate) enum Returned {
     /// The intent is durable; the charge stays until the outcome.
     Called,
+    /// A send that was open is settled, and its charge with it: the row has done its work.
+    Settled,
     /// The row is gone: the permit is free again.
     Gone,
     /// The row stays and its queue is closed.
@@ -94,6 +96,8 @@ pub(crate) struct Pacer {
     doubts: Doubts,
     /// Rows that are with their enrollments.
     pulled: BTreeMap<EnrollmentId, WakeRow>,
+    /// Those of them whose call is out.
+    called: BTreeSet<EnrollmentId>,
     /// Rows that wait after a failure, until a moment of engine time: the wall may jump.
     paused: BTreeMap<EnrollmentId, Moment>,
     /// Nothing is pulled before that moment of engine time.
@@ -122,6 +126,7 @@ impl Actor for PacerActor {
             permits,
             doubts: Doubts::default(),
             pulled: BTreeMap::new(),
+            called: BTreeSet::new(),
             paused: BTreeMap::new(),
             rests_until: Moment(0),
             timer: None,
@@ -179,11 +184,15 @@ impl Pacer {
             PacerMsg::Returned(row, returned) => self.returned(row, returned),
             PacerMsg::Begun(op) => self.permits.settle(&op, self.opening.node.engine_now()),
             PacerMsg::Settled(enrollment, op) => {
-                self.pulled.remove(&enrollment);
+                // One that was pulled again since is with its enrollment, and comes back from there.
+                if self.called.remove(&enrollment) {
+                    self.pulled.remove(&enrollment);
+                }
                 self.permits.settle(&op, self.opening.node.engine_now());
             }
             PacerMsg::Failed(enrollment, pause) => {
                 self.doubts.one_more(enrollment);
+                self.called.remove(&enrollment);
                 if let Some(row) = self.pulled.remove(&enrollment) {
                     self.permits.give_back();
                     self.pause(row, pause);
@@ -198,14 +207,15 @@ impl Pacer {
     fn returned(&mut self, row: WakeRow, returned: Returned) {
         if returned == Returned::Called {
             // It stays pulled until its call is settled.
+            self.called.insert(row.enrollment);
             return;
         }
-        if self.pulled.remove(&row.enrollment).is_none() {
+        if self.pulled.remove(&row.enrollment).is_none() || returned == Returned::Settled {
             return;
         }
         self.permits.give_back();
         match returned {
-            Returned::Called | Returned::Gone => {}
+            Returned::Called | Returned::Settled | Returned::Gone => {}
             Returned::Closed => {
                 self.queues.insert(row);
                 self.queues.forget_hours();

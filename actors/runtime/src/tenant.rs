@@ -116,7 +116,17 @@ impl Actor for TenantActor {
                 }
                 let _ = reply.send(());
             }
-            TenantMsg::React(reacting) => tenant.react(reacting).await,
+            TenantMsg::React(reacting) => {
+                if !tenant.react(reacting.clone()).await {
+                    // What a provider asked for is not forgotten because a store did not answer.
+                    let myself = myself.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(limits::REACT_AGAIN).await;
+                        // A tenant that has stopped holds nothing more.
+                        let _ = myself.send_message(TenantMsg::React(reacting));
+                    });
+                }
+            }
             TenantMsg::ReactFor(reacting, reply) => {
                 let reacted = settings::react::react(&tenant.node, &tenant.current(), reacting).await;
                 tenant.read_again().await;
@@ -125,7 +135,8 @@ impl Actor for TenantActor {
             }
             TenantMsg::Watch(channel) => {
                 if let Some(reacting) = state.watch(channel).await {
-                    state.arguments.react(reacting).await;
+                    // The next outcome has it looked at again.
+                    let _ = state.arguments.react(reacting).await;
                 }
             }
             TenantMsg::Sweep => {
@@ -232,16 +243,17 @@ impl TenantArguments {
         Ok(false)
     }
 
-    /// Holds something, and says so in its log; written or not, the next answer says it again.
-    async fn react(&self, reacting: Reacting) {
+    /// Holds something, and says so in its log; whether it is written down, or stood there.
+    async fn react(&self, reacting: Reacting) -> bool {
         let reacted = settings::react::react(&self.node, &self.current(), reacting).await;
-        let written = reacted.unwrap_or_else(|error| {
-            tracing::warn!(tenant = self.no.0, %error, "what is to be held could not be written down");
-            true
-        });
-        if written {
-            self.read_again().await;
+        if let Err(error) = &reacted {
+            tracing::warn!(tenant = self.no.0, %error, "what is to be held could not be written down yet");
         }
+        if reacted.as_ref().is_ok_and(|written| !written) {
+            return true;
+        }
+        self.read_again().await;
+        reacted.is_ok()
     }
 
     fn current(&self) -> Arc<Loaded> {

@@ -317,7 +317,7 @@ impl Engine {
         if let Some(fares) = fares.filter(|fares| fares.rests_until > engine_now) {
             held(WaitsFor::Host, Some(wall(fares.rests_until)));
         }
-        match ledger.earliest(&channel.limits, engine_now, pacer::day(loaded, now)) {
+        match ledger.earliest(&channel.limits, engine_now, pacer::day_of_limits(loaded, now, engine_now)) {
             // What paces it is no hold, however slow.
             Earliest::At(_, LimitName::Rate | LimitName::Gap) => {}
             // A day is the wall's.

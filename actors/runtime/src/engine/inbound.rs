@@ -162,14 +162,15 @@ impl Engine {
             let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
             event.opts_out(&loaded.scope.tenant)
         };
-        if opts_out {
-            self.suppress_address(teller, &said.contact, said.at).await?;
-        }
         if event.opts_in() {
             let (contact, sender) = (said.contact.clone(), said.sender.clone());
             self.chosen(teller, &Choice { contact, sender, wants: Wants::In, at: said.at }).await?;
         }
         let known = self.tell_contacts(teller, &said.contact, event.clone()).await?;
+        // Who is known has it suppressed by the event, once, however often it is told.
+        if opts_out && !known {
+            self.suppress_address(teller, &said.contact, said.at).await?;
+        }
         let kind = teller.channel.kind;
         if !known && kind == Kind::Whatsapp && event.occurred_at + SERVICE_WINDOW > self.node.now() {
             let handle = self.tenant(&teller.caller, teller.tenant)?;
@@ -184,11 +185,14 @@ impl Engine {
         let kind = teller.channel.kind;
         match choice.wants {
             Wants::Out => {
-                self.suppress_address(teller, &choice.contact, choice.at).await?;
                 let id = format!("{}-{}", choice.contact, choice.at.0);
                 let event =
                     self.event_of(teller, (&id, choice.at), EventKind::ContactOptedOut, String::new());
-                self.tell_contacts(teller, &choice.contact, event).await
+                let known = self.tell_contacts(teller, &choice.contact, event).await?;
+                if !known {
+                    self.suppress_address(teller, &choice.contact, choice.at).await?;
+                }
+                Ok(known)
             }
             Wants::In => {
                 let address = address(&choice.contact);

@@ -185,7 +185,8 @@ impl Live {
             Err(failure) => return self.decided(facts, &wake::fail(&view, failure), now).await,
         };
         // Counted from now: the permit may have been granted a while ago.
-        let (engine_now, day) = (self.activation.node.engine_now(), pacer::day(&facts.loaded, now));
+        let engine_now = self.activation.node.engine_now();
+        let day = pacer::day_of_limits(&facts.loaded, now, engine_now);
         let charge = Charge { at: engine_now, day, open: true };
         let not_after = self.not_after(&view, step);
         let intent = wake::intend(&view, channel, charge, not_after);
@@ -260,7 +261,7 @@ impl Live {
         }
         let decisions = wake::in_doubt(&facts.view(now), open);
         let settled = self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
-        Ok(if settled { Step::Return(Returned::Called) } else { Step::Again })
+        Ok(if settled { Step::Return(Returned::Settled) } else { Step::Again })
     }
 
     fn to_call(

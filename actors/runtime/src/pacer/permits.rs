@@ -89,9 +89,7 @@ pub(super) struct Permits {
 struct Asked {
     /// In engine time.
     now: Moment,
-    /// What the clock on the wall says.
-    wall: Moment,
-    /// The day it is on.
+    /// The day it is on by the wall, with its end in engine time.
     day: DayContext,
 }
 
@@ -128,7 +126,8 @@ impl Permits {
         let limits =
             loaded.scope.channels.get(&self.lane.channel).map_or(&default, |channel| &channel.limits);
         let wall = node.now();
-        let asked = Asked { now: node.engine_now(), wall, day: day(loaded, wall) };
+        let now = node.engine_now();
+        let asked = Asked { now, day: day_of_limits(loaded, wall, now) };
         if node.planted.is(Bug::PermitAfterRestart) && self.granted == 0 {
             self.ledger = Ledger::default();
         }
@@ -136,21 +135,12 @@ impl Permits {
     }
 
     /// Grants a permit and charges it, or says when to ask again.
-    fn permit(
-        &mut self,
-        limits: &Limits,
-        Asked { now, wall, day }: Asked,
-        random: impl FnOnce() -> u64,
-    ) -> Permit {
+    fn permit(&mut self, limits: &Limits, Asked { now, day }: Asked, random: impl FnOnce() -> u64) -> Permit {
         let drawn = limits.jitter.map(|jitter| part(jitter, *self.drawn.get_or_insert_with(random)));
         let gap = limits.gap.map(|gap| gap + drawn.unwrap_or_default());
         let limits = &Limits { gap, ..limits.clone() };
         // The wider limit is asked first, so that a refusal takes nothing from the narrower one.
         match self.ledger.earliest(limits, now, day) {
-            // The day ends by the wall, which engine time may be ahead of.
-            Earliest::At(at, LimitName::PerDay) => {
-                return Permit::At(at.max(now + day.next_day_at.since(wall)));
-            }
             Earliest::At(at, _) => return Permit::At(at),
             Earliest::WhenOpenSettles(_) => return Permit::WhenSettled,
             Earliest::Now => {}
@@ -225,6 +215,13 @@ fn governor(rate: &Rate, time: &EngineTime) -> Option<Governor> {
         let _ = governor.check_n(rest);
     }
     Some(governor)
+}
+
+/// The tenant's calendar day by the wall, as limits count it: with its end in engine time, which may be ahead of the
+/// wall or behind it.
+pub(crate) fn day_of_limits(loaded: &Loaded, wall: Moment, engine: Moment) -> DayContext {
+    let DayContext { day, next_day_at } = day(loaded, wall);
+    DayContext { day, next_day_at: engine + Span(next_day_at.0 - wall.0) }
 }
 
 /// The tenant's calendar day at `now`.

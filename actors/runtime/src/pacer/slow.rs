@@ -4,6 +4,8 @@ use followupd_domain::ledger::Rate;
 use followupd_domain::throttle::Throttle;
 use followupd_domain::{Moment, Span};
 
+use crate::limits;
+
 /// How a lane is slowed, in engine time.
 #[derive(Debug, Default)]
 pub(super) struct Slow {
@@ -40,7 +42,10 @@ impl Slow {
         }
         let interval = match rate {
             Some(rate) => Span(rate.per.0 / i64::from(rate.count.max(1))),
-            None => Span(1_000 / self.before.max(1)),
+            None => {
+                let known = Some(self.before).filter(|before| *before > 0);
+                Span(1_000 / known.unwrap_or(limits::PACE_UNKNOWN))
+            }
         };
         if let Some(pause) = self.throttle.pause(interval, now) {
             self.next = now + pause;

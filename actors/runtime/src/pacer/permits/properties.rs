@@ -159,8 +159,8 @@ impl Run {
     fn asked(&self) -> Asked {
         let (now, wall) = (self.now(), self.clocks.wall());
         let day = wall.0.div_euclid(self.day);
-        let day = DayContext { day: day as i32, next_day_at: Moment((day + 1) * self.day) };
-        Asked { now, wall, day }
+        let ends_in = (day + 1) * self.day - wall.0;
+        Asked { now, day: DayContext { day: day as i32, next_day_at: now + Span(ends_in) } }
     }
 
     /// Lets time pass until engine time is `to`, or a little later where it is drawn ahead.
