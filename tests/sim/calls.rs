@@ -174,7 +174,6 @@ fn limits(world: &World, calls: &[Call]) {
     for call in calls {
         lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default().push(call);
     }
-    let lanes = lanes.into_iter().map(|(lane, calls)| (lane, calls));
     let lives = lives(world);
     let intended = world.inner().intended.clone();
     for ((tenant, channel), calls) in lanes {

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use followupd_domain::lane::Lane;
-use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, LimitName, Limits, Rate};
+use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, Limits, Rate};
 use followupd_domain::{ChannelNo, Moment, Shard, Span};
 use followupd_store::{Key, LedgerOp};
 use governor::clock::{Clock, Reference};

@@ -207,7 +207,8 @@ fn a_step_that_came_too_late_meanwhile_comes_again_behind_the_one_that_was_refus
 
 #[test]
 fn a_step_that_could_not_be_made_meanwhile_comes_again_behind_the_one_that_was_refused() {
-    let spoilt: [(SendFailure, fn(&mut Sample)); 3] = [
+    type Spoils = fn(&mut Sample);
+    let spoilt: [(SendFailure, Spoils); 3] = [
         (SendFailure::NoAddress, |sample| sample.contact.phone = None),
         (SendFailure::Suppressed, |sample| _ = sample.contact.suppressed.insert(Kind::Sms)),
         (SendFailure::MissingVariable, |sample| sample.contact.name = None),
