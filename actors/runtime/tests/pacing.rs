@@ -326,7 +326,7 @@ impl World {
 async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longer_backlog() {
     let mut read = Vec::new();
     for backlog in [1_000, 4_000] {
-        let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+        let world = world(ChannelSettings { gap: "1 minute".into(), ..chat() }).await;
         world.put("second", |_| ()).await;
         world.hold_channel().await;
         for from in (0..backlog).step_by(1_000) {
@@ -340,9 +340,11 @@ async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longe
         let transports = Transports::only(world.kept.clone());
         let engine = Engine::start(Config::default(), store, world.env.clone(), transports).await.unwrap();
         pass(Span::seconds(5)).await;
-        assert_eq!(world.calls_after(0, backlog..2 * backlog), 1, "the open one is called again");
-        assert_eq!(world.starts().len(), 1);
         read.push(counted.load(Ordering::Relaxed));
+        // As another attempt, with a charge of its own: behind the gap.
+        assert_eq!(world.starts().len(), 0);
+        pass(Span::minutes(2)).await;
+        assert!(world.calls_after(0, backlog..2 * backlog) > 0, "the open one is called again");
         engine.stop();
     }
     assert_eq!(read[0], read[1]);
@@ -350,7 +352,7 @@ async fn a_start_finds_what_is_open_near_the_heads_and_reads_no_more_for_a_longe
 
 #[tokio::test(start_paused = true)]
 async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works() {
-    let world = world(ChannelSettings { gap: "1 hour".into(), ..chat() }).await;
+    let world = world(ChannelSettings { gap: "1 minute".into(), ..chat() }).await;
     world.hold_channel().await;
     world.enroll(0..1).await;
     world.enroll_in_more(24, 0).await;
@@ -360,8 +362,8 @@ async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works()
     let others: Vec<&str> = more.iter().map(String::as_str).chain(["welcome"]).collect();
     let world = world.stop_in_a_call(&others).await;
     let world = start(world.store.clone(), world.env.clone(), world.kept.clone()).await;
-    pass(Span::seconds(5)).await;
-    assert_eq!((world.starts().len(), world.starts_to("c1").len()), (1, 1));
+    pass(Span::minutes(40)).await;
+    assert_eq!((world.starts().len(), world.starts_to("c1").len()), (26, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -312,7 +312,6 @@ async fn what_a_person_held_or_stopped_leaves_gently_and_who_held_for_a_moment_w
         (Some(ScopeName::Tenant), 3_600, true),
         (None, 3_600, true),
         (Some(mail()), 3, false),
-        (Some(ScopeName::Sequence(Name::parse("welcome").unwrap())), 3_600, false),
     ] {
         let world = world(channel(), |_| None).await;
         let (engine, caller) = (&world.engine, Caller::default());

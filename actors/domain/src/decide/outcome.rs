@@ -43,7 +43,7 @@ pub fn outcome(view: &View<'_>, send: SendId, outcome: &Outcome, jitter: u16) ->
         Outcome::Refused { code, reaction } => said_no(view, code, *reaction, jitter),
         Outcome::Uncertain => {
             let pause = Again::SOON.pause(tries(view)).unwrap_or_default();
-            doubted(view, &open, spread(pause, jitter))
+            doubted(view, &open, view.now + spread(pause, jitter))
         }
         Outcome::NotBegun => vec![Decision::Withdrawn],
     }
@@ -156,12 +156,12 @@ fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
     }
 }
 
-/// Nobody knows of this call. Where the provider recognises the send's id, the same send is called again after a
-/// pause, as another attempt with an intent of its own.
-pub(super) fn doubted(view: &View<'_>, open: &OpenSend, pause: Span) -> Vec<Decision> {
+/// Nobody knows of this call. Where the provider recognises the send's id, the same send is called again from then on,
+/// as another attempt with an intent of its own.
+pub(super) fn doubted(view: &View<'_>, open: &OpenSend, due_at: Moment) -> Vec<Decision> {
     let channel = view.scope.channels.get(&open.channel);
     let by_key = channel.is_some_and(Channel::calls_again) && tries(view) < limits::ATTEMPTS;
-    let again = wake_at(view, view.now + pause);
+    let again = wake_at(view, due_at);
     match again.filter(|wake| by_key && wake.channel == open.channel && !view.enrollment.state.is_over()) {
         Some(wake) => vec![Decision::Doubted { wake }],
         None => settle(view, Decision::LeftUncertain),

@@ -77,8 +77,7 @@ fn for_a_while(view: &View<'_>, at: Moment) -> Moment {
 /// of people it knows go on. Those that wait come back in the order they were due in, whenever each was looked at.
 #[must_use]
 pub fn put_off(view: &View<'_>, until: Moment) -> Vec<Decision> {
-    let at = for_a_while(view, until);
-    move_wake(view, at + place(at.since(view.enrollment.step_due_at)), Binding::NewRecipients)
+    move_wake(view, until + place(until.since(view.enrollment.step_due_at)), Binding::NewRecipients)
 }
 
 /// How far into [`limits::NEW_RECIPIENTS_SPREAD`] a wake comes back that has waited so long by its beginning: the less,
@@ -162,5 +161,7 @@ pub fn intend(view: &View<'_>, channel: &Channel, charge: Charge, not_after: Mom
 /// opt-out (E8), nor while any gate is closed (E5), nor beyond any limit (E6). Else it is left uncertain.
 #[must_use]
 pub fn in_doubt(view: &View<'_>, open: &OpenSend) -> Vec<Decision> {
-    outcome::doubted(view, open, Span::ZERO)
+    // It keeps its place in line.
+    let due_at = view.enrollment.wake.map_or(view.now, |wake| wake.due_at);
+    outcome::doubted(view, open, due_at)
 }

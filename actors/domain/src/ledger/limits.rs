@@ -50,7 +50,7 @@ impl Limits {
     pub fn start_told_after(&self) -> Option<Span> {
         let burst = self.rate.map(|rate| Span(rate.interval() * i64::from(rate.burst.max(1)) / 1_000));
         let waits = burst.into_iter().chain(self.gap).map(|span| Span(span.0 / 2));
-        let counts = self.per_minute.or(self.per_hour).is_some() || self.rest.is_some();
+        let counts = self.per_minute.or(self.per_hour).or(self.per_day).is_some() || self.rest.is_some();
         waits.min().or(counts.then_some(START_TOLD_MOST)).map(|span| span.clamp(Span(1), START_TOLD_MOST))
     }
 }

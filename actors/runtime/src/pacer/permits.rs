@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use followupd_domain::lane::Lane;
-use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, Limits, Rate};
+use followupd_domain::ledger::{Charge, DayContext, Earliest, Ledger, LimitName, Limits, Rate};
 use followupd_domain::{ChannelNo, Moment, Shard, Span};
 use followupd_store::{Key, LedgerOp};
 use governor::clock::{Clock, Reference};
@@ -141,6 +141,8 @@ impl Permits {
         let limits = &Limits { gap, ..limits.clone() };
         // The wider limit is asked first, so that a refusal takes nothing from the narrower one.
         match self.ledger.earliest(limits, now, day) {
+            // Where the wall went back to a day before the ledger's, the day that it is on has to end first.
+            Earliest::At(at, LimitName::PerDay) => return Permit::At(at.max(day.next_day_at)),
             Earliest::At(at, _) => return Permit::At(at),
             Earliest::WhenOpenSettles(_) => return Permit::WhenSettled,
             Earliest::Now => {}
@@ -177,8 +179,9 @@ impl Permits {
         if self.lane.channel != ChannelNo::CONTROL {
             let day = DayContext { day: 0, next_day_at: Moment::FAR };
             self.ledger.refund(Charge { at: self.ledger.mark(), day, open: true });
-            // Nothing began: the next may go at once, as far as the ledger allows.
-            self.governor = None;
+            // Nothing began: the next may go at once, as far as the ledger allows, which knows the past.
+            let rate = self.governor.take().map(|(rate, _)| rate);
+            self.governor = rate.and_then(|rate| Some((rate, fresh(&rate, &self.time)?)));
         }
     }
 
@@ -204,12 +207,17 @@ fn part(jitter: Span, drawn: u64) -> Span {
     Span(i64::try_from(drawn % parts).unwrap_or_default())
 }
 
-/// A governor of this rate that starts with its burst used up.
-fn governor(rate: &Rate, time: &EngineTime) -> Option<Governor> {
+/// A governor of this rate with all its burst.
+fn fresh(rate: &Rate, time: &EngineTime) -> Option<Governor> {
     let per = Duration::from_millis(rate.per.0.unsigned_abs());
     let burst = NonZeroU32::new(rate.burst)?;
     let quota = Quota::with_period(per / rate.count.max(1))?.allow_burst(burst);
-    let governor = RateLimiter::direct_with_clock(quota, time.clone());
+    Some(RateLimiter::direct_with_clock(quota, time.clone()))
+}
+
+/// A governor of this rate that starts with its burst used up.
+fn governor(rate: &Rate, time: &EngineTime) -> Option<Governor> {
+    let governor = fresh(rate, time)?;
     // One cell is left, so that an idle lane still sends its first message at once; the ledger knows its past.
     if let Some(rest) = NonZeroU32::new(rate.burst - 1) {
         let _ = governor.check_n(rest);

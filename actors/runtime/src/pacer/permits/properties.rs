@@ -8,7 +8,7 @@
 
 use super::*;
 use followupd_domain::TenantNo;
-use followupd_domain::ledger::{LimitName, Rest, WarmUp};
+use followupd_domain::ledger::{Rest, WarmUp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
