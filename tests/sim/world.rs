@@ -259,6 +259,10 @@ impl World {
         self.received(inner, &after, &new);
         self.count(inner, before.as_ref().map(|(before, _)| before), &new);
         for entry in &new {
+            // Who lets one go on by hand has it go on at once.
+            if let Decision::Resumed { .. } = &entry.decision {
+                inner.words.not_before.remove(&after.send_id());
+            }
             if let Decision::Intended(open) = &entry.decision {
                 *inner.intents.entry(open.send).or_default() += 1;
                 let lane = (after.tenant.0, open.channel.0 as usize - 1);

@@ -116,17 +116,7 @@ impl Actor for TenantActor {
                 }
                 let _ = reply.send(());
             }
-            TenantMsg::React(reacting) => {
-                if !tenant.react(reacting.clone()).await {
-                    // What a provider asked for is not forgotten because a store did not answer.
-                    let myself = myself.clone();
-                    tokio::spawn(async move {
-                        tokio::time::sleep(limits::REACT_AGAIN).await;
-                        // A tenant that has stopped holds nothing more.
-                        let _ = myself.send_message(TenantMsg::React(reacting));
-                    });
-                }
-            }
+            TenantMsg::React(reacting) => tenant.react_at_last(&myself, reacting).await,
             TenantMsg::ReactFor(reacting, reply) => {
                 let reacted = settings::react::react(&tenant.node, &tenant.current(), reacting).await;
                 tenant.read_again().await;
@@ -241,6 +231,19 @@ impl TenantArguments {
             }
         }
         Ok(false)
+    }
+
+    /// Holds something, now or later: what a provider asked for is not forgotten because a store did not answer.
+    async fn react_at_last(&self, myself: &ActorRef<TenantMsg>, reacting: Reacting) {
+        if self.react(reacting.clone()).await {
+            return;
+        }
+        let myself = myself.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limits::REACT_AGAIN).await;
+            // A tenant that has stopped holds nothing more.
+            let _ = myself.send_message(TenantMsg::React(reacting));
+        });
     }
 
     /// Holds something, and says so in its log; whether it is written down, or stood there.

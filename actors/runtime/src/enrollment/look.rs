@@ -14,7 +14,7 @@ use followupd_domain::{Moment, Span, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
 use super::{Live, class_of, sent};
-use crate::api::Error;
+use crate::api::{Changed, Error};
 use crate::call::{self, For, Ready};
 use crate::limits;
 use crate::pacer::{self, Returned};
@@ -216,11 +216,21 @@ impl Live {
                 transition.commit.ledger.push(LedgerChange { key, op });
             })
             .await;
+        self.intended(committed, call, (ready, made_for))
+    }
+
+    /// What an intent's commit came to: where it is durable the call begins here, before anything else is handled.
+    fn intended(
+        &mut self,
+        committed: Result<Option<Changed>, Error>,
+        call: Call,
+        (ready, made_for): (Ready, For),
+    ) -> Result<Step, Error> {
+        let node = &self.activation.node;
         match committed {
             Ok(Some(_)) => {
-                // The intent is durable: the call begins here, before anything else is handled.
                 if !node.planted.is(Bug::CallBeforeCommit) {
-                    call::begin(&node, call, ready, made_for);
+                    call::begin(node, call, ready, made_for);
                 }
                 Ok(Step::Return(Returned::Called))
             }
