@@ -150,7 +150,7 @@ fn check_held(daemon: &Daemon, mock: &Mock, code: u64, ends: bool) {
         let next = explained(daemon, one);
         assert_eq!(
             (&next["bindingGate"], &next["reason"]),
-            (&json!("hold"), &json!("channel")),
+            (&json!("hold"), &json!("provider")),
             "{one}: {next}"
         );
     }

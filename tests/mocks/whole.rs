@@ -37,7 +37,7 @@ fn a_paused_template_holds_its_step_until_it_is_approved_and_a_closed_window_sen
     assert_eq!(tells(&mock, template("PAUSED"), &url), 200);
     let holds = held(&mut client);
     assert_eq!((holds.len(), &holds[0]["step"]), (1, &json!(1)), "{holds:?}");
-    assert_eq!(holds[0]["held"]["reason"], "the provider paused the template aula (pt_BR)");
+    assert_eq!(holds[0]["held"]["reason"], "its template: the provider paused aula (pt_BR)");
     enroll(&mut client, "ana", ANA);
     // One that waits for nothing leaves by the same lane, enrolled later: the lane has looked at both.
     let other = folder.path().join("other.yaml");
@@ -172,7 +172,7 @@ fn a_last_message_that_is_refused_later_is_sent_again_unless_a_person_took_its_c
     };
     refuses(0);
     let ana = of(&daemon, "ana");
-    assert_eq!((&*ana.state, ana.statuses), ("active", vec!["failed".to_owned(), "pending".to_owned()]));
+    assert_eq!((&*ana.state, ana.statuses), ("active", vec!["failed".to_owned(), "scheduled".to_owned()]));
     until(&daemon, "ana", |ana| ana.state == "completed");
     assert_eq!(of(&daemon, "ana").statuses, ["failed", "sent"]);
 
