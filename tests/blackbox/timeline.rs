@@ -36,7 +36,7 @@ pub struct Send {
     pub intended_at: i64,
     /// When its outcome was known, if it is.
     pub ended_at: Option<i64>,
-    /// `sent`, `left_uncertain` or `withdrawn`; empty while it is open.
+    /// `sent`, `left_uncertain`, `withdrawn` or `doubted`, say; empty while it is open.
     pub outcome: String,
 }
 
@@ -99,7 +99,7 @@ impl Timeline {
                     ended_at: None,
                     outcome: String::new(),
                 }),
-                "sent" | "left_uncertain" | "withdrawn" | "refused" | "backed_off" => {
+                "sent" | "left_uncertain" | "withdrawn" | "refused" | "backed_off" | "doubted" => {
                     if let Some(send) = sends.last_mut().filter(|send| send.ended_at.is_none()) {
                         (send.ended_at, send.outcome) = (Some(entry.at), entry.kind.clone());
                     }
