@@ -188,11 +188,6 @@ fn sent_before_exit(timeline: &Timeline) -> usize {
 
 /// A send that was on the wire when the reply was taken in: the answer named it, and it may be there.
 fn open_send(case: &Case<'_>, send: &Send, there: bool, verdict: &mut Verdict) {
-    // Its process died during the call: it stood in line to be called again, and the exit leaves it uncertain.
-    if send.outcome == "doubted" {
-        verdict.statuses.push("uncertain");
-        return;
-    }
     let named = case.reply.is_some_and(|reply| reply.duplicate || reply.in_flight == [send.id.clone()]);
     if !named {
         verdict.find(case, "the answer to its reply does not name the send in flight");
@@ -203,7 +198,8 @@ fn open_send(case: &Case<'_>, send: &Send, there: bool, verdict: &mut Verdict) {
             verdict.find(case, "the mail on the wire was accepted and is not there");
         }
         "sent" => verdict.statuses.push("sent"),
-        "left_uncertain" => verdict.statuses.push("uncertain"),
+        // Where its process died during the call it stood in line to be called again, and the exit leaves it uncertain.
+        "left_uncertain" | "doubted" => verdict.statuses.push("uncertain"),
         // It surely never left, and there is no next attempt.
         "withdrawn" if !there => {}
         _ => verdict.find(case, "the send in flight has no end"),

@@ -373,6 +373,13 @@ impl Enrollment {
         since.is_some_and(|since| self.open.is_none_or(|open| open.intended_at != since))
     }
 
+    /// The send that is on the wire, or that a call may have brought there of which nobody saw the end: what an exit names.
+    #[must_use]
+    pub fn in_flight(&self) -> Option<SendId> {
+        let doubted = || self.is_doubted().then(|| self.send_id());
+        self.open.map(|open| open.send).or_else(doubted)
+    }
+
     /// The channel of a call that is under way and that limits count by its start already.
     #[must_use]
     pub fn calling(&self) -> Option<ChannelNo> {

@@ -376,7 +376,7 @@ fn store_pause() -> std::time::Duration {
 }
 
 fn changed(after: Enrollment, changed: bool) -> Changed {
-    let in_flight = after.open.map(|open| open.send);
+    let in_flight = after.in_flight();
     Changed { enrollment: after, in_flight, changed }
 }
 

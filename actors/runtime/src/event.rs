@@ -328,8 +328,11 @@ impl<'a> Acceptance<'a> {
         if !accepted {
             return Ok(AtOnce::Again);
         }
-        let changed =
-            Changed { enrollment: after.enrollment, in_flight: None, changed: !decisions.is_empty() };
+        let changed = Changed {
+            in_flight: after.enrollment.in_flight(),
+            enrollment: after.enrollment,
+            changed: !decisions.is_empty(),
+        };
         Ok(AtOnce::Answered(answer(vec![changed])))
     }
 
