@@ -141,19 +141,7 @@ fn state(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) -> &'stati
 
 /// What the funnel must count each step for; and the mails that there must be.
 fn statuses(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) {
-    let sends = timeline.sends();
     let there = |step: usize| case.mails.iter().any(|mail| mail.step() == step);
-    let exited_at = timeline.entries.iter().position(|entry| entry.kind == "exited");
-    let begun_before = |entry: &Entry| entry.kind == "intended";
-    let intended =
-        exited_at.map_or(0, |at| timeline.entries[..at].iter().filter(|entry| begun_before(entry)).count());
-    let settled = exited_at.map_or(0, |at| {
-        timeline.entries[..at]
-            .iter()
-            .filter(|entry| matches!(entry.kind.as_str(), "sent" | "withdrawn"))
-            .count()
-    });
-    let open_at_exit = sends.get(settled).filter(|_| verdict.state == "exited" && intended > settled);
     let whole = if verdict.state == "completed" { STEPS } else { sent_before_exit(timeline) };
     let missing = (0..whole).filter(|step| !there(*step)).count();
     if missing > 0 {
@@ -162,8 +150,8 @@ fn statuses(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) {
     }
     verdict.statuses = vec!["sent"; whole];
     // Whoever leaves during a wait never came to the step it was for.
-    if let Some(send) = open_at_exit {
-        open_send(case, send, there(send.step), verdict);
+    if let Some(send) = open_at_exit(timeline).filter(|_| verdict.state == "exited") {
+        open_send(case, &send, there(send.step), verdict);
     }
     let known = verdict.statuses.len();
     if case.mails.iter().any(|mail| mail.step() >= known) {
@@ -174,6 +162,19 @@ fn statuses(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) {
         let what = format!("its steps must be {:?}, and are {:?}", verdict.statuses, timeline.statuses);
         verdict.find(case, &what);
     }
+}
+
+/// The send whose end was not known when it exited: the last one begun. A doubt is no end, but the next attempt's is.
+fn open_at_exit(timeline: &Timeline) -> Option<Send> {
+    let exited = timeline.entries.iter().position(|entry| entry.kind == "exited")?;
+    let (begun, open) = timeline.entries[..exited].iter().fold((0, false), |(begun, open), entry| {
+        match entry.kind.as_str() {
+            "intended" => (begun + 1, true),
+            "sent" | "withdrawn" => (begun, false),
+            _ => (begun, open),
+        }
+    });
+    timeline.sends().into_iter().take(begun).last().filter(|_| open)
 }
 
 /// Steps that were accepted before it exited.
