@@ -132,6 +132,18 @@ fn an_operator_lists_explains_suppresses_hands_out_and_erases() {
     assert!(shown.contains("by_hand") && shown.contains("asked by phone"), "{shown}");
     assert!(cli(&daemon, &["contact", "lift", "ana"]).contains("is lifted"));
     assert!(cli(&daemon, &["contact", "lift", "ana"]).contains("was not suppressed"));
+    // What they write counts whoever hears it, and once.
+    let opted_out = |text: &str, id: &str| {
+        let written = ["event", "send", "message.received", "--contact", "ana", "--channel", "email"];
+        cli(&daemon, &[written.as_slice(), &["--text", text, "--id", id]].concat());
+        cli(&daemon, &["contact", "show", "ana"]).contains("opted_out")
+    };
+    for (text, id, out) in
+        [("stop", "m1", true), ("Start", "m2", false), ("stop", "m3", true), ("Start", "m2", true)]
+    {
+        assert_eq!(opted_out(text, id), out, "{text} {id}");
+    }
+    assert!(!opted_out("unstop", "m4"));
     let document: Value = serde_json::from_str(&cli(&daemon, &["contact", "export", "ana"])).unwrap();
     assert_eq!(document["contact"]["profile"]["email"], "ana@mail.example");
     assert_eq!(document["enrollments"][0]["entries"][0]["kind"], "enrolled");

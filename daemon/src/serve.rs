@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use followupd_channel::outbox::Outbox;
+use followupd_channel::resolve::System;
 use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Transports};
-use followupd_channel::webhook::System;
 use followupd_runtime::{Config as EngineConfig, Engine, Env, Stop, WallEnv};
 use followupd_store::embedded::{Embedded, Options};
 use tokio::net::TcpListener;
@@ -92,7 +92,7 @@ pub(crate) async fn start(config: Config, source: Option<Source>, log: Log) -> R
 /// The ways out: the outbox, and what channels open to the outside.
 fn transports(outbox: Outbox, outside: &config::Outside) -> Result<Transports, Failure> {
     let seal = seal_key::open(&outside.seal_key)?;
-    let (trust, resolver, rules) = (Trust::load(), Arc::new(System), outside.rules.clone());
+    let (trust, resolver, rules) = (Trust::load(), Arc::new(System::default()), outside.rules.clone());
     Ok(Transports::new(Arc::new(outbox), Outside { trust, resolver, seal, rules }))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use followupd_channel::chatwoot::{self, Chatwoot};
-use followupd_channel::http::{Reach, System};
+use followupd_channel::http::Reach;
 use followupd_channel::inbound::{Inbound, Status, meta, twilio as from_twilio};
 use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
@@ -39,7 +39,7 @@ fn whatsapp(mock: &Mock, token: &str, answer: Duration) -> WhatsApp {
         reach: reach(answer),
         ..whatsapp::Settings::new(mock.who("phone_number_id"), Secret::new(token))
     };
-    WhatsApp::open(settings, &Trust::load(), Arc::new(System)).unwrap()
+    WhatsApp::open(settings, &Trust::load(), Arc::new(System::default())).unwrap()
 }
 
 fn twilio(mock: &Mock, change: impl FnOnce(&mut twilio::Settings)) -> Twilio {
@@ -47,7 +47,7 @@ fn twilio(mock: &Mock, change: impl FnOnce(&mut twilio::Settings)) -> Twilio {
     let mut settings = twilio::Settings::new(mock.who("account"), Secret::new(mock.who("token")), sender);
     (settings.base, settings.reach) = (base(mock), reach(LONG));
     change(&mut settings);
-    Twilio::open(settings, &Trust::load(), Arc::new(System)).unwrap()
+    Twilio::open(settings, &Trust::load(), Arc::new(System::default())).unwrap()
 }
 
 fn chatwoot(mock: &Mock, token: &str, answer: Duration) -> Chatwoot {
@@ -55,7 +55,7 @@ fn chatwoot(mock: &Mock, token: &str, answer: Duration) -> Chatwoot {
         reach: reach(answer),
         ..chatwoot::Settings::new(base(mock), 1, Secret::new(token))
     };
-    Chatwoot::open(settings, &Trust::load(), Arc::new(System)).unwrap()
+    Chatwoot::open(settings, &Trust::load(), Arc::new(System::default())).unwrap()
 }
 
 fn to(kind: Kind, address: &str, text: &str) -> Call {

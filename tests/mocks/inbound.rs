@@ -153,7 +153,7 @@ fn what_the_mock_of_twilio_tells_is_taken_and_read() {
         answers: None,
         at: NOW,
     };
-    let choice = Choice { contact, sender: number, wants: Wants::Out, at: NOW };
+    let choice = Choice { contact, sender: number, id: "SM2".into(), wants: Wants::Out, at: NOW };
     let told = from_twilio(&mock, "/twilio", &order);
     assert_eq!(told, [Inbound::Said(said), Inbound::Choice(choice)]);
 }

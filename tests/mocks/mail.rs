@@ -3,14 +3,16 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::Arc;
 
+use followupd_channel::resolve::System;
 use followupd_channel::smtp::{Security, Settings, Smtp, TimeOuts};
 use followupd_channel::tls::Trust;
 use followupd_channel::{Answer, Call, Slot, Transport};
-use followupd_domain::Moment;
 use followupd_domain::channel::Kind;
-use followupd_domain::reaction::{Again, Blames, Reaction};
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Until};
 use followupd_domain::render::Message;
+use followupd_domain::{Moment, Span};
 
 use crate::running::program;
 use crate::signatures::call;
@@ -64,7 +66,7 @@ fn sender(port: u16, security: Security) -> Smtp {
         plain: false,
         unsubscribe: None,
     };
-    Smtp::open(settings, &Trust::load()).unwrap()
+    Smtp::open(settings, &Trust::load(), Arc::new(System::default())).unwrap()
 }
 
 async fn sends(by: &Smtp) -> Answer {
@@ -80,6 +82,8 @@ fn rows() -> Vec<(&'static str, Answer)> {
     let no = Answer::refused;
     let (rests, slowly) = (Reaction::HOST_RESTS, Reaction::again(Again::Slowly));
     let (bounces, fails) = (Reaction::never(Blames::Address), Reaction::never(Blames::Message));
+    let many = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) };
+    let held = Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::minutes(15)) };
     let tomorrow = Reaction::again(Again::NextDay);
     vec![
         // Cannot connect or speak, 421.
@@ -101,7 +105,7 @@ fn rows() -> Vec<(&'static str, Answer)> {
         ("rcpt 452 4.5.3 too many recipients", no("452 4.5.3", slowly)),
         // Hard bounces.
         ("rcpt 550 5.1.1 no such user", no("550 5.1.1", bounces)),
-        ("rcpt 550 no such user", no("550", bounces)),
+        ("rcpt 550 no such user", no("550", many)),
         ("rcpt 551 5.1.6 moved", no("551 5.1.6", bounces)),
         ("rcpt 553 5.1.3 no such address", no("553 5.1.3", bounces)),
         ("body 550 5.1.1 no such user", no("550 5.1.1", bounces)),
@@ -111,7 +115,7 @@ fn rows() -> Vec<(&'static str, Answer)> {
         // Policy and spam are the sender's.
         ("rcpt 550 5.7.1 blocked", no("550 5.7.1", Reaction::SOON)),
         ("body 554 5.7.1 spam", no("554 5.7.1", Reaction::SOON)),
-        ("mail 550 5.7.1 not you", no("550 5.7.1", rests)),
+        ("mail 550 5.7.1 not you", no("550 5.7.1", held)),
         // 554 alone.
         ("rcpt 554 no", no("554", fails)),
         ("body 554 no", no("554", fails)),

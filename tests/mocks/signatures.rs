@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use followupd_channel::inbound::{meta, twilio};
 use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
-use followupd_channel::webhook::{Settings, System, Webhook};
+use followupd_channel::webhook::{Settings, Webhook};
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::channel::Kind;
 use followupd_domain::decision::TraceId;
@@ -130,7 +130,7 @@ async fn standard_webhooks_own_code_takes_what_we_sign() {
         networks: vec!["127.0.0.0/8".parse().unwrap()],
         ..Settings::new(format!("http://{address}/hook"), Secret::new(""))
     };
-    let webhook = Webhook::open(settings, &Trust::load(), Arc::new(System)).unwrap();
+    let webhook = Webhook::open(settings, &Trust::load(), Arc::new(System::default())).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     for body in bodies {
         let call = call(body, Moment(i64::try_from(now).unwrap()));

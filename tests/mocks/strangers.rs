@@ -128,6 +128,24 @@ fn an_sms_stop_holds_until_start_and_start_that_comes_first_holds_nothing_up() {
     let other = "+15550100002";
     says(other, "START", 3);
     assert!(stage.takes("bo", other));
+
+    // What Twilio was not answered it tells again, without saying when it was written.
+    let again = |phone: &str, first: &str, second: &str, number: u8| {
+        says(phone, first, number);
+        says(phone, second, number + 1);
+        says(phone, first, number);
+    };
+    let (back, gone, known) = ("+15550100003", "+15550100004", "+15550100005");
+    again(back, "STOP", "START", 10);
+    assert!(stage.takes("back", back));
+    again(gone, "START", "STOP", 12);
+    assert!(!stage.takes("gone", gone), "they left after they had come back");
+    // The same of somebody who is known.
+    assert!(stage.takes("known", known));
+    again(known, "STOP", "START", 14);
+    assert_eq!(stage.suppressed("known"), [] as [Value; 0]);
+    again(known, "START", "STOP", 16);
+    assert_eq!(stage.suppressed("known").len(), 1);
 }
 
 #[test]

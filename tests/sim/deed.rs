@@ -264,7 +264,7 @@ async fn attempt_at(
                 Event::Read => Receipt::Read,
                 _ => Receipt::Failed(super::says::of_receipt(number)),
             };
-            let told = ReceiptCall { send: *send, receipt, code: "131000".into(), address: None };
+            let told = ReceiptCall { send: *send, receipt, code: "131000".into(), address: None, at: None };
             let changed = engine.receipts(&caller, name(tenant.0 as usize - 1), vec![told]).await?;
             Ok(format!("{changed:?}"))
         }

@@ -2,7 +2,7 @@
 
 use followupd_channel::Answer;
 use followupd_domain::Span;
-use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Then, Until, Unwanted};
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Then, Until};
 
 use super::coverage::Event;
 use super::dice::Dice;
@@ -107,7 +107,7 @@ impl Says {
             Says::AccountBusy => refused("80007", Reaction::back_off(Scope::Account, ACCOUNT_WAITS)),
             Says::Stops => refused("spam", Reaction::stop(Scope::Sender)),
             Says::Rejected => refused("unknown_address", Reaction::never(Blames::Address)),
-            Says::OptedOut => refused("opted_out", Reaction::OptOut(Unwanted::Channel)),
+            Says::OptedOut => refused("opted_out", Reaction::OptOut),
             Says::Unusable => refused("unusable", Reaction::Unusable),
             Says::Later => refused("later", Reaction::Later { after: LATER, times: 2, then: Then::Skip }),
             Says::Uncertain => Some(Answer::Uncertain),
@@ -162,7 +162,7 @@ pub(crate) fn of_receipt(number: usize) -> Option<Reaction> {
         Some(Reaction::SOON),
         Some(Reaction::Later { after: LATER, times: 2, then: Then::Skip }),
         Some(Reaction::never(Blames::Address)),
-        Some(Reaction::OptOut(Unwanted::Channel)),
+        Some(Reaction::OptOut),
         Some(Reaction::Unusable),
         Some(Reaction::Skip),
         Some(Reaction::BAD_STEP),

@@ -14,8 +14,9 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::content::Content;
-use crate::http::{self as shared, JSON, Line, Post, Provider, Resolve, Said, Verdict, Way};
+use crate::http::{self as shared, JSON, Line, Post, Provider, Said, Verdict, Way};
 use crate::problem::Problem;
+use crate::resolve::Resolve;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
 pub use settings::Settings;
@@ -70,8 +71,12 @@ impl Inbox {
 
 impl Provider for Inbox {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
-        let rejected = |wrong: Problem| Answer::refused(wrong.to_string(), Reaction::never(Blames::Message));
-        self.request(call).map_err(rejected)
+        self.request(call).map_err(|wrong| {
+            // Which conversation is the contact's; the text is the step's.
+            let is_contacts = wrong.field == "conversation";
+            let reaction = if is_contacts { Reaction::never(Blames::Message) } else { Reaction::BAD_STEP };
+            Answer::refused(wrong.to_string(), reaction)
+        })
     }
 
     fn verdict(&self, said: &Said) -> Verdict {

@@ -6,7 +6,6 @@ mod guard;
 mod line;
 mod post;
 mod reach;
-mod resolve;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verdict;
@@ -21,7 +20,6 @@ pub(crate) use line::Line;
 pub(crate) use post::{FORM, JSON, Post};
 pub use reach::Reach;
 pub(crate) use reach::{base, target};
-pub use resolve::{Resolve, System};
 pub(crate) use verdict::{Reading, Verdict, verdict};
 pub(crate) use way::{Provider, Way};
 

@@ -82,6 +82,8 @@ pub struct Choice {
     pub contact: String,
     /// The sender's identity it is about.
     pub sender: String,
+    /// What tells it from another, the same each time it is told.
+    pub id: String,
     /// What the contact wants.
     pub wants: Wants,
     /// When, by the provider's clock; where it does not say, when we were told.

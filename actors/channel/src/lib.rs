@@ -23,6 +23,7 @@ pub mod limits;
 pub mod outbox;
 mod places;
 pub mod problem;
+pub mod resolve;
 pub mod seal;
 pub mod secret;
 pub mod smtp;
@@ -90,8 +91,7 @@ pub struct Rest(pub Duration);
 /// A place to make one call from: a connection, a thread. It is held until the call has ended.
 #[derive(Debug, Default)]
 pub struct Slot {
-    _common: Option<OwnedSemaphorePermit>,
-    _any: Option<OwnedSemaphorePermit>,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// A way out.
@@ -109,6 +109,12 @@ pub trait Transport: Send + Sync + 'static {
     /// How many places there are for one lane: who looks at more than can be called keeps others waiting for nothing.
     fn places(&self) -> usize {
         usize::MAX
+    }
+
+    /// As how many a message counts for the channel's rate: an SMS as its segments.
+    fn counts(&self, message: &Message) -> u32 {
+        let _ = message;
+        1
     }
 
     /// Makes one call. It ends by itself within the transport's own time-outs and is never dropped half-way.

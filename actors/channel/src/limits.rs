@@ -62,6 +62,9 @@ pub const HTTP_IDLE: Duration = Duration::from_secs(3);
 /// Bytes read of a webhook's answer: only its status counts, the rest is read to use the connection again.
 pub const ANSWER_BYTES: usize = 64 * 1024;
 
+/// Names looked up at once. One whose servers are silent keeps its thread for tens of seconds.
+pub const LOOKUPS: usize = 64;
+
 /// Addresses tried of a name that has many.
 pub const ADDRESSES: usize = 4;
 

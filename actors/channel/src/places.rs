@@ -27,9 +27,10 @@ pub(crate) enum Health {
 /// The places of one sender.
 #[derive(Debug)]
 pub(crate) struct Places {
-    all: Arc<Semaphore>,
-    /// Those that calls of no urgency may take.
+    /// Those that any call may take.
     common: Arc<Semaphore>,
+    /// Those that urgent calls alone may take.
+    kept: Arc<Semaphore>,
     count: usize,
     back_off: BackOff,
 }
@@ -39,8 +40,8 @@ impl Places {
     pub(crate) fn new(count: usize) -> Places {
         // Where there is but one nothing can be kept.
         let kept = if count > 1 { (count / limits::URGENT_PART).max(1) } else { 0 };
-        let (all, common) = (Arc::new(Semaphore::new(count)), Arc::new(Semaphore::new(count - kept)));
-        Places { all, common, count, back_off: BackOff::default() }
+        let (common, kept) = (Arc::new(Semaphore::new(count - kept)), Arc::new(Semaphore::new(kept)));
+        Places { common, kept, count, back_off: BackOff::default() }
     }
 
     /// How many there are.
@@ -53,9 +54,18 @@ impl Places {
         if let Some(rest) = self.rests() {
             return Err(rest);
         }
+        let common = Arc::clone(&self.common).acquire_owned();
+        let place = if urgent {
+            tokio::select! {
+                biased;
+                kept = Arc::clone(&self.kept).acquire_owned() => kept,
+                common = common => common,
+            }
+        } else {
+            common.await
+        };
         // Neither is ever closed.
-        let common = if urgent { None } else { Arc::clone(&self.common).acquire_owned().await.ok() };
-        Ok(Slot { _common: common, _any: Arc::clone(&self.all).acquire_owned().await.ok() })
+        Ok(Slot { _place: place.ok() })
     }
 
     /// How long the host rests from now on, if it does.
@@ -89,13 +99,22 @@ mod tests {
             assert_eq!(slow.len(), count - kept, "{count}");
             let urgent = tokio::time::timeout(Duration::from_secs(1), places.slot(true)).await;
             assert_eq!(urgent.is_ok(), kept > 0, "{count}");
+            // The next place that is free is not for who waits already and is not urgent.
+            let (waits, free) = (places.slot(false), slow.pop());
+            let mut waits = std::pin::pin!(waits);
+            assert!(futures::poll!(waits.as_mut()).is_pending());
+            drop(urgent);
+            let urgent = tokio::time::timeout(Duration::from_secs(1), places.slot(true)).await;
+            assert_eq!(urgent.is_ok(), kept > 0, "{count}");
+            drop(free);
+            assert!(futures::poll!(waits).is_ready());
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_are_so_many_and_none_while_the_host_rests() {
         let places = Places::new(2);
-        let (first, _second) = (places.slot(true).await.unwrap(), places.slot(true).await.unwrap());
+        let (first, _second) = (places.slot(false).await.unwrap(), places.slot(true).await.unwrap());
         assert!(tokio::time::timeout(Duration::from_secs(1), places.slot(true)).await.is_err());
         drop(first);
         drop(places.slot(false).await.unwrap());

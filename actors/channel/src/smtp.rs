@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use crate::idle::Idle;
 use crate::places::{Health, Places};
 use crate::problem::Problem;
+use crate::resolve::Resolve;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport, limits};
 use mail::Mail;
@@ -29,22 +30,23 @@ use verdict::{Verdict, verdict};
 pub struct Smtp {
     settings: Settings,
     cipher: Cipher,
+    resolver: Arc<dyn Resolve>,
     places: Places,
     idle: Arc<Idle<Session>>,
 }
 
 impl Smtp {
-    /// A sender with these settings. It connects when it has something to send.
+    /// A sender with these settings, names found by `resolver`. It connects when it has something to send.
     ///
     /// # Errors
     /// What is wrong with them, field by field.
-    pub fn open(settings: Settings, trust: &Trust) -> Result<Smtp, Vec<Problem>> {
+    pub fn open(settings: Settings, trust: &Trust, resolver: Arc<dyn Resolve>) -> Result<Smtp, Vec<Problem>> {
         settings.check()?;
         let cipher =
             cipher(settings.security, trust).map_err(|right| vec![Problem { field: "security", right }])?;
         let places = Places::new(settings.connections);
         let idle = Idle::new(limits::SMTP_IDLE);
-        Ok(Smtp { settings, cipher, places, idle })
+        Ok(Smtp { settings, cipher, resolver, places, idle })
     }
 
     async fn send(&self, call: &Call) -> Answer {
@@ -78,7 +80,7 @@ impl Smtp {
                 done => return done,
             }
         }
-        self.over(Session::open(&self.settings, &self.cipher).await?, mail).await
+        self.over(Session::open(&self.settings, &self.cipher, &*self.resolver).await?, mail).await
     }
 
     async fn over(&self, mut session: Session, mail: &Mail) -> Result<(), Ended> {

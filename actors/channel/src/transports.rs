@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use crate::chatwoot::{self, Chatwoot};
 use crate::http::Reach;
 use crate::problem::Problem;
+use crate::resolve::Resolve;
 use crate::seal::Seal;
 use crate::secret::Secret;
 use crate::smtp::{Login, Smtp, TimeOuts};
 use crate::tls::Trust;
 use crate::twilio::{self, Sender, Twilio};
-use crate::webhook::{Network, Resolve, Webhook};
+use crate::webhook::{Network, Webhook};
 use crate::whatsapp::{self, WhatsApp};
 use crate::{Transport, limits, smtp, webhook};
 
@@ -206,7 +207,8 @@ impl Transports {
             channel::Transport::Outbox => Ok(Arc::clone(&self.outbox)),
             channel::Transport::Smtp(smtp) => {
                 let outside = outside?;
-                Ok(Arc::new(Smtp::open(outside.mail(&place, smtp)?, &outside.trust)?))
+                let settings = outside.mail(&place, smtp)?;
+                Ok(Arc::new(Smtp::open(settings, &outside.trust, Arc::clone(&outside.resolver))?))
             }
             channel::Transport::Http(http) => {
                 let outside = outside?;

@@ -11,15 +11,17 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use followupd_domain::reaction::{Blames, Reaction};
+use followupd_domain::reaction::Reaction;
+use followupd_domain::render::Message;
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use url::Url;
 
 use crate::content::Content;
-use crate::http::{self as shared, FORM, Line, Post, Provider, Resolve, Said, Verdict, Way};
+use crate::http::{self as shared, FORM, Line, Post, Provider, Said, Verdict, Way};
 use crate::problem::Problem;
+use crate::resolve::Resolve;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
 pub(crate) use settings::BASE;
@@ -78,7 +80,7 @@ impl Account {
 
 impl Provider for Account {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
-        self.request(call).map_err(|code| Answer::refused(code, Reaction::never(Blames::Message)))
+        self.request(call).map_err(|code| Answer::refused(code, Reaction::BAD_STEP))
     }
 
     fn verdict(&self, said: &Said) -> Verdict {
@@ -93,6 +95,11 @@ impl Transport for Twilio {
 
     fn places(&self) -> usize {
         self.0.places()
+    }
+
+    fn counts(&self, message: &Message) -> u32 {
+        let Content::Text(text) = Content::from(message.clone()) else { return 1 };
+        u32::try_from(segments::segments(&text).count).unwrap_or(u32::MAX)
     }
 
     fn call(&self, call: Call, slot: Slot) -> BoxFuture<'_, Answer> {

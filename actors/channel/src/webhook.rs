@@ -15,8 +15,9 @@ use ring::hmac;
 use url::Url;
 
 use crate::http::{Line, Post, Provider, Reach, Said, Verdict, Way};
-pub use crate::http::{Network, NoNetwork, Resolve, System};
+pub use crate::http::{Network, NoNetwork};
 use crate::problem::Problem;
+use crate::resolve::Resolve;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
 pub use settings::Settings;

@@ -8,15 +8,16 @@ mod verdict;
 
 use std::sync::Arc;
 
-use followupd_domain::reaction::{Blames, Reaction};
+use followupd_domain::reaction::Reaction;
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use url::Url;
 
 use crate::content::Content;
-use crate::http::{self as shared, JSON, Line, Post, Provider, Resolve, Said, Verdict, Way};
+use crate::http::{self as shared, JSON, Line, Post, Provider, Said, Verdict, Way};
 use crate::problem::Problem;
+use crate::resolve::Resolve;
 use crate::tls::Trust;
 use crate::{Answer, Call, Rest, Slot, Transport};
 pub(crate) use settings::BASE;
@@ -68,7 +69,7 @@ impl Number {
 impl Provider for Number {
     fn post(&self, call: &Call) -> Result<Post, Answer> {
         let post = self.request(call, &Content::from(call.message.clone()));
-        post.map_err(|code| Answer::refused(code, Reaction::never(Blames::Message)))
+        post.map_err(|code| Answer::refused(code, Reaction::BAD_STEP))
     }
 
     fn verdict(&self, said: &Said) -> Verdict {

@@ -426,6 +426,14 @@ impl Enrollment {
         of_step.next().is_none().then_some(send)
     }
 
+    /// How many sends of a step failed for want of a template: no fault of the one that goes instead.
+    #[must_use]
+    pub fn wanted_template(&self, step: StepNo) -> u8 {
+        let status = SendStatus::Failed(SendFailure::NeedsTemplate);
+        let wanted = self.sends.iter().filter(|send| send.step == step && send.status == status);
+        u8::try_from(wanted.count()).unwrap_or(u8::MAX)
+    }
+
     /// Whether the step under way is due and stands in line (`scheduled`): its wait has run, and its send has not begun.
     #[must_use]
     pub fn is_scheduled(&self, now: Moment) -> bool {

@@ -284,9 +284,13 @@ fn pushed_back(view: &View<'_>, step: &Step) -> Verdict {
     if due > view.now { Verdict::Until(due) } else { Verdict::Open }
 }
 
+/// When a step is of no use any more.
+pub(crate) fn useless_at(view: &View<'_>, step: &Step) -> Option<Moment> {
+    step.useless_after.map(|span| due(view, step) + span)
+}
+
 fn late(view: &View<'_>, step: &Step) -> Verdict {
-    let useless_at = step.useless_after.map(|span| due(view, step) + span);
-    match (useless_at, step.late) {
+    match (useless_at(view, step), step.late) {
         (Some(at), Late::Skip) if view.now >= at => Verdict::Skip(SkipReason::Late),
         (Some(at), Late::Exit) if view.now >= at => Verdict::Exit(ExitReason::Late),
         (_, Late::Skip | Late::Exit) => Verdict::Open,

@@ -114,8 +114,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// What follows for others from what came of one call. `next_day_at` is when the provider's day ends.
-    pub fn hear(&mut self, step: StepOf, said: &Said, now: Moment, next_day_at: Moment) -> Option<Act> {
+    /// What follows for others from what came of one call.
+    pub fn hear(&mut self, step: StepOf, said: &Said, now: Moment) -> Option<Act> {
         match said {
             Said::Accepted => {
                 if let Some(latest) = self.alike.get_mut(&step) {
@@ -127,9 +127,7 @@ impl Health {
                 self.note(false, now, "")
             }
             Said::Uncertain { tries } => self.note_try(*tries, now, "nobody knows what became of the calls"),
-            Said::Refused { code, reaction, tries } => {
-                self.refused(step, (code, *reaction, *tries), now, next_day_at)
-            }
+            Said::Refused { code, reaction, tries } => self.refused(step, (code, *reaction, *tries), now),
         }
     }
 
@@ -138,7 +136,6 @@ impl Health {
         step: StepOf,
         (code, reaction, tries): (&str, Reaction, u8),
         now: Moment,
-        next_day_at: Moment,
     ) -> Option<Act> {
         let because = format!("the provider said {code}");
         match reaction {
@@ -147,7 +144,6 @@ impl Health {
             Reaction::Hold { scope, until } => {
                 let until = match until {
                     Until::After(span) => Some(now + span),
-                    Until::NextDay => Some(next_day_at),
                     // Then it is tried: where it is not over, the provider says it again.
                     Until::Told { at_least } => Some(now + at_least),
                     // Whoever makes what is missing lets it go on.
@@ -155,9 +151,7 @@ impl Health {
                 };
                 Some(hold(scope, step, until, because))
             }
-            Reaction::Later { times, then: Then::HoldStep, .. } if tries > times => {
-                Some(Act::HoldStep { step, template: false, until: None, because })
-            }
+            Reaction::Later { times, then: Then::HoldStep, .. } if tries > times => self.count(step, because),
             Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
                 Some(Scope::Step | Scope::Template) => self.count(step, because),
                 Some(Scope::Sender | Scope::Account | Scope::App | Scope::Host) => {
@@ -169,7 +163,7 @@ impl Health {
             | Reaction::Skip
             | Reaction::NeedsTemplate
             | Reaction::Unusable
-            | Reaction::OptOut(_) => None,
+            | Reaction::OptOut => None,
             // One sender's way out rests by itself; others of its account learn it here.
             Reaction::BackOff { scope: Scope::Account | Scope::App, pause } => {
                 let until = now + pause.at_least.max(limits::ACCOUNT_RESTS);
@@ -206,7 +200,7 @@ impl Health {
     /// One more outcome; the breaker opens when too many of the latest blamed the sender, and at once when the first
     /// after a pause does. Each pause is twice the last.
     fn note(&mut self, blamed: bool, now: Moment, because: &str) -> Option<Act> {
-        let under_way = |at: Moment| (Span::ZERO..limits::BREAKER_SETTLES).contains(&now.since(at));
+        let under_way = |at: Moment| now >= at && now.since(at) < limits::BREAKER_SETTLES;
         if blamed && self.opened_at.is_some_and(under_way) {
             return None;
         }
@@ -245,7 +239,6 @@ mod tests {
     use crate::reaction::Blames;
 
     const NOW: Moment = Moment(1_000_000);
-    const TOMORROW: Moment = Moment(90_000_000);
 
     fn step(no: u16) -> StepOf {
         StepOf { sequence: SequenceNo(1), version: VersionNo(1), step: StepNo(no) }
@@ -256,7 +249,7 @@ mod tests {
     }
 
     fn hear(health: &mut Health, said: &Said) -> Option<Act> {
-        health.hear(step(0), said, NOW, TOMORROW)
+        health.hear(step(0), said, NOW)
     }
 
     fn held(scope: Scope, until: Option<Moment>) -> Option<Act> {
@@ -273,8 +266,8 @@ mod tests {
             (Reaction::stop(Scope::Sender), held(Scope::Sender, None)),
             (Reaction::stop(Scope::Account), held(Scope::Account, None)),
             (
-                Reaction::Hold { scope: Scope::Sender, until: Until::NextDay },
-                held(Scope::Sender, Some(TOMORROW)),
+                Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::hours(6)) },
+                held(Scope::Sender, Some(NOW + Span::hours(6))),
             ),
             (Reaction::back_off(Scope::App, Span::ZERO), rests(NOW + limits::ACCOUNT_RESTS)),
             (Reaction::back_off(Scope::Account, Span::hours(1)), rests(NOW + Span::hours(1))),
@@ -307,7 +300,7 @@ mod tests {
         for _ in 0..3 {
             for _ in 1..limits::REFUSED_ALIKE {
                 assert_eq!(hear(&mut health, &no), None);
-                assert_eq!(health.hear(step(1), &Said::Accepted, NOW, TOMORROW), None, "another step");
+                assert_eq!(health.hear(step(1), &Said::Accepted, NOW), None, "another step");
             }
             (0..limits::STEP_SEES).for_each(|_| assert_eq!(hear(&mut health, &Said::Accepted), None));
         }
@@ -326,11 +319,12 @@ mod tests {
     #[test]
     fn media_that_fail_again_and_again_hold_their_step() {
         let reaction = Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep };
-        let after = |tries| {
-            let said = Said::Refused { code: "131052".into(), reaction, tries };
-            hear(&mut Health::default(), &said)
-        };
-        assert_eq!((after(1), after(2)), (None, None));
+        let mut health = Health::default();
+        let mut after = |tries| hear(&mut health, &Said::Refused { code: "131052".into(), reaction, tries });
+        for _ in 0..2 * limits::REFUSED_ALIKE {
+            assert_eq!((after(1), after(2)), (None, None), "it has tries left");
+        }
+        (1..limits::REFUSED_ALIKE).for_each(|_| assert_eq!(after(3), None, "it may be one contact's"));
         assert!(matches!(after(3), Some(Act::HoldStep { .. })));
     }
 
@@ -341,9 +335,9 @@ mod tests {
         let mut now = NOW;
         // One that fails, each as soon as the breaker lets it.
         let mut fails = |health: &mut Health| {
-            let act = health.hear(step(0), &no, now, TOMORROW)?;
+            let act = health.hear(step(0), &no, now)?;
             let Act::HoldSender { until: Some(until), .. } = act else { panic!("{act:?}") };
-            assert_eq!(health.hear(step(0), &no, now, TOMORROW), None, "under way as it opened");
+            assert_eq!(health.hear(step(0), &no, now), None, "under way as it opened");
             let pause = until.since(now);
             now = until;
             Some(pause)
@@ -353,7 +347,7 @@ mod tests {
             let pause = Span(limits::BREAKER_LEAST.0 << doubled.min(limits::BREAKER_DOUBLES));
             assert_eq!(fails(&mut health), Some(pause), "a probe that fails opens it again");
         }
-        let mut taken = || assert_eq!(health.hear(step(0), &Said::Accepted, NOW, TOMORROW), None);
+        let mut taken = || assert_eq!(health.hear(step(0), &Said::Accepted, NOW), None);
         (0..limits::BREAKER_SEES).for_each(|_| taken());
         assert!((1..limits::BREAKER_OPENS).all(|_| fails(&mut health).is_none()), "closed");
         assert_eq!(fails(&mut health), Some(limits::BREAKER_LEAST), "and opens as at first");
@@ -382,7 +376,7 @@ mod tests {
     fn what_is_watched_is_bounded() {
         let mut health = Health::default();
         for no in 0..10_000 {
-            health.hear(step(no), &refused(Reaction::BAD_STEP), NOW, TOMORROW);
+            health.hear(step(no), &refused(Reaction::BAD_STEP), NOW);
             hear(&mut health, &refused(Reaction::SOON));
         }
         assert!(health.alike.len() <= limits::STEPS_WATCHED && health.blamed.0.len() <= limits::BREAKER_SEES);

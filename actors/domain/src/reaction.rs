@@ -55,8 +55,6 @@ impl Pause {
 pub enum Until {
     /// So much time.
     After(Span),
-    /// The provider's next day: a daily cap is full.
-    NextDay,
     /// The provider says by webhook that it is over, and no sooner than this.
     Told {
         /// The floor.
@@ -73,19 +71,8 @@ pub enum Then {
     Fail,
     /// The next channel takes it; without one the step is skipped.
     Skip,
-    /// Its step is held: the content is at fault.
+    /// It waits; where several of its step do, the content is at fault and the step is held.
     HoldStep,
-}
-
-/// Whose messages a contact does not want any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unwanted {
-    /// All of the channel's.
-    Channel,
-    /// This sender's, until the contact writes START.
-    Sender,
-    /// The contact blocked us: the address is suppressed.
-    Blocked,
 }
 
 /// How soon a refused send may be tried again, and how often.
@@ -163,8 +150,9 @@ pub enum Reaction {
     NeedsTemplate,
     /// Nothing sent to the address on this channel arrives for a while: the next channel takes it, or it fails.
     Unusable,
-    /// The contact opted out, and its enrollments end.
-    OptOut(Unwanted),
+    /// The contact opted out of the sender, or blocked it: their address is suppressed for its kind of channel, whichever
+    /// sender would be next, and enrollments that nothing else reaches end.
+    OptOut,
     /// All of the scope waits and is tried again by itself.
     BackOff {
         /// What waits.

@@ -260,6 +260,8 @@ pub struct ReceiptCall {
     pub code: String,
     /// The address the message went to, where it is told; else the one the contact has.
     pub address: Option<String>,
+    /// When it was so, where that is told; else now.
+    pub at: Option<Moment>,
 }
 
 /// What became of a receipt.

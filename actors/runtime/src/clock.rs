@@ -22,8 +22,11 @@ const WHO: &str = "the start";
 pub(crate) async fn keep(node: &Node) -> Result<(), Error> {
     // The row takes no room of its own, so it may be written as long as anything is.
     let mut commit = Commit::new(Class::Outcome, TenantNo(0), SYSTEM);
-    record::put(&mut commit, Key::clock(), Format::Clock2, &node.clock.keep(&*node.env))?;
-    settings::submit(node, commit).await.map(drop)
+    let kept = node.clock.to_keep(&*node.env);
+    record::put(&mut commit, Key::clock(), Format::Clock2, &kept)?;
+    settings::submit(node, commit).await?;
+    node.clock.has_kept(kept);
+    Ok(())
 }
 
 /// Writes it down whenever the clock has jumped, for as long as the node lives.

@@ -12,7 +12,7 @@ use followupd_domain::name;
 use followupd_domain::sequence::FieldError;
 use followupd_domain::suppression::{Address, AddressFacts, Suppression, Why, pseudonym};
 use followupd_store::codec::Format;
-use followupd_store::{Class, Commit, Key, Refused};
+use followupd_store::{Class, Commit, Expect, Key, Refused};
 
 use crate::api::{Caller, Error, EventAnswer, EventCall, Export, Known, Person, Stopped, Whom};
 use crate::audit::{self, Act};
@@ -95,7 +95,7 @@ pub(crate) async fn suppress(
             };
             let kinds = kinds_of(address, kind)?;
             let change = |known: &mut AddressFacts| known.add(kinds.iter().copied(), &suppression);
-            change_address(node, tenant, caller, Act::Suppress, address, change).await?;
+            change_address(node, tenant, caller, (Act::Suppress, None), address, change).await?;
             return Ok(Stopped::default());
         }
     };
@@ -129,28 +129,52 @@ pub(crate) async fn suppress(
     }
 }
 
-/// Suppresses an address for these kinds of channel, as who has it wrote then.
+/// Suppresses an address for these kinds of channel, as who has it wrote then; nothing where what said so was told
+/// before.
 pub(crate) async fn opt_out(
     node: &Arc<Node>,
     tenant: &TenantHandle,
     caller: &Caller,
     address: &Address,
-    (kinds, at): (&BTreeSet<Kind>, Moment),
+    (kinds, at, told): (&BTreeSet<Kind>, Moment, &EventKey),
 ) -> Result<(), Error> {
     let (since, why, by) = (at.min(node.now()), Why::OptedOut, caller.by.clone());
     let suppression = Suppression { since, why, by, reason: String::new() };
     let change = |known: &mut AddressFacts| known.add(kinds.iter().copied(), &suppression);
-    change_address(node, tenant, caller, Act::Suppress, address, change).await.map(drop)
+    let told = Some(told);
+    change_address(node, tenant, caller, (Act::Suppress, told), address, change).await.map(drop)
 }
 
-/// Takes back what an address opted out of until then, for itself and for a contact that has it.
+/// Takes back what a contact opted out of until they wrote this, for itself and the address it came from; nothing of one
+/// who has none.
+pub(crate) async fn wants_again(
+    node: &Arc<Node>,
+    tenant: &TenantHandle,
+    caller: &Caller,
+    event: &Event,
+) -> Result<(), Error> {
+    let (Some(id), Some(kind)) = (&event.contact, event.channel) else { return Ok(()) };
+    let Found { contact, .. } = find(node, tenant, id).await?;
+    let Some(address) = Address::of(kind, &contact.value, id) else { return Ok(()) };
+    let whom = (&address, std::slice::from_ref(id));
+    // Its own key is the event's, which is written once all of this is.
+    let told = EventKey { id: format!("{}-in", event.key.id), ..event.key.clone() };
+    opt_in(node, tenant, caller, whom, (kind, event.occurred_at, &told)).await
+}
+
+/// Takes back what an address opted out of until then, for itself and for the contacts that have it; nothing where what
+/// said so was told before: they may have opted out again since.
 pub(crate) async fn opt_in(
     node: &Arc<Node>,
     tenant: &TenantHandle,
     caller: &Caller,
     (address, contacts): (&Address, &[String]),
-    (kind, at): (Kind, Moment),
+    (kind, at, told): (Kind, Moment, &EventKey),
 ) -> Result<(), Error> {
+    let key = Key::event(tenant.shard, tenant.no, told);
+    if node.store.get(vec![key]).await?.pop().flatten().is_some() {
+        return Ok(());
+    }
     let until = at.min(node.now());
     let theirs = |known: &Suppression| known.why == Why::OptedOut && known.since <= until;
     for id in contacts {
@@ -160,7 +184,7 @@ pub(crate) async fn opt_in(
         known.forget(node.now());
         known.opt_in(kind, until);
     };
-    change_address(node, tenant, caller, Act::Lift, address, change).await.map(drop)
+    change_address(node, tenant, caller, (Act::Lift, Some(told)), address, change).await.map(drop)
 }
 
 /// Notes that somebody wrote from an address that no contact is known to have.
@@ -175,7 +199,7 @@ pub(crate) async fn hear(
         known.hears(kind, at);
         known.forget(node.now());
     };
-    change_address(node, tenant, caller, Act::Lift, address, change).await.map(drop)
+    change_address(node, tenant, caller, (Act::Lift, None), address, change).await.map(drop)
 }
 
 /// Lifts suppressions of a contact, its addresses among them, or of an address; whether there was any.
@@ -193,7 +217,7 @@ pub(crate) async fn lift(
             let change = |known: &mut AddressFacts| {
                 known.lift(&kinds);
             };
-            return change_address(node, tenant, caller, Act::Lift, address, change).await;
+            return change_address(node, tenant, caller, (Act::Lift, None), address, change).await;
         }
     };
     match lift_contact(node, tenant, caller, id, kind, |_| true).await? {
@@ -270,12 +294,12 @@ fn kinds_of(address: &Address, kind: Option<Kind>) -> Result<BTreeSet<Kind>, Err
 }
 
 /// Changes what is known of one address; whether that changed anything. What changes of its suppression is written down
-/// in the audit log.
+/// in the audit log. What was `told` changes it once, however often it comes.
 async fn change_address(
     node: &Node,
     tenant: &TenantHandle,
     caller: &Caller,
-    act: Act,
+    (act, told): (Act, Option<&EventKey>),
     address: &Address,
     change: impl Fn(&mut AddressFacts),
 ) -> Result<bool, Error> {
@@ -284,6 +308,14 @@ async fn change_address(
         let addresses = suppression::read(&*node.store, place, vec![address.clone()]).await?;
         let mut commit = Commit::new(Class::Exit, tenant.no, tenant.shard);
         let audited = addresses.change(&mut commit, |_, known| change(known))?;
+        if let Some(told) = told {
+            let key = Key::event(tenant.shard, tenant.no, told);
+            if node.store.get(vec![key.clone()]).await?.pop().flatten().is_some() {
+                return Ok(false);
+            }
+            commit.expects.push(Expect { key: key.clone(), version: None });
+            record::put(&mut commit, key, Format::Event, &node.now())?;
+        }
         if commit.puts.is_empty() && commit.deletes.is_empty() {
             return Ok(false);
         }

@@ -66,6 +66,8 @@ pub(crate) struct Live {
     activation: Activation,
     /// What the next call needs, once it was waited for.
     ready: Option<Ready>,
+    /// Sends whose intent may have been written, and no call began.
+    uncalled: Vec<OpenSend>,
     handled: u64,
 }
 
@@ -79,7 +81,7 @@ impl Actor for EnrollmentActor {
         _myself: ActorRef<Self::Msg>,
         activation: Activation,
     ) -> Result<Live, ActorProcessingErr> {
-        Ok(Live { activation, ready: None, handled: 0 })
+        Ok(Live { activation, ready: None, uncalled: Vec::new(), handled: 0 })
     }
 
     async fn handle(
@@ -98,13 +100,16 @@ impl Actor for EnrollmentActor {
             EnrollmentMsg::CallEnded(ended) => live.call_ended(ended).await,
             EnrollmentMsg::Ask(ask, reply) => {
                 let answer = live.ask(&ask).await;
+                if answer.as_ref().is_ok_and(|changed| changed.enrollment.open.is_none()) {
+                    live.uncalled.clear();
+                }
                 // The caller may have gone; what was decided stands.
                 let _ = reply.send(answer);
             }
         }
         live.handled += 1;
         let (node, id) = (&live.activation.node, live.activation.id);
-        if !node.is_calling(id) {
+        if !node.is_calling(id) && live.uncalled.is_empty() {
             let idle = ShardMsg::Idle { whose: (live.activation.tenant.no, id), handled: live.handled };
             let _ = live.activation.shard.send_message(idle);
         }
@@ -184,7 +189,8 @@ impl Live {
         let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
         *unheard = said(&facts, &open, Some(ended)).map(|said| (lane, said));
-        let settled = self.settle(&facts, &decisions, &open, (Some(ended), None), now, ended.trace).await?;
+        let ending = Ending { ended: Some(ended), ..Ending::default() };
+        let settled = self.settle(&facts, &decisions, &open, ending, now, ended.trace).await?;
         if settled {
             *unheard = None;
         }
@@ -204,14 +210,17 @@ impl Live {
         facts: &Facts,
         decisions: &[Decision],
         open: &OpenSend,
-        (ended, told): (Option<&CallEnded>, Option<No>),
+        Ending { ended, told, uncalled }: Ending<'_>,
         now: Moment,
         trace: TraceId,
     ) -> Result<bool, Error> {
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
-        let began_at = ended.map_or_else(|| Some(self.began_at(open)), |ended| ended.began_at);
+        let began_at = match ended {
+            Some(ended) => ended.began_at,
+            None => (!uncalled).then(|| self.began_at(open)),
+        };
         let is_no = |ended: &CallEnded| matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. });
-        let surely_not = ended.is_some_and(is_no);
+        let surely_not = uncalled || ended.is_some_and(is_no);
         let charge = open.charge;
         let op = if surely_not && began_at.is_none() {
             LedgerOp::Refund { charge }
@@ -250,10 +259,10 @@ impl Live {
         let node = &self.activation.node;
         let mut commit = Commit::new(Class::Outcome, facts.enrollment().tenant, facts.loaded.shard);
         let no = no.filter(|_| !node.planted.is(Bug::BounceForgotten));
-        let Some(No { address, kind, code, reaction }) = no else { return Ok(commit) };
+        let Some(No { address, kind, code, reaction, at }) = no else { return Ok(commit) };
         let why = match reaction {
             Reaction::Never { blames: Blames::Address, .. } => Some(Why::Bounced),
-            Reaction::OptOut(_) => Some(Why::OptedOut),
+            Reaction::OptOut => Some(Why::OptedOut),
             Reaction::Unusable => None,
             Reaction::Never { blames: Blames::Message, .. }
             | Reaction::Again { .. }
@@ -267,7 +276,8 @@ impl Live {
         };
         let addresses = suppression::read(&*node.store, node.place(&facts.loaded), vec![address]).await?;
         if let Some(why) = why {
-            let suppression = Suppression { since: now, why, by: String::new(), reason: code };
+            let since = at.map_or(now, |at| at.min(now));
+            let suppression = Suppression { since, why, by: String::new(), reason: code };
             addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
         } else {
             addresses.change(&mut commit, |_, known| known.rest(kind, now + UNUSABLE_FOR, now))?;
@@ -336,13 +346,15 @@ struct No {
     kind: Kind,
     code: String,
     reaction: Reaction,
+    /// When it was said, where that is told.
+    at: Option<Moment>,
 }
 
 impl No {
     fn of_call(ended: &CallEnded) -> Option<No> {
         let Outcome::Refused { code, reaction } = &ended.outcome else { return None };
         let (code, reaction) = (code.clone(), *reaction);
-        Some(No { address: ended.address.clone()?, kind: ended.kind, code, reaction })
+        Some(No { address: ended.address.clone()?, kind: ended.kind, code, reaction, at: None })
     }
 
     /// One that came later. It is about the address the message went to: the contact may have another by now.
@@ -352,8 +364,19 @@ impl No {
         let kind = facts.loaded.scope.channels.get(&enrollment.sent(told.send)?.channel)?.kind;
         let has = || facts.contact.value.address(kind, &enrollment.contact);
         let address = Address::called(kind, told.address.as_deref().or_else(has)?)?;
-        Some(No { address, kind, code: told.code.clone(), reaction })
+        Some(No { address, kind, code: told.code.clone(), reaction, at: told.at })
     }
+}
+
+/// What settles an open send.
+#[derive(Default)]
+struct Ending<'a> {
+    /// Its call's end.
+    ended: Option<&'a CallEnded>,
+    /// What its provider said later.
+    told: Option<No>,
+    /// That no call ever began.
+    uncalled: bool,
 }
 
 /// What a call's end says to its lane.

@@ -119,11 +119,15 @@ impl EngineClock {
 
     /// What is to be written down now.
     #[must_use]
-    pub fn keep(&self, env: &dyn Env) -> Kept {
+    pub fn to_keep(&self, env: &dyn Env) -> Kept {
         let mut last = self.lock();
         let wall = last.advance(env);
-        last.kept = ahead(wall, last.engine);
         Kept { wall, engine: last.engine }
+    }
+
+    /// This is written down.
+    pub fn has_kept(&self, kept: Kept) {
+        self.lock().kept = ahead(kept.wall, kept.engine);
     }
 
     /// Waits until the wall has jumped, so that it has to be written down anew.
@@ -219,7 +223,7 @@ mod tests {
         let clock = EngineClock::new(&env);
         env.wall.store(7_200_000, Ordering::Relaxed);
         env.steady.store(1_000, Ordering::Relaxed);
-        let kept = clock.keep(&env);
+        let kept = clock.to_keep(&env);
         assert_eq!(kept, Kept { wall: Moment(7_200_000), engine: Moment(1_010) });
         let next = |wall: i64| {
             env.wall.store(wall, Ordering::Relaxed);
@@ -244,7 +248,10 @@ mod tests {
         env.wall.store(-6_000, Ordering::Relaxed);
         let _ = clock.now(&env);
         assert!(moved(&clock).await);
-        let _ = clock.keep(&env);
+        let kept = clock.to_keep(&env);
+        let _ = clock.now(&env);
+        assert!(moved(&clock).await, "it could not be written");
+        clock.has_kept(kept);
         let _ = clock.now(&env);
         assert!(!moved(&clock).await, "it is written down");
     }

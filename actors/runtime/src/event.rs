@@ -14,7 +14,7 @@ use followupd_domain::decision::TraceId;
 use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::event::Event;
 use followupd_domain::signal::Counted;
-use followupd_domain::suppression::{Address, Suppression, Why};
+use followupd_domain::suppression::{Suppression, Why};
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, limits as domain_limits, name};
 use followupd_store::codec::Format;
@@ -25,11 +25,12 @@ use crate::addresses;
 use crate::api::{Caller, Changed, Error, EventAnswer, EventCall};
 use crate::audit::{self, Act};
 use crate::command;
+use crate::contact;
 use crate::enrollment::{Ask, class_of};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
-use crate::record::{self, Facts, Read, Transition, read_contact, read_or_default};
+use crate::record::{self, Facts, Transition, read_contact, read_or_default};
 use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
@@ -88,6 +89,9 @@ pub(crate) async fn accept_one(
 ) -> Result<EventAnswer, Error> {
     if let Some(refused) = checked(call, node.now()) {
         return Ok(refused);
+    }
+    if call.event.opts_in() {
+        contact::wants_again(node, tenant, caller, &call.event).await?;
     }
     for _ in 0..limits::LOOKS {
         let loaded = tenant.loaded();
@@ -180,7 +184,8 @@ impl<'a> Acceptance<'a> {
         let contact = contact_key.map(|key| read_contact(key, next())).transpose()?;
         let target = target_key.map(|key| read_or_default(Format::Target, key, next())).transpose()?;
         let opted_out = event.opts_out(&loaded.scope.tenant)
-            && (asked.by_hand.is_some() || !is_taken_back(asked, &event, contact.as_ref()).await?);
+            && (asked.by_hand.is_some()
+                || !opt_out::is_taken_back(node, loaded, &event, contact.as_ref()).await?);
         let out_of = match (opted_out, asked.by_hand) {
             (true, None) => event.opts_out_of(&loaded.scope.tenant),
             // Whoever does it by hand means what they name.
@@ -402,20 +407,6 @@ impl<'a> Acceptance<'a> {
         }
         Ok(Some(answer(consumed?)))
     }
-}
-
-/// Whether a contact who opts out by an event has asked to be written to again since: it was told late, or again.
-async fn is_taken_back(
-    Asked { node, loaded, .. }: Asked<'_>,
-    event: &Event,
-    contact: Option<&Read<Contact>>,
-) -> Result<bool, Error> {
-    let (Some(kind), Some(id)) = (event.channel, &event.contact) else { return Ok(false) };
-    let Some(address) = contact.and_then(|contact| Address::of(kind, &contact.value, id)) else {
-        return Ok(false);
-    };
-    let read = suppression::read(&*node.store, node.place(loaded), vec![address]).await?;
-    Ok(read.is_taken_back(kind, event.occurred_at))
 }
 
 enum AtOnce {

@@ -175,6 +175,8 @@ fn an_enrollment_and_its_history_have_the_recorded_bytes() {
     let later = [reopened, Decision::Closed];
     let later = later.map(|decision| Entry { at: AT, trace: TraceId(1), decision }).to_vec();
     check("history_later_2", Format::History, &later);
+    let begun = Entry { at: AT, trace: TraceId(1), decision: Decision::Begun { at: AT } };
+    check("history_later_3", Format::History, &vec![begun]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! limits ([`permits`]): governor paces within the second, the ledger says what is allowed. Quiet hours and holds
 //! close a queue and touch no row. One timer says when to look again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use followupd_domain::lane::{self, Lane, PriorityClass, Queue, WakeRow};
@@ -40,6 +40,8 @@ pub(crate) use vitals::{Fares, Vitals};
 pub(crate) enum Returned {
     /// The intent is durable; the charge stays until the outcome.
     Called,
+    /// Its call is out already: the permit is free again.
+    UnderWay,
     /// A send that was open is settled, and its charge with it: the row has done its work.
     Settled,
     /// The row is gone: the permit is free again.
@@ -95,9 +97,9 @@ pub(crate) struct Pacer {
     /// Open sends it has not found yet.
     doubts: Doubts,
     /// Rows that are with their enrollments.
-    pulled: BTreeMap<EnrollmentId, WakeRow>,
-    /// Those of them whose call is out.
-    called: BTreeSet<EnrollmentId>,
+    pulled: BTreeMap<EnrollmentId, Pulled>,
+    /// Rows that came back from a failure, and whether each holds a permit: its send may be open, and then goes first.
+    suspects: BTreeMap<EnrollmentId, (WakeRow, bool)>,
     /// Rows that wait after a failure, until a moment of engine time: the wall may jump.
     paused: BTreeMap<EnrollmentId, Moment>,
     /// Nothing is pulled before that moment of engine time.
@@ -108,6 +110,15 @@ pub(crate) struct Pacer {
     _counted: Living,
     looked_for_queues_at: Moment,
     heard: u64,
+}
+
+/// A row that is with its enrollment.
+struct Pulled {
+    row: WakeRow,
+    /// Whether it holds a permit, which comes back with it; that of a send which is begun is settled with the send.
+    permit: bool,
+    /// Whether its call is out.
+    called: bool,
 }
 
 impl Actor for PacerActor {
@@ -126,7 +137,7 @@ impl Actor for PacerActor {
             permits,
             doubts: Doubts::default(),
             pulled: BTreeMap::new(),
-            called: BTreeSet::new(),
+            suspects: BTreeMap::new(),
             paused: BTreeMap::new(),
             rests_until: Moment(0),
             timer: None,
@@ -185,17 +196,15 @@ impl Pacer {
             PacerMsg::Begun(op) => self.permits.settle(&op, self.opening.node.engine_now()),
             PacerMsg::Settled(enrollment, op) => {
                 // One that was pulled again since is with its enrollment, and comes back from there.
-                if self.called.remove(&enrollment) {
+                if self.pulled.get(&enrollment).is_some_and(|pulled| pulled.called) {
                     self.pulled.remove(&enrollment);
                 }
+                self.suspects.remove(&enrollment);
                 self.permits.settle(&op, self.opening.node.engine_now());
             }
             PacerMsg::Failed(enrollment, pause) => {
-                self.doubts.one_more(enrollment);
-                self.called.remove(&enrollment);
-                if let Some(row) = self.pulled.remove(&enrollment) {
-                    self.permits.give_back();
-                    self.pause(row, pause);
+                if let Some(Pulled { row, permit, .. }) = self.pulled.remove(&enrollment) {
+                    self.suspect(row, permit, pause);
                 }
             }
             PacerMsg::ScopeChanged => self.queues.forget_hours(),
@@ -205,24 +214,28 @@ impl Pacer {
     }
 
     fn returned(&mut self, row: WakeRow, returned: Returned) {
-        if returned == Returned::Called {
+        let Some(pulled) = self.pulled.get_mut(&row.enrollment) else { return };
+        let had_permit = std::mem::take(&mut pulled.permit);
+        if had_permit && returned != Returned::Called {
+            self.permits.give_back();
+        }
+        if matches!(returned, Returned::Called | Returned::UnderWay) {
             // It stays pulled until its call is settled.
-            self.called.insert(row.enrollment);
+            pulled.called = true;
             return;
         }
-        if self.pulled.remove(&row.enrollment).is_none() || returned == Returned::Settled {
-            return;
-        }
-        self.permits.give_back();
+        self.pulled.remove(&row.enrollment);
         match returned {
-            Returned::Called | Returned::Settled | Returned::Gone => {}
+            Returned::Called | Returned::UnderWay | Returned::Settled | Returned::Gone => {}
             Returned::Closed => {
                 self.queues.insert(row);
                 self.queues.forget_hours();
             }
             // The durable ledger knows of a send that this copy does not.
             Returned::Denied => self.pause(row, limits::RETRY_STORE),
-            Returned::Later(pause) => self.pause(row, pause),
+            Returned::Later(pause) if had_permit => self.pause(row, pause),
+            // What needed none has an open send.
+            Returned::Later(pause) => self.suspect(row, false, pause),
             Returned::Rest(rest) => {
                 self.queues.insert(row);
                 self.rests_until = self.opening.node.engine_now() + rest;
@@ -236,8 +249,39 @@ impl Pacer {
         self.queues.insert(row);
     }
 
-    fn rouse(&mut self, row: WakeRow, myself: &ActorRef<PacerMsg>) {
-        self.pulled.insert(row.enrollment, row);
+    /// A row whose send may be open waits for a pause, and with it its permit where it `holds` one.
+    fn suspect(&mut self, row: WakeRow, holds: bool, pause: Span) {
+        self.paused.insert(row.enrollment, self.opening.node.engine_now() + pause);
+        self.suspects.insert(row.enrollment, (row, holds));
+    }
+
+    /// Rouses the suspects whose pause is over and whose send is open; the others stand in line again.
+    async fn ask_suspects(&mut self, now: Moment, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
+        let asked = self.suspects.iter().filter(|(enrollment, _)| !self.paused.contains_key(enrollment));
+        let asked: Vec<WakeRow> = asked.map(|(_, (row, _))| *row).collect();
+        let open = doubt::open_of(&self.opening, asked.clone()).await?;
+        for row in asked {
+            let (_, holds) = self.suspects.remove(&row.enrollment).unwrap_or((row, false));
+            if open.contains(&row) {
+                // The permit, if there was one, is settled with the send.
+                self.rouse(row, false, myself);
+                continue;
+            }
+            if holds {
+                self.permits.give_back();
+            }
+            self.queues.insert(row);
+        }
+        let next = self.suspects.keys().filter_map(|enrollment| self.paused.get(enrollment)).min();
+        if let Some(until) = next {
+            let pause = until.since(self.opening.node.engine_now());
+            self.sleep_until(now + pause.min(limits::LONGEST_SLEEP), myself);
+        }
+        Ok(())
+    }
+
+    fn rouse(&mut self, row: WakeRow, permit: bool, myself: &ActorRef<PacerMsg>) {
+        self.pulled.insert(row.enrollment, Pulled { row, permit, called: false });
         // A shard that is stopping rouses nobody; its next owner will.
         let _ = self.opening.shard.send_message(ShardMsg::Rouse { row, pacer: myself.clone() });
     }
@@ -249,8 +293,9 @@ impl Pacer {
         }
         for row in self.doubts.look_on(&self.opening).await? {
             // What this lane has pulled is open because of that.
-            if !self.pulled.contains_key(&row.enrollment) && self.doubts.found(row.enrollment) {
-                self.rouse(row, myself);
+            let is_ours = self.waits(row.enrollment) || self.suspects.contains_key(&row.enrollment);
+            if !is_ours && self.doubts.found(row.enrollment) {
+                self.rouse(row, false, myself);
             }
         }
         Ok(())
@@ -263,7 +308,7 @@ impl Pacer {
             return Ok(false);
         }
         self.doubts.found(row.enrollment);
-        self.rouse(row, myself);
+        self.rouse(row, false, myself);
         Ok(true)
     }
 
@@ -289,6 +334,7 @@ impl Pacer {
             self.sleep_until(now + rest, myself);
             return Ok(());
         }
+        self.ask_suspects(now, myself).await?;
         if let Some(ended_at) = self.hold_ended_at(&loaded, now) {
             self.opening.vitals.ease_in(ended_at, engine_now - now.since(ended_at));
         }
@@ -326,9 +372,9 @@ impl Pacer {
             }
             node.stats.pulled(now.since(row.due_at));
             self.queues.take(&row, loaded.scope.weight(row.queue.sequence));
-            self.rouse(row, myself);
+            self.rouse(row, true, myself);
         }
-        self.rest(&loaded, now, myself)
+        self.rest(&loaded, now, self.pulled.len() >= room.common, myself)
     }
 
     /// When what last kept the lane's sends ended: a hold by a person or a provider, or a stop of all sending. Holds stand
@@ -351,15 +397,24 @@ impl Pacer {
         self.paused.contains_key(&enrollment) || self.pulled.contains_key(&enrollment)
     }
 
-    /// Nothing is due: sleeps until the next row or opening, or lets itself be stopped where that is far.
-    fn rest(&mut self, loaded: &Loaded, now: Moment, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
+    /// Nothing is due that there is room for: sleeps until the next row or opening, or lets itself be stopped where that is
+    /// far. Where it is `crowded` only what is urgent has room; the others wait for one that comes back.
+    fn rest(
+        &mut self,
+        loaded: &Loaded,
+        now: Moment,
+        crowded: bool,
+        myself: &ActorRef<PacerMsg>,
+    ) -> Result<(), Error> {
         let (hours_at, paused, pulled) = (self.hours_at(now), &self.paused, &self.pulled);
         let waits = |enrollment| paused.contains_key(&enrollment) || pulled.contains_key(&enrollment);
-        let next_due = self.queues.next_due(loaded, hours_at, waits);
+        let counts = |queue: &Queue| !crowded || queue.class == PriorityClass::Transactional;
+        let next_due = self.queues.next_due(loaded, hours_at, waits, counts);
         let engine_now = self.opening.node.engine_now();
         let paused = paused.values().map(|until| now + until.since(engine_now));
         let next = next_due.into_iter().chain(paused).min().unwrap_or(Moment::FAR);
-        if self.pulled.is_empty() && !self.doubts.are_left() && next > now + limits::NEAR {
+        let has_none = self.pulled.is_empty() && self.suspects.is_empty() && !self.doubts.are_left();
+        if has_none && next > now + limits::NEAR {
             let (lane, pacer, heard) = (self.opening.lane, myself.get_id(), self.heard);
             let idle = ShardMsg::LaneIdle { lane, pacer, next_due: next, heard };
             let _ = self.opening.shard.send_message(idle);

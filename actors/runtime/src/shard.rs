@@ -46,6 +46,8 @@ pub(crate) enum ShardMsg {
     Begun(Lane, LedgerOp),
     /// An open send of a lane was settled, and what that says of others.
     Settled(Lane, EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
+    /// A send of a lane counts as so many for its rate.
+    Counts(Lane, u32),
     /// What a receipt says of others than its send.
     Said(Lane, StepOf, Said),
     /// Nobody knows whether rows of these lanes were written: they start anew and read what is there.
@@ -178,6 +180,7 @@ impl Actor for ShardActor {
             ShardMsg::Begun(lane, op) => state.tell_lane(lane, PacerMsg::Begun(op)),
             ShardMsg::Wakes(rows) => state.wakes(rows),
             ShardMsg::Said(lane, step, said) => state.learn(lane, (step, &said)),
+            ShardMsg::Counts(lane, as_many) => state.counts(lane, as_many),
             ShardMsg::Settled(lane, id, op, said) => {
                 if let Some((step, said)) = said {
                     state.learn(lane, (step, &said));
@@ -326,6 +329,14 @@ impl ShardState {
     fn learn(&mut self, lane: Lane, said: (StepOf, &Said)) {
         let Some(tenant) = self.tenants.get(&lane.tenant) else { return };
         self.lanes.entry(lane).or_default().vitals.learn(&self.node, tenant, lane, said);
+    }
+
+    fn counts(&mut self, lane: Lane, as_many: u32) {
+        let loaded = self.tenants.get(&lane.tenant).map(TenantHandle::loaded);
+        let rate = loaded.and_then(|loaded| loaded.scope.channels.get(&lane.channel)?.limits.rate);
+        if let (Some(rate), Some(entry)) = (rate, self.lanes.get(&lane)) {
+            entry.vitals.counts(&rate, as_many, self.node.engine_now());
+        }
     }
 
     fn tell_lane(&mut self, lane: Lane, message: PacerMsg) {

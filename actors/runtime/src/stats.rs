@@ -102,7 +102,7 @@ impl Counters {
                 | Reaction::Skip
                 | Reaction::NeedsTemplate
                 | Reaction::Unusable
-                | Reaction::OptOut(_) => 2,
+                | Reaction::OptOut => 2,
                 Reaction::BackOff { .. }
                 | Reaction::Slow { .. }
                 | Reaction::Hold { .. }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use followupd_channel::http::System;
 use followupd_channel::inbound::{Inbound, Said};
+use followupd_channel::resolve::System;
 use followupd_channel::seal::{KEY_BYTES, Seal};
 use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
@@ -55,7 +55,7 @@ impl Transport for Nowhere {
 async fn engine() -> Engine {
     let rules = Rules { helo: "[127.0.0.1]".into(), plain_smtp: true, plain_http: true, ..Rules::default() };
     let seal = Seal::new(&[7; KEY_BYTES]).unwrap();
-    let outside = Outside { trust: Trust::load(), resolver: Arc::new(System), seal, rules };
+    let outside = Outside { trust: Trust::load(), resolver: Arc::new(System::default()), seal, rules };
     let transports = Transports::new(Arc::new(Nowhere), outside);
     let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
     let engine = Engine::start(Config::default(), Arc::new(Memory::default()), Arc::new(env), transports);

@@ -16,14 +16,16 @@ use followupd_domain::filter::Filter;
 use followupd_domain::gate::Binding;
 use followupd_domain::ledger::WarmUp;
 use followupd_domain::name::Name;
+use followupd_domain::render::Message;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{
     Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, ScopeName, Settings,
     TenantSettings, Wanted,
 };
+use followupd_store::keys::SYSTEM;
 use followupd_store::memory::Memory;
-use followupd_store::{Applied, Commit, Key, Refused, Row, Scan, Snapshot, Store};
+use followupd_store::{Applied, Class, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 
 struct VirtualEnv {
@@ -55,6 +57,10 @@ impl Transport for Kept {
     fn call(&self, call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         self.1.lock().unwrap().push((START + self.0.steady().0, call.contact));
         Box::pin(async { Answer::Accepted })
+    }
+
+    fn counts(&self, message: &Message) -> u32 {
+        u32::try_from(message.body.split(' ').count()).unwrap()
     }
 }
 
@@ -90,6 +96,57 @@ impl Store for Counting {
 
     fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, followupd_store::Error>> {
         self.0.snapshot()
+    }
+}
+
+/// Fails the next commits of one class.
+struct Failing {
+    store: Memory,
+    class: Class,
+    left: AtomicU64,
+    /// Whether they are written all the same, and only nobody knows.
+    written: bool,
+}
+
+impl Store for Failing {
+    fn get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Row>>, followupd_store::Error>> {
+        self.store.get(keys)
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Vec<(Key, Row)>, followupd_store::Error>> {
+        self.store.scan(scan)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Applied, Refused>> {
+        Box::pin(async move {
+            let left = self.left.load(Ordering::Relaxed);
+            if commit.class != self.class || commit.shard == SYSTEM || left == 0 {
+                return self.store.commit(commit).await;
+            }
+            self.left.store(left - 1, Ordering::Relaxed);
+            if !self.written {
+                return Err(Refused::Unavailable("the test has it so".into()));
+            }
+            self.store.commit(commit).await.and(Err(Refused::Unknown))
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Result<Box<dyn Snapshot>, followupd_store::Error>> {
+        self.store.snapshot()
+    }
+}
+
+/// Takes calls from four places and never answers; how often it was asked for them.
+struct Hanging(AtomicU64);
+
+impl Transport for Hanging {
+    fn places(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        4
+    }
+
+    fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
+        Box::pin(std::future::pending())
     }
 }
 
@@ -366,6 +423,74 @@ async fn what_is_open_in_the_last_of_many_queues_is_found_while_the_lane_works()
     assert_eq!((world.starts().len(), world.starts_to("c1").len()), (26, 1));
 }
 
+impl World {
+    /// Starts anew over a store that fails so many commits of a class.
+    async fn start_failing(&self, class: Class, times: u64, written: bool) -> Engine {
+        let left = AtomicU64::new(times);
+        let store = Arc::new(Failing { store: self.store.clone(), class, left, written });
+        let transports = Transports::only(self.kept.clone());
+        Engine::start(Config::default(), store, self.env.clone(), transports).await.unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_was_written_and_nobody_knew_is_withdrawn_and_its_message_sent() {
+    let world = world(ChannelSettings { gap: "1 second".into(), ..chat() }).await;
+    world.hold_channel().await;
+    world.enroll(0..5).await;
+    world.engine.stop();
+    let engine = world.start_failing(Class::Intent, 3, true).await;
+    let chat = ScopeName::Channel(Name::parse("chat").unwrap());
+    engine.release(&Caller::default(), "acme", chat).await.unwrap();
+    pass(Span::minutes(1)).await;
+    for contact in 0..5 {
+        assert_eq!(world.starts_to(&format!("c{contact}")).len(), 1, "c{contact}");
+    }
+    let doubted = |entry: &Decision| matches!(entry, Decision::Doubted { .. } | Decision::LeftUncertain);
+    for contact in 0..5 {
+        let caller = Caller::default();
+        let enrolled = engine.contact_enrollments(&caller, "acme", &format!("c{contact}")).await.unwrap();
+        let timeline = engine.get(&caller, "acme", enrolled[0]).await.unwrap();
+        assert!(!timeline.history.iter().any(|entry| doubted(&entry.decision)), "{:?}", timeline.history);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_goes_on_after_what_was_open_at_its_start_could_not_be_settled_at_once() {
+    for (gap, rate_count) in [("1 minute", 0), ("", 1)] {
+        let (rate_per, rate_burst) = (if gap.is_empty() { "1 minute" } else { "" }.into(), rate_count);
+        let paced = ChannelSettings { gap: gap.into(), rate_count, rate_per, rate_burst, ..chat() };
+        let world = world(paced).await;
+        world.hold_channel().await;
+        world.enroll(0..3).await;
+        // Its start is told: it holds no charge any more.
+        let world = world.stop_in_a_call(&[]).await;
+        let engine = world.start_failing(Class::Outcome, 2, false).await;
+        pass(Span::minutes(10)).await;
+        assert_eq!(world.starts().len(), 3, "{gap}");
+        engine.stop();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_whose_calls_hang_sleeps() {
+    let world = world(chat()).await;
+    world.hold_channel().await;
+    world.enroll(0..100).await;
+    world.engine.stop();
+    let hanging = Arc::new(Hanging(AtomicU64::new(0)));
+    let transports = Transports::only(hanging.clone());
+    let store = Arc::new(world.store.clone());
+    let engine = Engine::start(Config::default(), store, world.env.clone(), transports).await.unwrap();
+    let chat = ScopeName::Channel(Name::parse("chat").unwrap());
+    engine.release(&Caller::default(), "acme", chat).await.unwrap();
+    pass(Span::seconds(5)).await;
+    let before = hanging.0.load(Ordering::Relaxed);
+    pass(Span::minutes(1)).await;
+    let asked = hanging.0.load(Ordering::Relaxed) - before;
+    assert!(asked <= 60, "it looked {asked} times at places that are taken");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_in_a_zone_that_was_wrong_is_sent_to_by_the_hours_of_the_right_one() {
     let world = world(chat()).await;
@@ -384,6 +509,25 @@ async fn who_waits_in_a_zone_that_was_wrong_is_sent_to_by_the_hours_of_the_right
     let at = world.starts_to("c0");
     // 08:00 in Berlin, not in New York.
     assert!(at.len() == 1 && (7 * 3_600_000..7 * 3_600_000 + 60_000).contains(&at[0]), "{at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_counts_as_several_takes_the_time_of_several() {
+    for burst in [1, 4] {
+        let (rate_count, rate_per) = (2, "1 second".into());
+        let world = world(ChannelSettings { rate_count, rate_per, rate_burst: burst, ..chat() }).await;
+        world.put("long", |draft| draft.steps[0].body = "five of them at once".into()).await;
+        world.enroll_in("long", 0..21).await;
+        pass(Span::seconds(100)).await;
+        // Those of a burst leave together, and what follows waits for all of them.
+        let (starts, each) = (world.starts(), 5_000 / 2);
+        let least = (21 - i64::from(burst)) * each;
+        assert!((least..20 * each + 100).contains(&starts[20]), "{starts:?}");
+        world.enroll(21..30).await;
+        pass(Span::seconds(100)).await;
+        let took = world.starts()[29] - world.starts()[21];
+        assert!((4_000 - 500 * i64::from(burst)..=4_000).contains(&took), "one each: {:?}", world.starts());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -106,7 +106,7 @@ impl World {
     async fn refuses(&self) {
         let send = *self.kept.0.lock().unwrap().last().unwrap();
         let receipt = Receipt::Failed(Some(Reaction::SOON));
-        let told = ReceiptCall { send, receipt, code: "131000".into(), address: None };
+        let told = ReceiptCall { send, receipt, code: "131000".into(), address: None, at: None };
         let answers = self.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
         assert!(matches!(answers[..], [ReceiptAnswer::Taken { changed: true }]), "{answers:?}");
     }

@@ -30,6 +30,9 @@ pub(crate) struct ReceiptOptions {
     /// The mailbox or number it went to, where the contact may have another by now.
     #[arg(long, default_value = "")]
     address: String,
+    /// When it was so; now by default.
+    #[arg(long, value_name = "RFC3339", value_parser = time::parse)]
+    at: Option<buffa_types::google::protobuf::Timestamp>,
 }
 
 /// One event.
@@ -102,8 +105,9 @@ pub(crate) async fn run(shared: &Shared, command: EventCommand) -> Result<(), Fa
 
 /// Takes in one receipt.
 async fn receipt(shared: &Shared, options: ReceiptOptions) -> Result<(), Failure> {
-    let ReceiptOptions { send: send_id, status, code, address } = options;
-    let receipts = vec![v1::Receipt { send_id, status, code, address, ..Default::default() }];
+    let ReceiptOptions { send: send_id, status, code, address, at } = options;
+    let occurred_at = at.into();
+    let receipts = vec![v1::Receipt { send_id, status, code, address, occurred_at, ..Default::default() }];
     let server = shared.server()?;
     let request = v1::SendReceiptsRequest { tenant: shared.tenant()?, receipts, ..Default::default() };
     let sent = answer(&server, server.events().send_receipts(request)).await?;

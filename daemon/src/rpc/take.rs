@@ -152,8 +152,11 @@ pub(super) fn receipt(
     if let Some(address) = &address {
         faults.id("address", address);
     }
+    let at = given.occurred_at.into_option().map(|at| show::moment_of(&at));
     match (send, receipt) {
-        (Some(send), Some(receipt)) => faults.or(ReceiptCall { send, receipt, code: given.code, address }),
+        (Some(send), Some(receipt)) => {
+            faults.or(ReceiptCall { send, receipt, code: given.code, address, at })
+        }
         _ => Err(faults.0),
     }
 }

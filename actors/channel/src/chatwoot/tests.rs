@@ -7,8 +7,8 @@ use followupd_domain::channel::Kind;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::System;
 use crate::http::testing::{call, doubts, reach, seen, serve, status};
+use crate::resolve::System;
 use crate::secret::Secret;
 use crate::tls::testing;
 use followupd_domain::reaction::{Blames, Reaction, Scope};
@@ -21,7 +21,7 @@ const NO: &str = r#"{"error":"no"}"#;
 fn inbox(port: u16, answer: Duration) -> Chatwoot {
     let base = format!("http://127.0.0.1:{port}");
     let settings = Settings { reach: reach(answer), ..Settings::new(base, 3, Secret::new("token")) };
-    Chatwoot::open(settings, &testing::distrust(), Arc::new(System)).unwrap()
+    Chatwoot::open(settings, &testing::distrust(), Arc::new(System::default())).unwrap()
 }
 
 async fn called(inbox: &Chatwoot) -> Answer {

@@ -7,9 +7,10 @@ use url::{Host, Url};
 
 use super::exchange::{Sender, Target, exchange};
 use super::post::Post;
-use super::{Ending, Reach, Resolve, Said, guard};
+use super::{Ending, Reach, Said, guard};
 use crate::idle::Idle;
 use crate::limits;
+use crate::resolve::Resolve;
 use crate::tls::Trust;
 
 /// The way to one host.

@@ -1,6 +1,8 @@
 //! What came of a request to a provider that answers in JSON. The table of HTTP; the codes in the answers are each
 //! provider's. It touches nothing.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{Ending, Said};
@@ -50,10 +52,21 @@ pub(crate) fn verdict(said: &Said, read: impl FnOnce(u16, &Value) -> Reading) ->
         (_, Reading::Taken | Reading::Unclear) => unknown(status, status.to_string()),
     };
     let host = match (status, wait) {
-        (429 | 503, Some(wait)) => Health::Asks(wait),
+        (503, Some(wait)) => longer(host, wait),
+        // Too many to one contact is no reason to rest for all others.
+        (429, Some(wait)) if host != Health::Works => longer(host, wait),
         _ => host,
     };
     Verdict { answer, host }
+}
+
+/// The rest that an answer asks for besides what it says; no rest is shorter for it.
+fn longer(host: Health, wait: Duration) -> Health {
+    match host {
+        Health::Asks(own) => Health::Asks(own.max(wait)),
+        Health::Works | Health::Fails | Health::Stumbles if wait.is_zero() => host,
+        Health::Works | Health::Fails | Health::Stumbles => Health::Asks(wait),
+    }
 }
 
 /// What a status means whose body says nothing we know.
@@ -73,7 +86,7 @@ fn unknown(status: u16, code: String) -> (Answer, Health) {
 /// What a reaction shows of the way out, which is one sender's: what is shared by its messages rests.
 fn health(reaction: Reaction) -> Health {
     let asks = |span: Span| match u64::try_from(span.0) {
-        Ok(ms) if ms > 0 => Health::Asks(std::time::Duration::from_millis(ms)),
+        Ok(ms) if ms > 0 => Health::Asks(Duration::from_millis(ms)),
         _ => Health::Fails,
     };
     match reaction {
@@ -88,7 +101,7 @@ fn health(reaction: Reaction) -> Health {
         | Reaction::Skip
         | Reaction::NeedsTemplate
         | Reaction::Unusable
-        | Reaction::OptOut(_) => Health::Works,
+        | Reaction::OptOut => Health::Works,
     }
 }
 
@@ -102,8 +115,6 @@ fn is_shared(scope: Scope) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
 
     use super::*;
@@ -156,7 +167,27 @@ mod tests {
         assert_eq!(answer, Answer::refused("429", Reaction::back_off(Scope::Account, Span::ZERO)));
         assert_eq!(host, Health::Asks(Duration::from_secs(7)));
         let slow = Reading::Refused("130429".into(), Some(Reaction::Slow { after: Span::seconds(1) }));
-        assert_eq!(of(400, "{}", slow).1, Health::Asks(Duration::from_secs(1)));
+        assert_eq!(of(400, "{}", slow.clone()).1, Health::Asks(Duration::from_secs(1)));
+        let asked = |status, secs, reading: &Reading| {
+            let mut said = Said::bare(Ending::Status(status, Some(Duration::from_secs(secs))));
+            said.body = Some(Bytes::from_static(b"{}"));
+            verdict(&said, |_, _| reading.clone()).host
+        };
+        for (status, secs, host) in [
+            (429, 7, Health::Asks(Duration::from_secs(7))),
+            (429, 0, Health::Asks(Duration::from_secs(1))),
+            (503, 7, Health::Asks(Duration::from_secs(7))),
+        ] {
+            assert_eq!(asked(status, secs, &slow), host, "the longer of two");
+        }
+        assert_eq!(
+            asked(429, 0, &Reading::Unclear),
+            Health::Fails,
+            "no time at all is no less than none named"
+        );
+        let pair =
+            Reading::Refused("131056".into(), Some(Reaction::back_off(Scope::Contact, Span::seconds(1))));
+        assert_eq!(asked(429, 60, &pair), Health::Works, "it is one contact's");
     }
 
     #[test]

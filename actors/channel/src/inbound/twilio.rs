@@ -183,7 +183,8 @@ impl Form {
             Some(_) | None => None,
         };
         let choice = wants.map(|wants| {
-            Inbound::Choice(Choice { contact: contact.clone(), sender: sender.clone(), wants, at })
+            let (contact, sender, id) = (contact.clone(), sender.clone(), id.clone());
+            Inbound::Choice(Choice { contact, sender, id, wants, at })
         });
         let said = Inbound::Said(Said {
             contact,

@@ -20,6 +20,7 @@ use super::start_tls;
 use super::verdict::{Ending, Enhanced, Phase};
 use super::wire::{self, Bounded, Encrypted};
 use crate::limits;
+use crate::resolve::Resolve;
 
 /// How the conversation becomes encrypted.
 pub(super) enum Cipher {
@@ -64,9 +65,13 @@ pub(super) struct Session {
 
 impl Session {
     /// Connects, encrypts, greets and logs in.
-    pub(super) async fn open(settings: &Settings, cipher: &Cipher) -> Result<Session, Ended> {
+    pub(super) async fn open(
+        settings: &Settings,
+        cipher: &Cipher,
+        resolver: &dyn Resolve,
+    ) -> Result<Session, Ended> {
         let connect = async {
-            let connected = wire::connect(&settings.host, settings.port).await;
+            let connected = wire::connect(&settings.host, settings.port, resolver).await;
             connected.map_err(|_| Ending::Broken("connect"))
         };
         let opened = match within(settings.time_outs.connect, connect).await {

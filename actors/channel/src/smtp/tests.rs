@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use followupd_domain::channel::Kind;
 use followupd_domain::decision::TraceId;
 use followupd_domain::name::Name;
-use followupd_domain::reaction::{Again, Blames, Reaction, Scope};
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Until};
 use followupd_domain::render::Message;
-use followupd_domain::{EnrollmentId, Moment, SendId, Shard, StepNo};
+use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, StepNo};
 
 use super::*;
+use crate::resolve::System;
 use crate::secret::Secret;
 use crate::tls::testing;
 use server::{KIND, Say, Script, Tls, seen, serve};
@@ -54,8 +55,12 @@ pub(super) fn settings(port: u16) -> Settings {
     }
 }
 
+fn resolver() -> Arc<System> {
+    Arc::new(System::default())
+}
+
 fn smtp(port: u16) -> Smtp {
-    Smtp::open(settings(port), &testing::distrust()).unwrap()
+    Smtp::open(settings(port), &testing::distrust(), resolver()).unwrap()
 }
 
 async fn called(smtp: &Smtp, call: Call) -> Answer {
@@ -107,13 +112,14 @@ async fn a_mail_is_handed_over() {
 #[tokio::test]
 async fn a_refusal_in_any_phase_is_what_the_table_says() {
     let (temporary, permanent) = (Say::Line("451 4.7.1 later"), Say::Line("550 5.7.1 no"));
+    let held = Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::minutes(15)) };
     for (script, answer, rests) in [
         (Script { greeting: temporary, ..KIND }, backed_off("451 4.7.1"), true),
         (Script { greeting: permanent, ..KIND }, backed_off("550 5.7.1"), true),
         (Script { ehlo: temporary, ..KIND }, backed_off("451 4.7.1"), true),
         (Script { ehlo: permanent, ..KIND }, backed_off("550 5.7.1"), true),
         (Script { mail: temporary, ..KIND }, slowly("451 4.7.1"), false),
-        (Script { mail: permanent, ..KIND }, backed_off("550 5.7.1"), true),
+        (Script { mail: permanent, ..KIND }, Answer::refused("550 5.7.1", held), false),
         (Script { rcpt: temporary, ..KIND }, slowly("451 4.7.1"), false),
         (Script { rcpt: permanent, ..KIND }, Answer::refused("550 5.7.1", Reaction::SOON), false),
         (Script { data: temporary, ..KIND }, slowly("451 4.7.1"), false),
@@ -209,7 +215,8 @@ async fn each_phase_has_a_time_out_of_its_own() {
         (Script { body: Say::Hang, ..KIND }, TimeOuts { body: SHORT, ..time_outs }, Answer::Uncertain),
     ] {
         let (port, served) = serve(&[script]).await;
-        let smtp = Smtp::open(Settings { time_outs, ..settings(port) }, &testing::distrust()).unwrap();
+        let smtp =
+            Smtp::open(Settings { time_outs, ..settings(port) }, &testing::distrust(), resolver()).unwrap();
         let began = Instant::now();
         assert_eq!(called(&smtp, call()).await, expected, "{script:?}");
         assert!(began.elapsed() >= SHORT && began.elapsed() < LONG, "{script:?}");
@@ -316,9 +323,12 @@ async fn a_login_is_used_and_its_refusal_stops_the_sender() {
         [(KIND, Answer::Accepted, false), (denying, stopped, false), (without, backed_off("no_auth"), true)]
     {
         let (port, served) = serve(&[script]).await;
-        let smtp =
-            Smtp::open(Settings { login: Some(login.clone()), ..settings(port) }, &testing::distrust())
-                .unwrap();
+        let smtp = Smtp::open(
+            Settings { login: Some(login.clone()), ..settings(port) },
+            &testing::distrust(),
+            resolver(),
+        )
+        .unwrap();
         assert_eq!(called(&smtp, call()).await, expected);
         assert_eq!(smtp.places.rests().is_some(), rests);
         drop(smtp);
@@ -423,5 +433,5 @@ const WHEN_ASKED: Script = Script {
 
 /// A sender that encrypts.
 fn secure(port: u16, security: Security, trust: &Trust) -> Smtp {
-    Smtp::open(Settings { security, ..settings(port) }, trust).unwrap()
+    Smtp::open(Settings { security, ..settings(port) }, trust, resolver()).unwrap()
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use followupd_domain::reaction::{Again, Blames, Reaction, Scope};
+use followupd_domain::Span;
+use followupd_domain::reaction::{Again, Blames, Reaction, Scope, Until};
 
 use crate::Answer;
 use crate::places::Health;
@@ -126,22 +127,26 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
         (Phase::Body, 200..300) => Verdict { answer: Answer::Accepted, host: Health::Works },
         // The server shuts down, whatever it was asked.
         (_, 421) => backed_off(said),
-        // A name or password that is wrong stays so until a person gives another (RFC 4954): asked again and again, a
-        // server closes the account.
-        (_, 535) => refused(said, Reaction::stop(Scope::Sender)),
+        // A name or password that is wrong, or that it wants one, or TLS, stays so until a person gives another (RFC
+        // 4954): asked again and again, a server closes the account.
+        (_, 530 | 534 | 535 | 538) => refused(said, Reaction::stop(Scope::Sender)),
         (Phase::Hello, 400..600) => backed_off(said),
-        // We are not logged in, or not well enough (RFC 4954).
-        (_, 530 | 534 | 538) => backed_off(said),
         (_, 400..500) => refused(said, Reaction::again(Again::Slowly)),
-        // A 5xx to MAIL is about the sender, unless the mail is too large (RFC 1870): the contact must not pay for it.
-        (Phase::Mail, 552) => refused(said, Reaction::never(Blames::Message)),
-        (Phase::Mail, 500..600) => backed_off(said),
+        // A 5xx to MAIL is about the sender, unless the mail is too large (RFC 1870) or wants what the server cannot do
+        // (RFC 5321, 4.1.1.11): the contact must not pay for it, and a person sees what holds the sender.
+        (Phase::Mail, 552 | 555) => refused(said, Reaction::never(Blames::Message)),
+        (Phase::Mail, 500..600) => {
+            refused(said, Reaction::Hold { scope: Scope::Sender, until: Until::After(SENDER_RESTS) })
+        }
         (_, 500..600) if is_full(code, enhanced) => refused(said, Reaction::again(Again::NextDay)),
         (_, 500..600) => refused(said, rejected(phase, code, enhanced)),
         // A yes to something else than was asked: the conversation is out of step.
         _ => unanswered(phase, "out_of_step"),
     }
 }
+
+/// How long a sender rests whom a server refuses to take mail from, before that is tried again.
+const SENDER_RESTS: Span = Span::minutes(15);
 
 /// What follows from the status of a mail that came back (RFC 3464, 2.3.4), such as `5.1.1`; nothing for one that is no
 /// failure. A server that gives up after days does so with 4.x.x: it is not tried again.
@@ -161,13 +166,17 @@ fn is_full(code: u16, enhanced: Option<Enhanced>) -> bool {
     enhanced.map_or(code == 552, Enhanced::is_mailbox_full)
 }
 
-/// Without an enhanced code, what is said to RCPT is about the recipient and what is said of the text about the text.
+/// Without an enhanced code, what is said to RCPT is about the recipient and what is said of the text about the text. A
+/// bare 550 may be either, or policy (RFC 5321, 4.2.3): nobody is suppressed for it, and many say something of the sender.
 fn rejected(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Reaction {
     match enhanced {
         Some(enhanced) if enhanced.is_recipient() => Reaction::never(Blames::Address),
         // The sender's fault: the contact stays, and many of these open the sender's breaker.
         Some(enhanced) if enhanced.is_policy() => Reaction::SOON,
-        None if phase == Phase::Rcpt && matches!(code, 550 | 551 | 553) => Reaction::never(Blames::Address),
+        None if phase == Phase::Rcpt && matches!(code, 551 | 553) => Reaction::never(Blames::Address),
+        None if phase == Phase::Rcpt && code == 550 => {
+            Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) }
+        }
         Some(_) | None => Reaction::never(Blames::Message),
     }
 }
@@ -209,24 +218,23 @@ mod tests {
     }
 
     #[test]
-    fn no_connection_or_no_tls_or_no_login_backs_off_the_host() {
+    fn no_connection_or_no_tls_backs_off_the_host() {
         for word in ["io", "tls", "no_starttls", "broken_reply"] {
             let Verdict { answer, host } = verdict(Hello, Ending::Broken(word));
             assert_eq!((answer, host), backed_off(word));
         }
-        for text in ["450 4.3.2", "554 5.7.1", "534 5.7.9", "454 4.7.0", "450", "554"] {
+        for text in ["450 4.3.2", "554 5.7.1", "454 4.7.0", "450", "554"] {
             assert_eq!(of(Hello, text), backed_off(text), "{text}");
-        }
-        for phase in [Rcpt, Data, Body] {
-            assert_eq!(of(phase, "530 5.7.0"), backed_off("530 5.7.0"));
         }
     }
 
     #[test]
-    fn a_refused_login_stops_the_sender() {
-        for phase in [Hello, Mail] {
-            let expected = Answer::refused("535 5.7.8", Reaction::stop(Scope::Sender));
-            assert_eq!(of(phase, "535 5.7.8"), (expected, Health::Works));
+    fn a_refused_login_or_the_want_of_one_stops_the_sender() {
+        for phase in [Hello, Mail, Rcpt, Data, Body] {
+            for text in ["530 5.7.0", "534 5.7.9", "535 5.7.8", "538 5.7.11"] {
+                let expected = Answer::refused(text, Reaction::stop(Scope::Sender));
+                assert_eq!(of(phase, text), (expected, Health::Works), "{text}");
+            }
         }
     }
 
@@ -270,10 +278,13 @@ mod tests {
                 assert_eq!(of(phase, text), rejected(text, Blames::Address));
             }
         }
-        for text in ["550", "551", "553"] {
+        for text in ["551", "553"] {
             assert_eq!(of(Rcpt, text), rejected(text, Blames::Address));
             assert_eq!(of(Body, text), rejected(text, Blames::Message), "the text was refused");
         }
+        let many = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) };
+        assert_eq!(of(Rcpt, "550"), (Answer::refused("550", many), Health::Works), "it may be policy");
+        assert_eq!(of(Body, "550"), rejected("550", Blames::Message));
         assert_eq!(of(Rcpt, "550 5.1.8"), rejected("550 5.1.8", Blames::Message), "the sender's address");
     }
 
@@ -306,9 +317,11 @@ mod tests {
 
     #[test]
     fn what_is_said_to_mail_does_not_cost_the_contact_its_step() {
+        let rests = Reaction::Hold { scope: Scope::Sender, until: Until::After(SENDER_RESTS) };
         for text in ["550 5.7.1", "553 5.1.8", "501"] {
-            assert_eq!(of(Mail, text), backed_off(text));
+            assert_eq!(of(Mail, text), (Answer::refused(text, rests), Health::Works));
         }
+        assert_eq!(of(Mail, "555"), rejected("555", Blames::Message), "another mail may want less");
     }
 
     #[test]

@@ -15,10 +15,16 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::limits;
+use crate::resolve::Resolve;
 
-/// A connection to `host`. Small writes leave at once: a conversation is many of them.
-pub(super) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+/// A connection to `host`, by a name or an address. Small writes leave at once: a conversation is many of them.
+pub(super) async fn connect(host: &str, port: u16, resolver: &dyn Resolve) -> io::Result<TcpStream> {
+    let found = match host.parse() {
+        Ok(address) => vec![address],
+        Err(_) => resolver.resolve(host).await?,
+    };
+    let found: Vec<SocketAddr> = found.into_iter().map(|address| (address, port).into()).collect();
+    let stream = TcpStream::connect(found.as_slice()).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -9,9 +9,9 @@ use followupd_domain::signal::Counts;
 
 use super::*;
 use crate::outbox::Outbox;
+use crate::resolve::System;
 use crate::seal::KEY_BYTES;
 use crate::tls::testing;
-use crate::webhook::System;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const TENANT: TenantNo = TenantNo(3);
@@ -19,7 +19,7 @@ const TENANT: TenantNo = TenantNo(3);
 fn transports(folder: &tempfile::TempDir) -> Transports {
     let rules = Rules { helo: "[127.0.0.1]".into(), ..Rules::default() };
     let seal = Seal::new(&[7; KEY_BYTES]).unwrap();
-    let outside = Outside { trust: testing::trust(), resolver: Arc::new(System), seal, rules };
+    let outside = Outside { trust: testing::trust(), resolver: Arc::new(System::default()), seal, rules };
     Transports::new(Arc::new(Outbox::open(folder.path()).unwrap()), outside)
 }
 

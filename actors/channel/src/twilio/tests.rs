@@ -9,8 +9,8 @@ use followupd_domain::reaction::Scope;
 use serde_json::json;
 
 use super::*;
-use crate::http::System;
 use crate::http::testing::{Say, call, doubts, reach, seen, serve, status};
+use crate::resolve::System;
 use crate::secret::Secret;
 use crate::tls::testing;
 
@@ -30,7 +30,7 @@ fn twilio(port: u16, answer: Duration) -> Twilio {
         reach: reach(answer),
         ..Settings::new(account(), Secret::new("hunter2"), sender)
     };
-    Twilio::open(settings, &testing::distrust(), Arc::new(System)).unwrap()
+    Twilio::open(settings, &testing::distrust(), Arc::new(System::default())).unwrap()
 }
 
 async fn called(twilio: &Twilio) -> Answer {

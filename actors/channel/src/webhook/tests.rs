@@ -17,6 +17,7 @@ use ring::hmac::{Key, verify};
 use super::*;
 use crate::http::testing::{Say, seen, serve, serve_tls, status};
 use crate::limits;
+use crate::resolve::System;
 use crate::secret::Secret;
 use crate::tls::testing;
 
@@ -66,7 +67,7 @@ fn settings(url: &str) -> Settings {
 
 fn webhook(port: u16) -> Webhook {
     let url = format!("http://127.0.0.1:{port}/hook?for=acme");
-    Webhook::open(settings(&url), &testing::distrust(), Arc::new(System)).unwrap()
+    Webhook::open(settings(&url), &testing::distrust(), Arc::new(System::default())).unwrap()
 }
 
 async fn called(webhook: &Webhook, call: Call) -> Answer {
@@ -95,7 +96,7 @@ async fn a_message_is_a_signed_request() {
     let expected = serde_json::json!({
         "id": "snd_TEST", "type": "message", "tenant": "acme", "channel": "hook", "contact": "ct-1",
         "enrollment": call().send.enrollment.to_string(), "step": 2, "address": "ct-1", "subject": "Olá",
-        "body": "Tudo \"bem\"?\n", "at": "2027-01-15T08:00:00.123Z", "trace": format!("{:032x}", 7),
+        "body": "Tudo \"bem\"?\n", "trace": format!("{:032x}", 7),
     });
     assert_eq!(body, expected);
     let header = |name: &str| seen.headers.get(name).unwrap_or_else(|| panic!("{name}")).as_str();
@@ -139,7 +140,7 @@ async fn while_rotating_each_receiver_finds_its_signature() {
     let (port, served) = serve(vec![vec![status(204, "", "")]]).await;
     let mut settings = settings(&format!("http://127.0.0.1:{port}"));
     settings.secrets.push(Secret::new(&*other));
-    let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
+    let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System::default())).unwrap();
     assert_eq!(called(&webhook, call()).await, Answer::Accepted);
     let [seen] = &seen(served).await[..] else { panic!("one request") };
     let signed = format!("snd_TEST.1800000000.{}", seen.body);
@@ -194,7 +195,7 @@ async fn what_was_sent_and_not_answered_is_uncertain() {
         let (port, served) = serve(vec![vec![says.clone()]]).await;
         let url = format!("http://127.0.0.1:{port}/");
         let settings = Settings { answer: SHORT, ..settings(&url) };
-        let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
+        let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System::default())).unwrap();
         assert_eq!(called(&webhook, call()).await, Answer::Uncertain, "{says:?}");
         seen(served).await;
     }
@@ -219,7 +220,7 @@ async fn an_answer_too_long_is_not_read_to_its_end() {
         let (port, served) = serve(vec![vec![says], vec![status(200, "", "")]]).await;
         let settings =
             Settings { answer: Duration::from_secs(1), ..settings(&format!("http://127.0.0.1:{port}/")) };
-        let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System)).unwrap();
+        let webhook = Webhook::open(settings, &testing::distrust(), Arc::new(System::default())).unwrap();
         for _ in 0..2 {
             assert_eq!(called(&webhook, call()).await, Answer::Accepted);
         }

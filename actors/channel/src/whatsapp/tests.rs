@@ -7,8 +7,8 @@ use followupd_domain::channel::Kind;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::System;
 use crate::http::testing::{Say, call, doubts, reach, seen, serve, status};
+use crate::resolve::System;
 use crate::secret::Secret;
 use crate::tls::testing;
 use followupd_domain::reaction::{Reaction, Scope};
@@ -23,7 +23,7 @@ fn number(port: u16, answer: Duration) -> WhatsApp {
         reach: reach(answer),
         ..Settings::new("106540352242922", Secret::new("EAAJB"))
     };
-    WhatsApp::open(settings, &testing::distrust(), Arc::new(System)).unwrap()
+    WhatsApp::open(settings, &testing::distrust(), Arc::new(System::default())).unwrap()
 }
 
 async fn called(number: &WhatsApp) -> Answer {
@@ -105,7 +105,7 @@ async fn a_text_that_would_be_refused_is_not_posted() {
     let mut call = call(Kind::Whatsapp, "5511999990000");
     call.message.body = String::new();
     let code = "text: from 1 to 4096 characters".to_owned();
-    let expected = Answer::refused(code, Reaction::never(Blames::Message));
+    let expected = Answer::refused(code, Reaction::BAD_STEP);
     assert_eq!(number.call(call, Slot::default()).await, expected);
 }
 

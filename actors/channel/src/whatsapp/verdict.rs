@@ -6,7 +6,7 @@ use followupd_domain::Span;
 use serde_json::Value;
 
 use crate::http::Reading;
-use followupd_domain::reaction::{Blames, Pause, Reaction, Scope, Then, Until, Unwanted};
+use followupd_domain::reaction::{Blames, Pause, Reaction, Scope, Then, Until};
 
 /// What an answer says: the message's id, or a code.
 pub(super) fn read(_status: u16, body: &Value) -> Reading {
@@ -46,7 +46,7 @@ pub fn reaction(code: u64) -> Option<Reaction> {
         // `phone_number_quality_update` knows only a throughput that rose.
         131_048 => Reaction::stop(Scope::Sender),
         131_049 => Reaction::Later { after: Span::days(1), times: 1, then: Then::Skip },
-        131_050 => Reaction::OptOut(Unwanted::Channel),
+        131_050 => Reaction::OptOut,
         130_472 => Reaction::Skip,
         131_047 => Reaction::NeedsTemplate,
         131_026 => Reaction::Unusable,
@@ -103,7 +103,7 @@ mod tests {
                 vec![131_049],
                 Reaction::Later { after: Span::hours(24), times: 1, then: Then::Skip },
             ),
-            ("stopped marketing", vec![131_050], Reaction::OptOut(Unwanted::Channel)),
+            ("stopped marketing", vec![131_050], Reaction::OptOut),
             ("in an experiment", vec![130_472], Reaction::Skip),
             ("window closed", vec![131_047], Reaction::NeedsTemplate),
             ("undeliverable", vec![131_026], Reaction::Unusable),

@@ -17,8 +17,8 @@ pub enum Preset {
     /// 120 s apart, 40 an hour, a first day of 20, some 150 a day after two weeks and 200 at most, 20 minutes' rest after
     /// 30, 5 new people a day.
     WhatsappWeb,
-    /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message of several segments
-    /// counts as one here.
+    /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message counts as one here,
+    /// however many segments it has.
     SmsLongCode,
     /// A short code: 100 segments in any second (as above).
     SmsShortCode,
@@ -90,8 +90,7 @@ impl Preset {
     }
 
     /// The limits it stands for. A second may hold a burst and what the rate adds to it: together no more than the
-    /// provider takes. A burst is also how many calls may be open at once: at 80 a second one of 20 leaves each a quarter
-    /// of a second.
+    /// provider takes.
     #[must_use]
     pub fn limits(self) -> Limits {
         let a_second = |count, burst| Some(Rate { count, per: Span::seconds(1), burst });

@@ -63,19 +63,20 @@ fn said_no(view: &View<'_>, code: &str, reaction: Reaction, jitter: u16) -> Vec<
         Reaction::Skip => settle(view, Decision::Skipped(SkipReason::NotDelivered)),
         Reaction::NeedsTemplate => window_shut(view, jitter),
         Reaction::Unusable => settle(view, Decision::StepFailed(SendFailure::Unusable)),
-        Reaction::OptOut(_) => opted_out(view),
+        Reaction::OptOut => opted_out(view),
         Reaction::BackOff { scope: Scope::Contact, pause } => {
             refused(view, code, pause.after(tries(view)), jitter)
         }
         Reaction::BackOff { .. } | Reaction::Slow { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => {
-            backed_off(view, code, jitter)
+            backed_off(view, code, limits::RETRY_AFTER, jitter)
         }
     }
 }
 
-/// Attempts of the step under way, with the one that just failed.
+/// Attempts of the step under way, with the one that just failed. A template that goes instead of a text begins anew.
 fn tries(view: &View<'_>) -> u8 {
-    view.enrollment.attempts.saturating_add(1)
+    let Enrollment { attempts, step, .. } = view.enrollment;
+    attempts.saturating_add(1).saturating_sub(view.enrollment.wanted_template(*step))
 }
 
 /// A long pause, a few times; then what the provider's no means after that.
@@ -86,7 +87,8 @@ fn later(view: &View<'_>, code: &str, (after, times, then): (Span, u8, Then), ji
     match then {
         Then::Fail => settle(view, Decision::StepFailed(SendFailure::Attempts)),
         Then::Skip => settle(view, Decision::Skipped(SkipReason::NotDelivered)),
-        Then::HoldStep => backed_off(view, code, jitter),
+        // Its content may be this contact's alone; where it is everybody's, several alike hold the step.
+        Then::HoldStep => backed_off(view, code, limits::ASKED_AGAIN, jitter),
     }
 }
 
@@ -121,9 +123,7 @@ fn window_shut(view: &View<'_>, jitter: u16) -> Vec<Decision> {
 
 /// Whether a step that was refused for want of a template has one to go instead, and has not tried it.
 fn falls_back(view: &View<'_>, after: &Enrollment, step: StepNo) -> bool {
-    let status = SendStatus::Failed(SendFailure::NeedsTemplate);
-    let refused = after.sends.iter().filter(|send| send.step == step && send.status == status);
-    refused.count() == 1 && view.version.step(step).is_some_and(|step| step.fallback.is_some())
+    after.wanted_template(step) == 1 && view.version.step(step).is_some_and(|step| step.fallback.is_some())
 }
 
 /// A pause and up to a quarter more.
@@ -148,8 +148,8 @@ fn refused(view: &View<'_>, code: &str, pause: Option<Span>, jitter: u16) -> Vec
     }
 }
 
-fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
-    let again = wake_at(view, view.now + spread(limits::RETRY_AFTER, jitter));
+fn backed_off(view: &View<'_>, code: &str, pause: Span, jitter: u16) -> Vec<Decision> {
+    let again = wake_at(view, view.now + spread(pause, jitter));
     match again.filter(|_| !view.enrollment.state.is_over()) {
         Some(wake) => vec![Decision::BackedOff { code: code.to_owned(), wake }],
         None => vec![Decision::Withdrawn],
@@ -216,7 +216,7 @@ pub fn receipt(view: &View<'_>, send: SendId, receipt: Receipt, jitter: u16) -> 
         return [goes_on, vec![reopened]].concat();
     }
     let after = apply(view.enrollment.clone(), &decisions, view.now);
-    if matches!(reaction, Some(Reaction::OptOut(_))) && leaves_by_opt_out(view, &after, step) {
+    if matches!(reaction, Some(Reaction::OptOut)) && leaves_by_opt_out(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::OptedOut));
     } else if failure_ends(view, &after, step) {
         decisions.push(Decision::Exited(ExitReason::StepFailed));
@@ -233,7 +233,8 @@ fn comes_again(
     reaction: Reaction,
     jitter: u16,
 ) -> Option<Decision> {
-    let tries = u8::try_from(send.occurrence).unwrap_or(u8::MAX).saturating_add(1);
+    let occurrence = u8::try_from(send.occurrence).unwrap_or(u8::MAX);
+    let tries = occurrence.saturating_add(1).saturating_sub(view.enrollment.wanted_template(send.step));
     let pause = match reaction {
         Reaction::Again { again, .. } => again.pause(tries),
         Reaction::Later { after, times, .. } => (tries <= times).then_some(after),
@@ -243,7 +244,7 @@ fn comes_again(
             (tries < limits::ATTEMPTS).then_some(limits::RETRY_AFTER)
         }
         Reaction::NeedsTemplate => falls_back(view, after, send.step).then_some(limits::RETRY_AFTER),
-        Reaction::Never { .. } | Reaction::Skip | Reaction::Unusable | Reaction::OptOut(_) => None,
+        Reaction::Never { .. } | Reaction::Skip | Reaction::Unusable | Reaction::OptOut => None,
     };
     // What was not sent in between, and without a provider's word, comes again behind it.
     let mut later = after.sends.iter().filter(|next| next.step > send.step);
@@ -292,7 +293,7 @@ fn failure(reaction: Option<Reaction>) -> SendFailure {
             | Reaction::Again { .. }
             | Reaction::Later { .. }
             | Reaction::Skip
-            | Reaction::OptOut(_)
+            | Reaction::OptOut
             | Reaction::BackOff { .. }
             | Reaction::Slow { .. }
             | Reaction::Hold { .. }

@@ -74,10 +74,14 @@ fn for_a_while(view: &View<'_>, at: Moment) -> Moment {
 }
 
 /// The channel has no room for the contact among its new recipients before `until`: only this wake waits for it, those
-/// of people it knows go on. Those that wait come back in the order they were due in, whenever each was looked at.
+/// of people it knows go on. Those that wait come back in the order they were due in, whenever each was looked at;
+/// what is of no use by then is over when it is not.
 #[must_use]
 pub fn put_off(view: &View<'_>, until: Moment) -> Vec<Decision> {
-    move_wake(view, until + place(until.since(view.enrollment.step_due_at)), Binding::NewRecipients)
+    let back_at = until + place(until.since(view.enrollment.step_due_at));
+    let step = view.version.step(view.enrollment.step);
+    let useless_at = step.and_then(|step| gate::useless_at(view, step));
+    move_wake(view, useless_at.map_or(back_at, |at| at.min(back_at)), Binding::NewRecipients)
 }
 
 /// How far into [`limits::NEW_RECIPIENTS_SPREAD`] a wake comes back that has waited so long by its beginning: the less,

@@ -69,7 +69,7 @@ pub struct Rate {
     pub count: u32,
     /// The span that `count` refers to.
     pub per: Span,
-    /// Starts that may fall together; also the most sends that may be open at once.
+    /// Starts that may fall together; also the most sends whose start is not known yet.
     pub burst: u32,
 }
 

@@ -42,6 +42,14 @@ struct Teller<'a> {
     caller: Caller,
 }
 
+/// Who heard of what was told.
+struct Heard {
+    /// Whether anybody here has the address.
+    known: bool,
+    /// Whether there is somebody, and all of them took it in.
+    all: bool,
+}
+
 impl Engine {
     /// What requests to a channel's webhook are checked with.
     ///
@@ -112,7 +120,7 @@ impl Engine {
             Status::Failed => Receipt::Failed(None),
         };
         let (code, address) = (told.code.clone().unwrap_or_default(), told.contact.clone());
-        let call = ReceiptCall { send, receipt, code, address };
+        let call = ReceiptCall { send, receipt, code, address, at: Some(told.at) };
         let answers = self.receipts(&teller.caller, teller.tenant, vec![call]).await?;
         Ok(answers.iter().all(|answer| *answer != ReceiptAnswer::Unknown))
     }
@@ -162,14 +170,13 @@ impl Engine {
             let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
             event.opts_out(&loaded.scope.tenant)
         };
-        if event.opts_in() {
-            let (contact, sender) = (said.contact.clone(), said.sender.clone());
-            self.chosen(teller, &Choice { contact, sender, wants: Wants::In, at: said.at }).await?;
+        let Heard { known, all } = self.tell_contacts(teller, &said.contact, event.clone()).await?;
+        // Who is known has it suppressed, or lifted, by the event.
+        if !all && opts_out {
+            self.suppress_address(teller, &said.contact, (said.at, &event.key)).await?;
         }
-        let known = self.tell_contacts(teller, &said.contact, event.clone()).await?;
-        // Who is known has it suppressed by the event, once, however often it is told.
-        if opts_out && !known {
-            self.suppress_address(teller, &said.contact, said.at).await?;
+        if !known && event.opts_in() {
+            self.lift_address(teller, &said.contact, (said.at, &event.key)).await?;
         }
         let kind = teller.channel.kind;
         if !known && kind == Kind::Whatsapp && event.occurred_at + SERVICE_WINDOW > self.node.now() {
@@ -182,37 +189,48 @@ impl Engine {
 
     /// Whether a contact wants to be written to; whether anybody here has that address.
     async fn chosen(&self, teller: &Teller<'_>, choice: &Choice) -> Result<bool, Error> {
-        let kind = teller.channel.kind;
-        match choice.wants {
-            Wants::Out => {
-                let id = format!("{}-{}", choice.contact, choice.at.0);
-                let event =
-                    self.event_of(teller, (&id, choice.at), EventKind::ContactOptedOut, String::new());
-                let known = self.tell_contacts(teller, &choice.contact, event).await?;
-                if !known {
-                    self.suppress_address(teller, &choice.contact, choice.at).await?;
-                }
-                Ok(known)
-            }
-            Wants::In => {
-                let address = address(&choice.contact);
-                let whoever = self.contacts_at(teller, &address).await?;
-                let handle = self.tenant(&teller.caller, teller.tenant)?;
-                let (whom, what) = ((&address, whoever.as_slice()), (kind, choice.at));
-                contact::opt_in(&self.node, &handle, &teller.caller, whom, what).await?;
-                Ok(!whoever.is_empty())
-            }
+        // What was written is told beside it, by the same id.
+        let id = format!("{}-{}", choice.id, if choice.wants == Wants::Out { "out" } else { "in" });
+        let event = self.event_of(teller, (&id, choice.at), EventKind::ContactOptedOut, String::new());
+        let told = (choice.at, &event.key);
+        if choice.wants == Wants::In {
+            return self.lift_address(teller, &choice.contact, told).await;
         }
+        let Heard { known, all } = self.tell_contacts(teller, &choice.contact, event.clone()).await?;
+        if !all {
+            self.suppress_address(teller, &choice.contact, told).await?;
+        }
+        Ok(known)
     }
 
-    async fn suppress_address(&self, teller: &Teller<'_>, number: &str, at: Moment) -> Result<(), Error> {
+    /// Takes back what an address and whoever has it opted out of; whether anybody here has it.
+    async fn lift_address(
+        &self,
+        teller: &Teller<'_>,
+        number: &str,
+        (at, told): (Moment, &EventKey),
+    ) -> Result<bool, Error> {
+        let address = address(number);
+        let whoever = self.contacts_at(teller, &address).await?;
+        let handle = self.tenant(&teller.caller, teller.tenant)?;
+        let (whom, what) = ((&address, whoever.as_slice()), (teller.channel.kind, at, told));
+        contact::opt_in(&self.node, &handle, &teller.caller, whom, what).await?;
+        Ok(!whoever.is_empty())
+    }
+
+    async fn suppress_address(
+        &self,
+        teller: &Teller<'_>,
+        number: &str,
+        (at, told): (Moment, &EventKey),
+    ) -> Result<(), Error> {
         let handle = self.tenant(&teller.caller, teller.tenant)?;
         let (address, kind) = (address(number), teller.channel.kind);
         let kinds: BTreeSet<Kind> = match handle.loaded().scope.tenant.opt_out_of_all {
             true => address.kinds().iter().copied().collect(),
             false => BTreeSet::from([kind]),
         };
-        contact::opt_out(&self.node, &handle, &teller.caller, &address, (&kinds, at)).await
+        contact::opt_out(&self.node, &handle, &teller.caller, &address, (&kinds, at, told)).await
     }
 
     async fn contacts_at(&self, teller: &Teller<'_>, address: &Address) -> Result<Vec<String>, Error> {
@@ -220,8 +238,8 @@ impl Engine {
         addresses::contacts(&*self.node.store, self.node.place(&loaded), address).await
     }
 
-    /// Tells every contact of an address of an event; whether there is one.
-    async fn tell_contacts(&self, teller: &Teller<'_>, number: &str, event: Event) -> Result<bool, Error> {
+    /// Tells every contact of an address of an event.
+    async fn tell_contacts(&self, teller: &Teller<'_>, number: &str, event: Event) -> Result<Heard, Error> {
         let contacts = self.contacts_at(teller, &address(number)).await?;
         let calls: Vec<EventCall> = contacts
             .iter()
@@ -233,15 +251,17 @@ impl Engine {
             })
             .collect();
         if calls.is_empty() {
-            return Ok(false);
+            return Ok(Heard { known: false, all: false });
         }
+        let mut all = true;
         for answer in self.event(&teller.caller, teller.tenant, calls).await? {
             if let EventAnswer::Refused { reason, problem } = answer {
+                all = false;
                 // One that is too old to be told from a repeat, say: it will not be taken the next time either.
                 tracing::warn!(tenant = teller.tenant, reason, problem, "what a contact wrote is not taken");
             }
         }
-        Ok(true)
+        Ok(Heard { known: true, all })
     }
 
     fn event_of(

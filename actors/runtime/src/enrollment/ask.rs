@@ -12,7 +12,7 @@ use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::Lane;
 use followupd_domain::reaction::{Reaction, Then};
 
-use super::{Live, No, changed, class_of};
+use super::{Ending, Live, No, changed, class_of};
 use crate::api::{Changed, Command, Error, ReceiptCall};
 use crate::plant::Bug;
 use crate::record::{Facts, Transition};
@@ -57,7 +57,8 @@ impl Live {
             };
             let written = match settles {
                 Some(open) => {
-                    let settled = self.settle(&facts, &decisions, &open, (None, no), now, trace).await?;
+                    let ending = Ending { told: no, ..Ending::default() };
+                    let settled = self.settle(&facts, &decisions, &open, ending, now, trace).await?;
                     let now = if settled { self.facts().await? } else { None };
                     now.map(|facts| changed(facts.enrollment().clone(), true))
                 }

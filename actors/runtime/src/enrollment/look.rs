@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use followupd_channel::{Call, Rest, Slot};
 use followupd_domain::channel::{Channel, InDoubt};
-use followupd_domain::decide::wake;
+use followupd_domain::decide::{self, wake};
 use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::OpenSend;
 use followupd_domain::gate::{self, View};
@@ -13,13 +13,14 @@ use followupd_domain::ledger::{Charge, Limits};
 use followupd_domain::{Moment, Span, render, sequence};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp};
 
-use super::{Live, class_of, sent};
+use super::{Ending, Live, class_of, sent};
 use crate::api::{Changed, Error};
 use crate::call::{self, For, Ready};
 use crate::limits;
 use crate::pacer::{self, Returned};
 use crate::plant::{Bug, Planted};
 use crate::record::{self, Facts};
+use crate::shard::ShardMsg;
 
 /// How a permit goes back when there is nothing to call with just now.
 pub(super) const NOT_READY: Returned = Returned::Later(limits::RETRY_STORE);
@@ -37,6 +38,9 @@ impl Live {
     pub(super) async fn wake(&mut self, row: &WakeRow) -> Returned {
         let returned = self.look(row).await;
         self.ready = None;
+        if matches!(returned, Returned::Called | Returned::Settled | Returned::Gone) {
+            self.uncalled.clear();
+        }
         returned
     }
 
@@ -203,6 +207,7 @@ impl Live {
             let own = Key::recipients(facts.loaded.shard, row.lane);
             noted.recipients.retain(|change| change.key == own);
         }
+        let open = decide::apply(facts.enrollment().clone(), std::slice::from_ref(&intent), now).open;
         let committed = self
             .commit(facts, &[intent], now, trace, Class::Intent, |transition| {
                 transition.commit.puts.extend(noted.contact);
@@ -216,19 +221,24 @@ impl Live {
                 transition.commit.ledger.push(LedgerChange { key, op });
             })
             .await;
-        self.intended(committed, call, (ready, made_for))
+        self.uncalled.extend(open.filter(|_| !matches!(committed, Ok(Some(_)))));
+        self.intended(committed, (row.lane, call), (ready, made_for))
     }
 
     /// What an intent's commit came to: where it is durable the call begins here, before anything else is handled.
     fn intended(
         &mut self,
         committed: Result<Option<Changed>, Error>,
-        call: Call,
+        (lane, call): (Lane, Call),
         (ready, made_for): (Ready, For),
     ) -> Result<Step, Error> {
         let node = &self.activation.node;
         match committed {
             Ok(Some(_)) => {
+                let as_many = ready.transport.counts(&call.message);
+                if as_many > 1 {
+                    node.tell(self.activation.tenant.shard, ShardMsg::Counts(lane, as_many));
+                }
                 if !node.planted.is(Bug::CallBeforeCommit) {
                     call::begin(node, call, ready, made_for);
                 }
@@ -267,10 +277,16 @@ impl Live {
     /// A send that is open: its call is out, or somebody began it who did not see the end.
     async fn in_doubt(&self, facts: &Facts, open: &OpenSend, now: Moment) -> Result<Step, Error> {
         if self.activation.node.call_of(open.send).is_some() {
-            return Ok(Step::Return(Returned::Called));
+            return Ok(Step::Return(Returned::UnderWay));
         }
-        let decisions = wake::in_doubt(&facts.view(now), open);
-        let settled = self.settle(facts, &decisions, open, (None, None), now, TraceId::default()).await?;
+        // Nobody knew whether its intent was written, so that nothing was called.
+        let uncalled = self.uncalled.contains(open);
+        let decisions = match uncalled {
+            true => vec![Decision::Withdrawn],
+            false => wake::in_doubt(&facts.view(now), open),
+        };
+        let ending = Ending { uncalled, ..Ending::default() };
+        let settled = self.settle(facts, &decisions, open, ending, now, TraceId::default()).await?;
         Ok(if settled { Step::Return(Returned::Settled) } else { Step::Again })
     }
 

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use followupd_domain::Moment;
 use followupd_domain::channel::Kind;
 use followupd_domain::contact::{Contact, Membership};
+use followupd_domain::event::Event;
 use followupd_domain::signal::{self, Counted};
-use followupd_domain::{Moment, Span};
+use followupd_domain::suppression::Address;
 use followupd_store::Key;
 use followupd_store::codec::Format;
 
@@ -15,11 +17,11 @@ use crate::api::Error;
 use crate::limits;
 use crate::loaded::{Loaded, decode};
 use crate::node::Node;
-use crate::record::Record;
-use crate::suppression::Addresses;
+use crate::record::{Read, Record};
+use crate::suppression::{self, Addresses};
 
 /// What it counts as that a contact, as they were `before`, opts out of these kinds then; nothing where they had opted out
-/// before, or were sent nothing that they could have been annoyed by.
+/// before, whoever else has the address, or were sent nothing that they could have been annoyed by.
 pub(super) async fn counted(
     node: &Node,
     loaded: &Arc<Loaded>,
@@ -27,9 +29,7 @@ pub(super) async fn counted(
     before: &Contact,
     addresses: &Addresses,
 ) -> Result<Option<Counted>, Error> {
-    let is_new = |kind: &Kind| {
-        !before.suppressed.contains(kind) && !addresses.all_of(*kind).any(|known| stood(known.since, at))
-    };
+    let is_new = |kind: &Kind| !before.suppressed.contains(kind) && addresses.all_of(*kind).next().is_none();
     let kinds: BTreeSet<Kind> = out_of.iter().copied().filter(is_new).collect();
     let keys: Vec<Key> = before
         .enrollments
@@ -47,10 +47,19 @@ pub(super) async fn counted(
     Ok(signal::opted_out_after(&enrollments, &loaded.scope, &kinds, at))
 }
 
-/// Whether what is suppressed since then was so before an opt-out of that moment. The one that is told may stand at its
-/// address already, by the provider's clock, which some tell in whole seconds.
-fn stood(since: Moment, opted_out_at: Moment) -> bool {
-    since + Span::seconds(1) <= opted_out_at
+/// Whether a contact who opts out by an event has asked to be written to again since: it was told late, or again.
+pub(super) async fn is_taken_back(
+    node: &Node,
+    loaded: &Loaded,
+    event: &Event,
+    contact: Option<&Read<Contact>>,
+) -> Result<bool, Error> {
+    let (Some(kind), Some(id)) = (event.channel, &event.contact) else { return Ok(false) };
+    let Some(address) = contact.and_then(|contact| Address::of(kind, &contact.value, id)) else {
+        return Ok(false);
+    };
+    let read = suppression::read(&*node.store, node.place(loaded), vec![address]).await?;
+    Ok(read.is_taken_back(kind, event.occurred_at))
 }
 
 /// Whether an enrollment was open then, or had ended not long before.

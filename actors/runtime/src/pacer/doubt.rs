@@ -74,11 +74,6 @@ impl Doubts {
         self.are_left() && !self.found.contains(&enrollment)
     }
 
-    /// A send that this lane has begun may be open now as well, and is not to be taken for one that is missing.
-    pub(super) fn one_more(&mut self, enrollment: EnrollmentId) {
-        self.open += usize::from(!self.found.contains(&enrollment));
-    }
-
     /// Looks through the next window; the rows in it whose send is open. Those that this lane has called are open, too.
     pub(super) async fn look_on(&mut self, opening: &Opening) -> Result<Vec<WakeRow>, Error> {
         let stretches = if self.due.is_empty() { &mut self.later } else { &mut self.due };

@@ -152,15 +152,18 @@ impl Queues {
         .collect()
     }
 
-    /// When the next row that is not `waiting` is due in an open queue, or the next queue with rows opens.
+    /// When the next row that is not `waiting` is due in an open queue, or the next queue with rows opens, of those that
+    /// count.
     pub(super) fn next_due(
         &mut self,
         loaded: &Loaded,
         now: Moment,
         waiting: impl Fn(EnrollmentId) -> bool,
+        counts: impl Fn(&Queue) -> bool,
     ) -> Option<Moment> {
         let lane = self.lane;
-        let moments = self.queues.iter_mut().filter_map(|(queue, window)| {
+        let counted = self.queues.iter_mut().filter(|(queue, _)| counts(queue));
+        let moments = counted.filter_map(|(queue, window)| {
             let open = window.is_open(queue, lane, loaded, now);
             match window.opening {
                 Some(Opening::ClosedUntil(at)) => Some(at),

@@ -48,8 +48,14 @@ impl Slow {
             }
         };
         if let Some(pause) = self.throttle.pause(interval, now) {
-            self.next = now + pause;
+            self.next = self.next.max(now + pause);
         }
+    }
+
+    /// One left that counts as so many: the next waits for all of it.
+    pub(super) fn counts(&mut self, rate: &Rate, as_many: u32, now: Moment) {
+        let takes = rate.per.0.saturating_mul(i64::from(as_many)) / i64::from(rate.count.max(1));
+        self.next = self.next.max(now) + Span(takes);
     }
 
     /// The provider complained: a rest, and half the pace after it.

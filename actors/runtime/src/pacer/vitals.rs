@@ -3,14 +3,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use followupd_domain::Moment;
 use followupd_domain::channel::Channel;
 use followupd_domain::health::{Act, Health, Said, StepOf};
 use followupd_domain::holds::Reacted;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Rate;
-use followupd_domain::{Moment, Span};
 
-use super::day;
 use super::slow::Slow;
 use crate::limits;
 use crate::loaded::TenantHandle;
@@ -56,7 +55,8 @@ impl Vitals {
         let (now, loaded) = (node.now(), tenant.loaded());
         let mut state = self.lock();
         let is_watched = loaded.scope.channels.get(&lane.channel).is_some_and(Channel::is_watched);
-        if is_watched && !(Span::ZERO..limits::WATCH_EVERY).contains(&now.since(state.watched_at)) {
+        let watched = now >= state.watched_at && now.since(state.watched_at) < limits::WATCH_EVERY;
+        if is_watched && !watched {
             state.watched_at = now;
             // The next outcome asks again.
             let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel));
@@ -66,7 +66,7 @@ impl Vitals {
                 if matches!(act, Act::Slow { .. }) { Bug::ThrottleIgnored } else { Bug::ProviderHoldIgnored };
             node.planted.is(bug)
         };
-        let act = state.health.hear(step, said, now, day(&loaded, now).next_day_at);
+        let act = state.health.hear(step, said, now);
         let reacting = match act.filter(|act| !ignored(act)) {
             None => return,
             Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),
@@ -106,6 +106,11 @@ impl Vitals {
     /// One was granted.
     pub(super) fn granted(&self, rate: Option<&Rate>, now: Moment) {
         self.lock().slow.granted(rate, now);
+    }
+
+    /// One left that counts as so many for its rate.
+    pub(crate) fn counts(&self, rate: &Rate, as_many: u32, now: Moment) {
+        self.lock().slow.counts(rate, as_many, now);
     }
 
     /// A hold of what leaves by it ended then, `at` in engine time: once for each.

@@ -197,8 +197,10 @@ impl Item<'_> {
     }
 
     fn choice(&self, contact: String, wants: Wants) -> Result<Inbound, Wrong> {
-        let sender = self.change.sender()?;
-        Ok(Inbound::Choice(Choice { contact, sender, wants, at: self.moment()? }))
+        let (sender, at) = (self.change.sender()?, self.moment()?);
+        // It has no id in one of its forms, and the same moment in both.
+        let id = format!("{contact}-{}", at.0);
+        Ok(Inbound::Choice(Choice { contact, sender, id, wants, at }))
     }
 
     /// Who wrote: a number, or the id of somebody who shows none.

@@ -191,6 +191,7 @@ fn a_preference_is_a_choice_in_both_of_its_forms() {
         Inbound::Choice(Choice {
             contact: "5511999990000".into(),
             sender: "106540352242922".into(),
+            id: format!("5511999990000-{}", AT.0),
             wants,
             at: AT,
         })

@@ -94,8 +94,8 @@ fn a_message_is_what_was_said() {
 #[test]
 fn an_opt_out_is_said_and_chosen() {
     let choice = |wants| {
-        let (contact, sender) = (said().contact, said().sender);
-        Inbound::Choice(Choice { contact, sender, wants, at: NOW })
+        let Said { contact, sender, id, .. } = said();
+        Inbound::Choice(Choice { contact, sender, id, wants, at: NOW })
     };
     let with = |word: &str| told(&format!("{MESSAGE}&OptOutType={word}"));
     assert_eq!(with("STOP"), [Inbound::Said(said()), choice(Wants::Out)]);

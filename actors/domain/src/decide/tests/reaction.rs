@@ -10,7 +10,7 @@ use crate::decision::Decision;
 use crate::enrollment::{ExitReason, SendFailure, SendStatus, SkipReason, State};
 use crate::ids::{SendId, StepNo};
 use crate::limits;
-use crate::reaction::{Blames, Pause, Reaction, Scope, Then, Until, Unwanted};
+use crate::reaction::{Blames, Pause, Reaction, Scope, Then, Until};
 use crate::render::render;
 use crate::time::Span;
 
@@ -20,7 +20,7 @@ fn what_is_shared_uses_no_attempt() {
     for reaction in [
         Reaction::back_off(Scope::Account, after),
         Reaction::Slow { after },
-        Reaction::Hold { scope: Scope::Sender, until: Until::NextDay },
+        Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::hours(6)) },
         Reaction::stop(Scope::Sender),
     ] {
         let mut sample = in_flight();
@@ -78,7 +78,7 @@ fn what_a_provider_will_not_do_for_this_contact_says_why() {
 #[test]
 fn an_opt_out_told_by_the_provider_ends_what_reaches_the_contact_no_other_way() {
     let mut sample = in_flight();
-    sample.ends(&said_no(Reaction::OptOut(Unwanted::Channel)));
+    sample.ends(&said_no(Reaction::OptOut));
     assert_eq!(sample.enrollment.state, State::Exited(ExitReason::OptedOut));
     assert_eq!(sample.statuses()[0], SendStatus::Failed(SendFailure::Suppressed));
 }
@@ -287,6 +287,14 @@ fn a_window_that_only_the_provider_knows_to_be_closed_sends_the_fallback_once() 
         tell(&mut sample);
         assert_eq!(sample.statuses()[..2], [failed, failed]);
         assert_eq!(sample.enrollment.step, StepNo(1), "a template is the last that is tried");
+        let mut refused = in_flight_by_whatsapp(true);
+        tell(&mut refused);
+        refused.begin();
+        let later = said_no(Reaction::Later { after: Span::hours(24), times: 1, then: Then::Skip });
+        assert!(
+            matches!(refused.ends(&later)[..], [Decision::Refused { .. }]),
+            "the text's no is not the template's"
+        );
         let mut paused = in_flight_by_whatsapp(true);
         paused.take(holds::pause);
         tell(&mut paused);
@@ -315,6 +323,6 @@ fn a_refusal_after_all_says_why_and_an_opt_out_ends_it() {
     }
     let mut sample = in_flight();
     sample.accepted();
-    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
+    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut)));
     assert_eq!(sample.enrollment.state, State::Exited(ExitReason::OptedOut));
 }

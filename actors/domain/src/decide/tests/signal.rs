@@ -8,7 +8,7 @@ use crate::channel::Kind;
 use crate::decide::outcome::Receipt;
 use crate::enrollment::{Enrollment, ExitReason, SendFailure, SendStatus, State};
 use crate::ids::ChannelNo;
-use crate::reaction::{Reaction, Unwanted};
+use crate::reaction::Reaction;
 use crate::signal::{Counted, Signal, counted, opted_out_after};
 use crate::time::Span;
 
@@ -45,14 +45,14 @@ fn an_opt_out_that_a_provider_tells_counts_with_the_last_send() {
     let sent_at = sample.now;
     sample.begin();
     let before = sample.enrollment.clone();
-    sample.ends(&said_no(Reaction::OptOut(Unwanted::Channel)));
+    sample.ends(&said_no(Reaction::OptOut));
     let told = since(&before, &sample);
     assert_eq!(signals(&told), [Signal::OptedOut]);
     assert_eq!((told[0].sent_at, told[0].by), (sent_at, 1));
     let mut sample = in_flight();
     sample.accepted();
     let before = sample.enrollment.clone();
-    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
+    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut)));
     assert_eq!(signals(&since(&before, &sample)), [Signal::Failed, Signal::OptedOut]);
 }
 

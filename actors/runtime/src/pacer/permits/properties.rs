@@ -231,7 +231,7 @@ impl Run {
         self.durable = Ledger::decode(&bytes).unwrap();
         self.permits = Permits::of(lane(), self.durable.clone());
         // A jump of the wall is written down as soon as anybody asks what the time is.
-        let kept = self.engine.keep(&self.clocks);
+        let kept = self.engine.to_keep(&self.clocks);
         self.clocks.elapse(down);
         self.engine = EngineClock::new(&self.clocks);
         self.engine.goes_on_from(kept, &self.clocks);

@@ -8,7 +8,7 @@ use crate::decide::tests::{holds, leaves, refused, rejected, said_no};
 use crate::enrollment::{ExitReason, State};
 use crate::event::EventKind;
 use crate::ids::ChannelNo;
-use crate::reaction::{Reaction, Unwanted};
+use crate::reaction::Reaction;
 use crate::target::{TargetKind, Terminal};
 use crate::time::Span;
 
@@ -39,7 +39,7 @@ const INPUTS: [Row; 42] = [
     ("read", 2, |walk, n| walk.receipt(n, Receipt::Read)),
     ("taken after all", 1, |walk, n| walk.receipt(n, Receipt::Sent)),
     ("opt-out after all", 1, |walk, n| {
-        walk.receipt(n, Receipt::Failed(Some(Reaction::OptOut(Unwanted::Channel))));
+        walk.receipt(n, Receipt::Failed(Some(Reaction::OptOut)));
     }),
     ("refused after all", 2, |walk, n| walk.receipt(n, Receipt::Failed(None))),
     ("busy after all", 4, |walk, n| walk.receipt(n, Receipt::Failed(Some(Reaction::SOON)))),
@@ -62,7 +62,7 @@ const INPUTS: [Row; 42] = [
     ("hold", 2, |walk, n| walk.hold_scope(n)),
     ("provider holds", 1, |walk, n| walk.provider_holds(n)),
     ("step held", 2, |walk, _| walk.hold_step()),
-    ("opt-out told", 1, |walk, n| walk.outcome(&said_no(Reaction::OptOut(Unwanted::Channel)), n)),
+    ("opt-out told", 1, |walk, n| walk.outcome(&said_no(Reaction::OptOut), n)),
     ("end of holds", 5, |walk, _| walk.release_scopes()),
     ("tenant off", 1, |walk, _| walk.sample.scope.tenant.switch(false, walk.sample.now)),
     ("tenant on", 3, |walk, _| walk.sample.scope.tenant.switch(true, walk.sample.now)),
