@@ -68,7 +68,7 @@ pub const LOOKUPS: usize = 64;
 /// Addresses tried of a name that has many.
 pub const ADDRESSES: usize = 4;
 
-/// Secrets a webhook is signed with at once: one, and while rotating the next.
+/// Secrets that something is signed with at once: one, and the next ones while they are exchanged.
 pub const SECRETS: RangeInclusive<usize> = 1..=4;
 
 /// Bytes of a secret (Standard Webhooks, symmetric signatures).

@@ -389,6 +389,8 @@ impl From<Step> for v1::Step {
 
 #[cfg(test)]
 mod tests {
+    use followupd_domain::channel::Preset;
+
     use super::*;
 
     #[test]
@@ -404,6 +406,23 @@ mod tests {
         let mut contacts = crate::contacts::Contacts::open(Example::Contacts.text().as_bytes()).unwrap();
         while let Some(row) = contacts.next().unwrap() {
             assert!(row.says.is_ok(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn the_example_of_a_channel_tells_what_its_presets_are() {
+        // Lines of a comment, as one text.
+        let text =
+            Example::Channel.text().replace("\n#", "").split_whitespace().collect::<Vec<_>>().join(" ");
+        for preset in Preset::ALL {
+            let limits = preset.limits();
+            let rate = limits.rate.filter(|rate| rate.burst > 1);
+            let rate = rate.map(|rate| format!("{} a second with a burst of {}", rate.count, rate.burst));
+            let warm_up =
+                limits.warm_up.map(|known| format!("warm-up of {} days from {}", known.days, known.from));
+            for told in [rate, warm_up].into_iter().flatten() {
+                assert!(text.contains(&told), "{}: {told}", preset.word());
+            }
         }
     }
 

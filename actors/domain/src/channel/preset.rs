@@ -17,8 +17,8 @@ pub enum Preset {
     /// 120 s apart, 40 an hour, a first day of 20, some 150 a day after two weeks and 200 at most, 20 minutes' rest after
     /// 30, 5 new people a day.
     WhatsappWeb,
-    /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message counts as one here,
-    /// however many segments it has.
+    /// A US long code: one segment a second (Twilio, "Message queueing and throughput"). A message counts as its
+    /// segments.
     SmsLongCode,
     /// A short code: 100 segments in any second (as above).
     SmsShortCode,

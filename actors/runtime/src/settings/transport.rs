@@ -1,5 +1,6 @@
 //! How a channel's messages leave, from what is put: its secrets sealed, its way out tried before it is stored.
 
+use followupd_channel::limits as channel_limits;
 use followupd_channel::secret::Secret;
 use followupd_channel::transports::destination;
 use followupd_domain::ChannelNo;
@@ -132,6 +133,7 @@ impl Reading<'_> {
         if let Err((field, problem)) = told {
             self.faults.take(field, Err::<(), _>(problem));
         }
+        self.few("meta.app_secrets", &given.app_secrets);
         Transport::Meta(Box::new(Meta {
             phone_number_id: given.phone_number_id,
             token: self.one("meta", "token", given.token),
@@ -153,6 +155,7 @@ impl Reading<'_> {
         let is_key = given.username.starts_with("SK");
         let tokens = if is_key && given.auth_tokens.is_empty() { Err(OWN_TOKEN) } else { Ok(()) };
         self.faults.take("twilio.auth_tokens", tokens);
+        self.few("twilio.auth_tokens", &given.auth_tokens);
         Transport::Twilio(Box::new(Twilio {
             account: given.account,
             username: given.username,
@@ -177,6 +180,13 @@ impl Reading<'_> {
 
     fn one(&mut self, word: &str, field: &'static str, given: Option<SecretGiven>) -> Option<SecretAt> {
         given.and_then(|secret| self.secret(word, SecretPlace { field, at: None }, secret))
+    }
+
+    /// Of what is exchanged a few stand side by side.
+    fn few(&mut self, field: &str, given: &[SecretGiven]) {
+        let most = *channel_limits::SECRETS.end();
+        let few = if given.len() <= most { Ok(()) } else { Err(format!("at most {most} of them")) };
+        self.faults.take(field, few);
     }
 
     fn all(&mut self, word: &str, field: &'static str, given: Vec<SecretGiven>) -> Vec<SecretAt> {
