@@ -7,6 +7,7 @@ use std::time::Duration;
 use followupd_channel::chatwoot::{self, Chatwoot};
 use followupd_channel::http::Reach;
 use followupd_channel::inbound::{Inbound, Status, meta, twilio as from_twilio};
+use followupd_channel::resolve::System;
 use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
 use followupd_channel::twilio::segments::segments;

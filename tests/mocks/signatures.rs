@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use followupd_channel::inbound::{meta, twilio};
+use followupd_channel::resolve::System;
 use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
 use followupd_channel::webhook::{Settings, Webhook};
