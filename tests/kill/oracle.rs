@@ -167,15 +167,15 @@ fn statuses(case: &Case<'_>, timeline: &Timeline, verdict: &mut Verdict) {
 /// The send whose end was not known when it exited: the last one begun. A doubt is no end, but the next attempt's is.
 fn open_at_exit(timeline: &Timeline) -> Option<Send> {
     let exited = timeline.entries.iter().position(|entry| entry.kind == "exited")?;
-    let (begun, open) =
-        timeline.entries[..exited].iter().fold((0, false), |(begun, open), entry| {
-            match entry.kind.as_str() {
-                "intended" => (begun + 1, true),
-                "sent" | "withdrawn" => (begun, false),
-                _ => (begun, open),
-            }
-        });
-    timeline.sends().into_iter().take(begun).last().filter(|_| open)
+    let (begun, open) = timeline.entries[..exited].iter().fold((0_usize, false), |(begun, open), entry| {
+        match entry.kind.as_str() {
+            "intended" => (begun + 1, true),
+            "sent" | "withdrawn" => (begun, false),
+            _ => (begun, open),
+        }
+    });
+    let last = begun.checked_sub(1).filter(|_| open)?;
+    timeline.sends().into_iter().nth(last)
 }
 
 /// Steps that were accepted before it exited.

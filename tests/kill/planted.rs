@@ -92,7 +92,7 @@ fn left_in_doubt() -> Known {
     known.timeline.entries.insert(at, entry("doubted", 4_500, Some(1), None));
     known.timeline.entries.insert(at, entry("intended", 4_400, Some(1), None));
     known.timeline.statuses.push("uncertain".to_owned());
-    known.reply.as_mut().expect("it replied").in_flight = vec!["snd_1".to_owned()];
+    known.reply.iter_mut().for_each(|reply| reply.in_flight = vec!["snd_1".to_owned()]);
     known
 }
 

@@ -151,7 +151,10 @@ impl Health {
                 };
                 Some(hold(scope, step, until, because))
             }
-            Reaction::Later { times, then: Then::HoldStep, .. } if tries > times => self.count(step, because),
+            // Once, however often it is tried after that.
+            Reaction::Later { times, then: Then::HoldStep, .. } if tries == times.saturating_add(1) => {
+                self.count(step, because)
+            }
             Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
                 Some(Scope::Step | Scope::Template) => self.count(step, because),
                 Some(Scope::Sender | Scope::Account | Scope::App | Scope::Host) => {
@@ -322,7 +325,7 @@ mod tests {
         let mut health = Health::default();
         let mut after = |tries| hear(&mut health, &Said::Refused { code: "131052".into(), reaction, tries });
         for _ in 0..2 * limits::REFUSED_ALIKE {
-            assert_eq!((after(1), after(2)), (None, None), "it has tries left");
+            assert_eq!((after(1), after(2), after(4)), (None, None, None), "a message counts once");
         }
         (1..limits::REFUSED_ALIKE).for_each(|_| assert_eq!(after(3), None, "it may be one contact's"));
         assert!(matches!(after(3), Some(Act::HoldStep { .. })));

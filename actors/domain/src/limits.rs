@@ -82,7 +82,7 @@ pub const TERMINAL_FACTS: Span = Span::days(30);
 /// Attempts of one send before its step fails.
 pub const ATTEMPTS: u8 = 5;
 
-/// Pause of a message whose tries are used up, and which waits for its step to be mended.
+/// Pauses of a message whose own few tries are used up, until its attempts are: its step may be mended or held meanwhile.
 pub const ASKED_AGAIN: Span = Span::hours(1);
 
 /// First pause before a refused send is tried again; doubles with each attempt.

@@ -71,7 +71,8 @@ pub enum Then {
     Fail,
     /// The next channel takes it; without one the step is skipped.
     Skip,
-    /// It waits; where several of its step do, the content is at fault and the step is held.
+    /// It has its other attempts an hour apart; where several of its step come so far, the content is at fault and the step
+    /// is held.
     HoldStep,
 }
 

@@ -157,8 +157,8 @@ pub(crate) async fn wants_again(
     let Found { contact, .. } = find(node, tenant, id).await?;
     let Some(address) = Address::of(kind, &contact.value, id) else { return Ok(()) };
     let whom = (&address, std::slice::from_ref(id));
-    // Its own key is the event's, which is written once all of this is.
-    let told = EventKey { id: format!("{}-in", event.key.id), ..event.key.clone() };
+    // The event's own key is written once all of this is. No event has an id like this one: it has a control character.
+    let told = EventKey { id: format!("{}\u{1}in", event.key.id), ..event.key.clone() };
     opt_in(node, tenant, caller, whom, (kind, event.occurred_at, &told)).await
 }
 

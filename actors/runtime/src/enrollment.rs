@@ -383,12 +383,13 @@ struct Ending<'a> {
 fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(StepOf, Said)> {
     let enrollment = facts.enrollment();
     let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: open.send.step };
+    let tries = enrollment.tries(open.attempt);
     let said = match &ended?.outcome {
         Outcome::Accepted { .. } => Said::Accepted,
         Outcome::Refused { code, reaction } => {
-            Said::Refused { code: code.clone(), reaction: *reaction, tries: open.attempt }
+            Said::Refused { code: code.clone(), reaction: *reaction, tries }
         }
-        Outcome::Uncertain => Said::Uncertain { tries: open.attempt },
+        Outcome::Uncertain => Said::Uncertain { tries },
         Outcome::NotBegun => return None,
     };
     Some((step, said))

@@ -255,22 +255,30 @@ impl Pacer {
         self.suspects.insert(row.enrollment, (row, holds));
     }
 
-    /// Rouses the suspects whose pause is over and whose send is open; the others stand in line again.
+    /// Rouses the suspects whose pause is over and whose send is open; the others stand in line again. One that holds a
+    /// permit is asked at once: a lane may have but one.
     async fn ask_suspects(&mut self, now: Moment, myself: &ActorRef<PacerMsg>) -> Result<(), Error> {
-        let asked = self.suspects.iter().filter(|(enrollment, _)| !self.paused.contains_key(enrollment));
+        let pauses = |enrollment: &EnrollmentId| self.paused.contains_key(enrollment);
+        let asked = self.suspects.iter().filter(|(enrollment, (_, holds))| *holds || !pauses(enrollment));
         let asked: Vec<WakeRow> = asked.map(|(_, (row, _))| *row).collect();
-        let open = doubt::open_of(&self.opening, asked.clone()).await?;
+        let open = match asked.is_empty() {
+            true => Vec::new(),
+            false => doubt::open_of(&self.opening, asked.clone()).await?,
+        };
         for row in asked {
+            let (is_open, pauses) = (open.contains(&row), self.paused.contains_key(&row.enrollment));
             let (_, holds) = self.suspects.remove(&row.enrollment).unwrap_or((row, false));
-            if open.contains(&row) {
+            match (is_open, pauses) {
                 // The permit, if there was one, is settled with the send.
-                self.rouse(row, false, myself);
-                continue;
+                (true, false) => self.rouse(row, false, myself),
+                (true, true) => drop(self.suspects.insert(row.enrollment, (row, false))),
+                (false, _) => {
+                    if holds {
+                        self.permits.give_back();
+                    }
+                    self.queues.insert(row);
+                }
             }
-            if holds {
-                self.permits.give_back();
-            }
-            self.queues.insert(row);
         }
         let next = self.suspects.keys().filter_map(|enrollment| self.paused.get(enrollment)).min();
         if let Some(until) = next {

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,22 +22,10 @@ use followupd_runtime::{
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-}
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
 
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        Moment(1_795_392_000_000) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
+use virtual_env::VirtualEnv;
 
 type Says = fn(&Call) -> Option<Answer>;
 
@@ -75,7 +62,7 @@ fn portfolio() -> ScopeName {
 }
 
 async fn start(store: Memory, says: Says) -> World {
-    let env = Arc::new(VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) });
+    let env = Arc::new(VirtualEnv::at(Moment(1_795_392_000_000)));
     let provider = Arc::new(Provider(Arc::clone(&env), Mutex::new(says), Mutex::default()));
     let transports = Transports::only(provider.clone());
     let engine = Engine::start(Config::default(), Arc::new(store), env, transports).await.unwrap();

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
@@ -14,7 +13,7 @@ use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span, TenantNo, route};
 use followupd_runtime::{
-    Backlog, Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, ScopeName, TenantSettings, Waits,
+    Backlog, Caller, ChannelSettings, Config, Engine, EnrollAnswer, ScopeName, TenantSettings, Waits,
     WaitsFor,
 };
 use followupd_store::keys::Table;
@@ -22,25 +21,13 @@ use followupd_store::memory::Memory;
 use followupd_store::{Class, Commit, Key, Scan, Store};
 use futures::future::BoxFuture;
 
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-}
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
+
+use virtual_env::VirtualEnv;
 
 /// A noon.
 const START: i64 = 1_795_435_200_000;
-
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        Moment(START) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 struct Takes;
 
@@ -51,7 +38,7 @@ impl Transport for Takes {
 }
 
 async fn start(store: &Memory) -> Engine {
-    let env = Arc::new(VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) });
+    let env = Arc::new(VirtualEnv::at(Moment(START)));
     let transports = Transports::only(Arc::new(Takes));
     Engine::start(Config::default(), Arc::new(store.clone()), env, transports).await.unwrap()
 }

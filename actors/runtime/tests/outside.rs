@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use followupd_channel::inbound::{Inbound, Said};
 use followupd_channel::resolve::System;
@@ -13,35 +12,23 @@ use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Rules, Transports};
 use followupd_channel::{Answer, Call, Slot, Transport};
+use followupd_domain::Moment;
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::sequence::{Draft, DraftStep};
-use followupd_domain::{Moment, Span};
 use followupd_runtime::{
-    Caller, ChannelSettings, ChatwootSettings, Config, Engine, EnrollAnswer, Env, Error, HttpSettings,
+    Caller, ChannelSettings, ChatwootSettings, Config, Engine, EnrollAnswer, Error, HttpSettings,
     MetaSettings, SecretGiven, Settings, SmtpSettings, TenantSettings, TwilioSettings, Wanted,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
+
+use virtual_env::VirtualEnv;
+
 /// When every test begins: 2026-11-23 12:00 UTC, a Monday.
 const START: Moment = Moment(1_795_435_200_000);
-
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-}
-
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        START + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 struct Nowhere;
 
@@ -57,7 +44,7 @@ async fn engine() -> Engine {
     let seal = Seal::new(&[7; KEY_BYTES]).unwrap();
     let outside = Outside { trust: Trust::load(), resolver: Arc::new(System::default()), seal, rules };
     let transports = Transports::new(Arc::new(Nowhere), outside);
-    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = VirtualEnv::at(START);
     let engine = Engine::start(Config::default(), Arc::new(Memory::default()), Arc::new(env), transports);
     let engine = engine.await.unwrap();
     engine.put_tenant(&Caller::default(), "acme", tenant()).await.unwrap();

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,27 +28,13 @@ use followupd_store::memory::Memory;
 use followupd_store::{Applied, Class, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-    /// How far the clock on the wall has jumped.
-    jumped: AtomicI64,
-}
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
+
+use virtual_env::VirtualEnv;
 
 /// 2026-11-23, midnight in UTC.
 const START: i64 = 1_795_392_000_000;
-
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        Moment(START) + self.steady() + Span(self.jumped.load(Ordering::Relaxed))
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 /// The moments at which calls began, by a clock that does not jump, and to whom, in the order they began.
 struct Kept(Arc<VirtualEnv>, Mutex<Vec<(i64, String)>>);
@@ -169,11 +155,7 @@ fn chat() -> ChannelSettings {
 
 /// `acme` with the channel `chat`, so paced, and a sequence of one step at once.
 async fn world(channel: ChannelSettings) -> World {
-    let env = VirtualEnv {
-        started: tokio::time::Instant::now(),
-        drawn: AtomicU64::new(1),
-        jumped: AtomicI64::new(0),
-    };
+    let env = VirtualEnv::at(Moment(START));
     let env = Arc::new(env);
     let kept = Arc::new(Kept(Arc::clone(&env), Mutex::default()));
     let world = start(Memory::default(), env, kept).await;

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,22 +25,10 @@ use followupd_runtime::{
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-}
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
 
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        Moment(1_795_435_200_000) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
+use virtual_env::VirtualEnv;
 
 /// What the provider says to a text; nothing: it takes it.
 type Says = fn(&Call) -> Option<Answer>;
@@ -78,7 +65,7 @@ fn draft(body: &str) -> Draft {
 }
 
 async fn started(store: Memory, says: Says) -> World {
-    let env = Arc::new(VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) });
+    let env = Arc::new(VirtualEnv::at(Moment(1_795_435_200_000)));
     let provider = Provider { says: Mutex::new(says), calls: Mutex::default(), env: Arc::clone(&env) };
     let provider = Arc::new(provider);
     let transports = Transports::only(provider.clone());

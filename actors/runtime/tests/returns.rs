@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,32 +16,20 @@ use followupd_domain::reaction::Reaction;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::suppression::Address;
 use followupd_domain::target::{TargetKind, TargetRef};
-use followupd_domain::{EnrollmentId, Moment, SendId, Span};
+use followupd_domain::{EnrollmentId, Moment, SendId};
 use followupd_runtime::verify::Verifier;
 use followupd_runtime::{
-    Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, Env, ReceiptAnswer, ReceiptCall,
+    Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, ReceiptAnswer, ReceiptCall,
     TenantSettings, Whom,
 };
 use followupd_store::Version;
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-}
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
 
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        Moment(1_795_435_200_000) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
+use virtual_env::VirtualEnv;
 
 /// Takes everything, and refuses nothing at once.
 #[derive(Default)]
@@ -74,7 +61,7 @@ async fn seconds(n: u64) {
 }
 
 async fn completed() -> World {
-    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = VirtualEnv::at(Moment(1_795_435_200_000));
     let (store, kept) = (Memory::default(), Arc::new(Kept::default()));
     let transports = Transports::only(Arc::clone(&kept) as _);
     let engine = Engine::start(Config::default(), Arc::new(store.clone()), Arc::new(env), transports).await;

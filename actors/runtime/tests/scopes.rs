@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use followupd_channel::transports::Transports;
@@ -23,24 +22,12 @@ use followupd_store::memory::{Hooks, Memory, Point, Reaction};
 use followupd_store::{Commit, Key};
 use futures::future::BoxFuture;
 
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicU64,
-}
+#[path = "shared/virtual_env.rs"]
+mod virtual_env;
+
+use virtual_env::VirtualEnv;
 
 const START: i64 = 1_795_435_200_000;
-
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        Moment(START) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<Call>>);
@@ -90,7 +77,7 @@ fn draft() -> Draft {
 
 /// `acme` with the channel `mail` and the sequence `welcome`, published.
 async fn world() -> World {
-    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = VirtualEnv::at(Moment(START));
     let world = start(Memory::default(), Arc::new(env)).await;
     let (engine, caller) = (&world.engine, Caller::default());
     engine.put_tenant(&caller, "acme", tenant()).await.unwrap();
@@ -373,7 +360,7 @@ impl Hooks for LateAnswer {
 
 #[tokio::test(start_paused = true)]
 async fn one_who_stops_all_sending_while_another_lets_it_go_on_finds_it_stopped() {
-    let env = VirtualEnv { started: tokio::time::Instant::now(), drawn: AtomicU64::new(1) };
+    let env = VirtualEnv::at(Moment(START));
     let world = start(Memory::new(Arc::new(LateAnswer)), Arc::new(env)).await;
     let (zoe, max) = (Caller { by: "zoe".into(), ..Caller::default() }, Caller::default());
     world.engine.stop_sending(&zoe, "first").await.unwrap();

@@ -9,7 +9,7 @@ use super::{Ending, Said};
 use crate::Answer;
 use crate::places::Health;
 use followupd_domain::Span;
-use followupd_domain::reaction::{Reaction, Scope, Until};
+use followupd_domain::reaction::{Reaction, Scope};
 
 /// What follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,6 @@ fn health(reaction: Reaction) -> Health {
     match reaction {
         Reaction::Slow { after } => asks(after),
         Reaction::BackOff { scope, pause } if is_shared(scope) => asks(pause.at_least),
-        Reaction::Hold { scope, until: Until::After(span) } if is_shared(scope) => asks(span),
         Reaction::Hold { scope, .. } | Reaction::Stop { scope } if is_shared(scope) => Health::Fails,
         Reaction::BackOff { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => Health::Works,
         Reaction::Again { .. }
@@ -116,6 +115,7 @@ fn is_shared(scope: Scope) -> bool {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use followupd_domain::reaction::Until;
 
     use super::*;
 

@@ -68,15 +68,14 @@ fn said_no(view: &View<'_>, code: &str, reaction: Reaction, jitter: u16) -> Vec<
             refused(view, code, pause.after(tries(view)), jitter)
         }
         Reaction::BackOff { .. } | Reaction::Slow { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => {
-            backed_off(view, code, limits::RETRY_AFTER, jitter)
+            backed_off(view, code, jitter)
         }
     }
 }
 
-/// Attempts of the step under way, with the one that just failed. A template that goes instead of a text begins anew.
+/// Tries of the step under way, with the one that just failed.
 fn tries(view: &View<'_>) -> u8 {
-    let Enrollment { attempts, step, .. } = view.enrollment;
-    attempts.saturating_add(1).saturating_sub(view.enrollment.wanted_template(*step))
+    view.enrollment.tries(view.enrollment.attempts.saturating_add(1))
 }
 
 /// A long pause, a few times; then what the provider's no means after that.
@@ -87,8 +86,11 @@ fn later(view: &View<'_>, code: &str, (after, times, then): (Span, u8, Then), ji
     match then {
         Then::Fail => settle(view, Decision::StepFailed(SendFailure::Attempts)),
         Then::Skip => settle(view, Decision::Skipped(SkipReason::NotDelivered)),
-        // Its content may be this contact's alone; where it is everybody's, several alike hold the step.
-        Then::HoldStep => backed_off(view, code, limits::ASKED_AGAIN, jitter),
+        // Its content may be this contact's alone; where it is everybody's, several alike hold the step meanwhile.
+        Then::HoldStep => {
+            let pause = Some(limits::ASKED_AGAIN).filter(|_| tries(view) < limits::ATTEMPTS);
+            refused(view, code, pause, jitter)
+        }
     }
 }
 
@@ -148,8 +150,8 @@ fn refused(view: &View<'_>, code: &str, pause: Option<Span>, jitter: u16) -> Vec
     }
 }
 
-fn backed_off(view: &View<'_>, code: &str, pause: Span, jitter: u16) -> Vec<Decision> {
-    let again = wake_at(view, view.now + spread(pause, jitter));
+fn backed_off(view: &View<'_>, code: &str, jitter: u16) -> Vec<Decision> {
+    let again = wake_at(view, view.now + spread(limits::RETRY_AFTER, jitter));
     match again.filter(|_| !view.enrollment.state.is_over()) {
         Some(wake) => vec![Decision::BackedOff { code: code.to_owned(), wake }],
         None => vec![Decision::Withdrawn],

@@ -38,7 +38,7 @@ impl Live {
     pub(super) async fn wake(&mut self, row: &WakeRow) -> Returned {
         let returned = self.look(row).await;
         self.ready = None;
-        if matches!(returned, Returned::Called | Returned::Settled | Returned::Gone) {
+        if matches!(returned, Returned::Called | Returned::Settled | Returned::Gone | Returned::Closed) {
             self.uncalled.clear();
         }
         returned
@@ -221,7 +221,7 @@ impl Live {
                 transition.commit.ledger.push(LedgerChange { key, op });
             })
             .await;
-        self.uncalled.extend(open.filter(|_| !matches!(committed, Ok(Some(_)))));
+        self.uncalled.extend(open.filter(|_| matches!(committed, Ok(None))));
         self.intended(committed, (row.lane, call), (ready, made_for))
     }
 

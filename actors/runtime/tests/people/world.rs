@@ -1,6 +1,5 @@
 //! A tenant in virtual time for the tests about people: two channels, a sequence by mail and one by SMS.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,33 +9,21 @@ use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::enrollment::Enrollment;
 use followupd_domain::reaction::{self, Blames};
 use followupd_domain::sequence::{Draft, DraftStep};
-use followupd_domain::{EnrollmentId, Moment, Span};
-use followupd_runtime::{Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, TenantSettings};
+use followupd_domain::{EnrollmentId, Moment};
+use followupd_runtime::{Caller, ChannelSettings, Config, Engine, EnrollAnswer, TenantSettings};
 use followupd_store::Commit;
 use followupd_store::memory::{Hooks, Memory, Point, Reaction};
 use futures::future::BoxFuture;
+
+#[path = "../shared/virtual_env.rs"]
+mod virtual_env;
+
+use virtual_env::VirtualEnv;
 
 /// When every test begins: 2026-11-23 12:00 UTC, a Monday.
 pub(crate) const START: Moment = Moment(1_795_435_200_000);
 
 pub(crate) const TENANT: &str = "acme";
-
-struct VirtualEnv {
-    started: tokio::time::Instant,
-    drawn: AtomicI64,
-}
-
-impl Env for VirtualEnv {
-    fn wall(&self) -> Moment {
-        START + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        (self.drawn.fetch_add(1, Ordering::Relaxed) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 #[derive(Default)]
 struct Kept(Mutex<Vec<Call>>);
@@ -97,8 +84,7 @@ pub(crate) async fn world() -> World {
     let faults = Arc::new(Faults::default());
     let hooks: Arc<dyn Hooks> = faults.clone();
     let (store, kept) = (Memory::new(hooks), Arc::new(Kept::default()));
-    let (started, drawn) = (tokio::time::Instant::now(), AtomicI64::new(1));
-    let env = Arc::new(VirtualEnv { started, drawn });
+    let env = Arc::new(VirtualEnv::at(START));
     let transport = Transports::only(kept.clone());
     let engine = Engine::start(Config::default(), Arc::new(store.clone()), env, transport).await.unwrap();
     let caller = Caller { by: "desk".into(), ..Caller::default() };

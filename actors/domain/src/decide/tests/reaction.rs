@@ -57,8 +57,14 @@ fn what_may_pass_after_a_long_time_is_tried_so_often_and_then_does_what_the_code
         sample.begin();
         assert_eq!(sample.ends(&no)[0], last);
     }
-    let held = said_no(Reaction::Later { after: Span::hours(4), times: 0, then: Then::HoldStep });
-    assert!(matches!(in_flight().ends(&held)[..], [Decision::BackedOff { .. }]), "its step is held");
+    let no = said_no(Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep });
+    let mut sample = in_flight();
+    for pause in [Span::minutes(1), Span::minutes(1), Span::hours(1), Span::hours(1)] {
+        assert!(matches!(sample.ends(&no)[..], [Decision::Refused { .. }]), "its step may be held meanwhile");
+        assert_eq!(sample.row().due_at, sample.now + pause);
+        sample.begin();
+    }
+    assert_eq!(sample.ends(&no)[0], Decision::StepFailed(SendFailure::Attempts));
 }
 
 #[test]
