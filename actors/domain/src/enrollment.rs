@@ -426,10 +426,10 @@ impl Enrollment {
         of_step.next().is_none().then_some(send)
     }
 
-    /// As which try an attempt of the step under way counts: a template that goes instead of a text begins anew.
+    /// As which try an attempt of a step counts: a template that goes instead of a text begins anew.
     #[must_use]
-    pub fn tries(&self, attempt: u8) -> u8 {
-        attempt.saturating_sub(self.wanted_template(self.step)).max(1)
+    pub fn tries(&self, step: StepNo, attempt: u8) -> u8 {
+        attempt.saturating_sub(self.wanted_template(step)).max(1)
     }
 
     /// How many sends of a step failed for want of a template: no fault of the one that goes instead.

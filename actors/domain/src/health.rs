@@ -357,6 +357,14 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_blinds_no_breaker() {
+        let (mut health, no) = (Health::default(), refused(Reaction::SOON));
+        let mut opens = |now| (0..limits::BREAKER_OPENS).any(|_| health.hear(step(0), &no, now).is_some());
+        assert!(opens(NOW + Span::hours(1)));
+        assert!(opens(NOW), "what opened it lies ahead, and says nothing of now");
+    }
+
+    #[test]
     fn one_failure_in_three_opens_no_breaker() {
         let mut health = Health::default();
         for n in 0..1_000 {

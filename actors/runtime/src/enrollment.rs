@@ -383,7 +383,7 @@ struct Ending<'a> {
 fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(StepOf, Said)> {
     let enrollment = facts.enrollment();
     let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: open.send.step };
-    let tries = enrollment.tries(open.attempt);
+    let tries = enrollment.tries(open.send.step, open.attempt);
     let said = match &ended?.outcome {
         Outcome::Accepted { .. } => Said::Accepted,
         Outcome::Refused { code, reaction } => {

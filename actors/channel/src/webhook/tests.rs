@@ -132,6 +132,7 @@ async fn a_request_called_again_has_the_same_id() {
     assert_eq!(seen[0].headers["webhook-id"], seen[1].headers["webhook-id"]);
     assert_eq!(seen[0].headers["traceparent"], seen[1].headers["traceparent"]);
     assert_ne!(seen[0].headers["webhook-timestamp"], seen[1].headers["webhook-timestamp"]);
+    assert_eq!(seen[0].body, seen[1].body, "receivers may compare what has one key");
 }
 
 #[tokio::test]

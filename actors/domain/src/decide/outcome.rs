@@ -75,7 +75,8 @@ fn said_no(view: &View<'_>, code: &str, reaction: Reaction, jitter: u16) -> Vec<
 
 /// Tries of the step under way, with the one that just failed.
 fn tries(view: &View<'_>) -> u8 {
-    view.enrollment.tries(view.enrollment.attempts.saturating_add(1))
+    let Enrollment { step, attempts, .. } = view.enrollment;
+    view.enrollment.tries(*step, attempts.saturating_add(1))
 }
 
 /// A long pause, a few times; then what the provider's no means after that.
@@ -236,7 +237,7 @@ fn comes_again(
     jitter: u16,
 ) -> Option<Decision> {
     let occurrence = u8::try_from(send.occurrence).unwrap_or(u8::MAX);
-    let tries = occurrence.saturating_add(1).saturating_sub(view.enrollment.wanted_template(send.step));
+    let tries = view.enrollment.tries(send.step, occurrence.saturating_add(1));
     let pause = match reaction {
         Reaction::Again { again, .. } => again.pause(tries),
         Reaction::Later { after, times, .. } => (tries <= times).then_some(after),

@@ -76,6 +76,13 @@ fn what_a_limit_puts_off_is_looked_at_again_within_hours_and_says_so_once() {
 }
 
 #[test]
+fn who_waits_for_room_is_looked_at_when_the_step_is_of_no_use_any_more() {
+    let mut sample = Sample::walking(|_, draft| draft.steps[0].useless_after = "6 hours".into());
+    sample.take(|view| wakes::put_off(view, view.now + Span::days(1)));
+    assert_eq!(sample.row().due_at, sample.enrollment.step_due_at + Span::hours(6));
+}
+
+#[test]
 fn those_that_wait_for_room_come_back_in_the_order_they_were_due_in() {
     let room = NOON + Span::hours(2);
     let comes_back = |due_at: Moment, looked_at: Moment| {
