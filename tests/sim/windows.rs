@@ -1,6 +1,6 @@
 //! When calls may begin, worked out from numbers alone: quiet hours, and limits in any moving span.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike};
 use chrono_tz::Tz;
@@ -159,8 +159,9 @@ pub(crate) fn recipient_gap(gap: i64, starts: &[Start]) -> Option<String> {
 pub(crate) fn new_recipients(cap: u32, starts: &[(Start, &str)]) -> Option<String> {
     starts.iter().enumerate().find_map(|(place, (end, _))| {
         let day = starts[..=place].iter().filter(|(start, _)| start.until(end) < DAY);
-        let people: BTreeSet<&str> = day.map(|(_, contact)| *contact).collect();
-        (people.len() > cap as usize).then(|| format!("{} people within a day: {people:?}", people.len()))
+        let people: BTreeMap<&str, Moment> = day.map(|(start, contact)| (*contact, start.wall)).collect();
+        let is_over = people.len() > cap as usize;
+        is_over.then(|| format!("{} people within the day before {:?}: {people:?}", people.len(), end.wall))
     })
 }
 

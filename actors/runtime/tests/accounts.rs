@@ -47,6 +47,7 @@ struct World {
 }
 
 const TENANT: &str = "acme";
+const START: Moment = Moment(1_795_392_000_000);
 
 fn chat(account: &str) -> ChannelSettings {
     ChannelSettings {
@@ -62,7 +63,7 @@ fn portfolio() -> ScopeName {
 }
 
 async fn start(store: Memory, says: Says) -> World {
-    let env = Arc::new(VirtualEnv::at(Moment(1_795_392_000_000)));
+    let env = Arc::new(VirtualEnv::at(START));
     let provider = Arc::new(Provider(Arc::clone(&env), Mutex::new(says), Mutex::default()));
     let transports = Transports::only(provider.clone());
     let engine = Engine::start(Config::default(), Arc::new(store), env, transports).await.unwrap();
@@ -95,6 +96,22 @@ impl World {
         };
         let requests = contacts.map(request).collect();
         self.engine.enroll(&self.caller, TENANT, sequence, requests).await.unwrap();
+    }
+
+    /// A contact wrote.
+    async fn wrote(&self, n: usize, kind: Kind, occurred_at: Moment) {
+        let event = Event {
+            key: EventKey { source: "inbox".into(), id: format!("{n} at {}", occurred_at.0) },
+            kind: EventKind::MessageReceived,
+            occurred_at,
+            contact: Some(format!("c{n}")),
+            target: None,
+            channel: Some(kind),
+            text: "hi".into(),
+            automatic: false,
+        };
+        let call = EventCall { event, profile: Profile::default() };
+        self.engine.event(&self.caller, TENANT, vec![call]).await.unwrap();
     }
 
     /// Everybody who was called, through which channel's sequence.
@@ -145,23 +162,28 @@ async fn all_channels_of_an_account_write_to_no_more_new_people_than_it_may() {
 async fn who_wrote_by_whatsapp_within_a_day_is_nobody_new() {
     let world = world(1, |_| None).await;
     for (n, kind) in [(1, Kind::Whatsapp), (2, Kind::Email)] {
-        let event = Event {
-            key: EventKey { source: "inbox".into(), id: format!("e{n}") },
-            kind: EventKind::MessageReceived,
-            occurred_at: Moment(1_795_392_000_000),
-            contact: Some(format!("c{n}")),
-            target: None,
-            channel: Some(kind),
-            text: "hi".into(),
-            automatic: false,
-        };
-        let call = EventCall { event, profile: Profile::default() };
-        world.engine.event(&world.caller, TENANT, vec![call]).await.unwrap();
+        world.wrote(n, kind, START).await;
     }
     world.enroll("one", 0..3).await;
     pass(Span::hours(1)).await;
     let people: BTreeSet<String> = world.called().into_iter().map(|(_, contact, _)| contact).collect();
     assert!(people.contains("c1") && people.len() == 2, "one of c0 and c2 beside c1: {people:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_who_wrote_counts_nobody_however_long_ago_they_were_counted() {
+    let world = world(1, |_| None).await;
+    world.enroll("one", 1..2).await;
+    pass(Span::days(2)).await;
+    world.wrote(1, Kind::Whatsapp, START + Span::days(2)).await;
+    world.enroll("two", 1..2).await;
+    pass(Span::minutes(1)).await;
+    assert_eq!((world.count("one"), world.count("two")), (1, 1));
+    let shown = world.engine.get_account(&world.caller, TENANT, "portfolio").await.unwrap();
+    assert_eq!(shown.recipients, 0, "an answer is nothing new");
+    world.enroll("one", 2..3).await;
+    pass(Span::minutes(1)).await;
+    assert_eq!(world.count("one"), 2, "there is room for somebody else");
 }
 
 #[tokio::test(start_paused = true)]

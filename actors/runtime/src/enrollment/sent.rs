@@ -161,7 +161,7 @@ pub(super) fn put_right(
     let changed = match (surely_not, began_at) {
         (true, _) => contact.take_back(sent),
         (false, Some(at)) => {
-            recipients = count_again(node, facts, open.channel, at, contact);
+            recipients = count_again(node, facts, sent, at, contact);
             contact.began(sent, at)
         }
         (false, None) => false,
@@ -170,19 +170,21 @@ pub(super) fn put_right(
 }
 
 /// Counts a contact later among those who count it, where a call to it began after what they have. It adds nobody, and
-/// nothing refuses it: the call is made.
+/// nothing refuses it: the call is made. Whom the intent did not count, for they had written, has an older moment at most,
+/// and stays uncounted.
 fn count_again(
     node: &Node,
     facts: &Facts,
-    channel: ChannelNo,
+    sent: Sent,
     began_at: Moment,
     contact: &mut Contact,
 ) -> Vec<LedgerChange> {
-    let Some(channel) = facts.loaded.scope.channels.get(&channel) else { return Vec::new() };
+    let Some(channel) = facts.loaded.scope.channels.get(&sent.channel) else { return Vec::new() };
     let now = node.engine_now();
     // Who was counted stays so, whatever they wrote meanwhile.
     let counts = counts_of_new(facts, channel, None).into_iter();
-    let late = counts.filter(|counting| counting.before.is_some_and(|before| before < began_at));
+    let is_late = |before: Moment| sent.counted_at <= before && before < began_at;
+    let late = counts.filter(|counting| counting.before.is_some_and(is_late));
     let again = late.map(|Counting { by, key, before, .. }| {
         by.note(contact, channel.no, now);
         LedgerChange { key, op: LedgerOp::Recipient { cap: u32::MAX, now, before, counted_at: now } }
