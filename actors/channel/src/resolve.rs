@@ -26,21 +26,29 @@ type Lookup = Shared<BoxFuture<'static, Result<Vec<IpAddr>, io::ErrorKind>>>;
 pub struct System {
     under_way: Arc<Mutex<HashMap<String, Lookup>>>,
     threads: Arc<Semaphore>,
+    ask: Ask,
 }
+
+/// Asks for a name, and blocks until there is an answer.
+type Ask = fn(&str) -> io::Result<Vec<IpAddr>>;
 
 impl Default for System {
     fn default() -> System {
-        System { under_way: Arc::default(), threads: Arc::new(Semaphore::new(limits::LOOKUPS)) }
+        System::with(|host| Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect()))
     }
 }
 
 impl System {
+    fn with(ask: Ask) -> System {
+        System { under_way: Arc::default(), threads: Arc::new(Semaphore::new(limits::LOOKUPS)), ask }
+    }
+
     /// The lookup of a name that is under way, or a new one.
     fn lookup(&self, host: &str) -> Lookup {
         let (system, name) = (self.clone(), host.to_owned());
         let begin = || {
             let looked_up = tokio::spawn(async move {
-                let found = look_up(name.clone(), Arc::clone(&system.threads)).await;
+                let found = look_up(name.clone(), system.ask, Arc::clone(&system.threads)).await;
                 // Whoever asks now asks anew, also where nobody has waited so long.
                 system.under_way().remove(&name);
                 found
@@ -56,14 +64,12 @@ impl System {
 }
 
 /// Asks for a name on a thread of its own; its place is taken until the thread ends.
-async fn look_up(host: String, threads: Arc<Semaphore>) -> Result<Vec<IpAddr>, io::ErrorKind> {
+async fn look_up(host: String, ask: Ask, threads: Arc<Semaphore>) -> Result<Vec<IpAddr>, io::ErrorKind> {
     let _place = threads.acquire_owned().await.ok();
     let (tell, told) = oneshot::channel();
     let ask = move || {
-        let found = (host.as_str(), 0).to_socket_addrs();
-        let found = found.map(|found| found.map(|address| address.ip()).collect::<Vec<IpAddr>>());
         // Nobody hears it where the process is ending.
-        let _ = tell.send(found.map_err(|error| error.kind()));
+        let _ = tell.send(ask(&host).map_err(|error| error.kind()));
     };
     std::thread::Builder::new().name("lookup".to_owned()).spawn(ask).map_err(|error| error.kind())?;
     told.await.unwrap_or(Err(io::ErrorKind::Other))
@@ -93,5 +99,30 @@ mod tests {
         assert_eq!(system.resolve("127.0.0.1").await.unwrap(), [IpAddr::from([127, 0, 0, 1])]);
         assert!(!first.ptr_eq(&system.lookup("localhost")), "an answer is not kept");
         assert!(system.resolve("nobody.invalid").await.is_err());
+    }
+    /// One whose servers say nothing.
+    const SILENT: &str = "silent.example";
+
+    #[tokio::test]
+    async fn a_name_whose_servers_are_silent_keeps_one_thread_and_delays_no_other_name() {
+        let system = System::with(|host| {
+            // Nobody unparks it.
+            while host == SILENT {
+                std::thread::park();
+            }
+            Ok(vec![IpAddr::from([192, 0, 2, 7])])
+        });
+        let mut asked: Vec<_> = (0..2 * limits::LOOKUPS).map(|_| system.resolve(SILENT)).collect();
+        for silent in &mut asked {
+            assert!(futures::poll!(silent).is_pending());
+        }
+        for n in 0..2 * limits::LOOKUPS {
+            let found = system.resolve(&format!("n{n}.example")).await.unwrap();
+            assert_eq!(found, [IpAddr::from([192, 0, 2, 7])]);
+        }
+        assert_eq!(system.threads.available_permits(), limits::LOOKUPS - 1);
+        drop(asked);
+        assert!(futures::poll!(system.lookup(SILENT)).is_pending(), "it is under way though nobody waits");
+        assert_eq!(system.threads.available_permits(), limits::LOOKUPS - 1);
     }
 }

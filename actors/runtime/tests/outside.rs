@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use followupd_channel::inbound::{Inbound, Said};
 use followupd_channel::resolve::System;
@@ -12,9 +13,11 @@ use followupd_channel::secret::Secret;
 use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Rules, Transports};
 use followupd_channel::{Answer, Call, Slot, Transport};
-use followupd_domain::Moment;
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::limits::EVENT_MEMORY_OF_PROVIDERS;
 use followupd_domain::sequence::{Draft, DraftStep};
+use followupd_domain::signal::Signal;
+use followupd_domain::{Moment, Span};
 use followupd_runtime::{
     Caller, ChannelSettings, ChatwootSettings, Config, Engine, EnrollAnswer, Error, HttpSettings,
     MetaSettings, SecretGiven, Settings, SmtpSettings, TenantSettings, TwilioSettings, Wanted,
@@ -189,6 +192,10 @@ async fn what_a_provider_signs_with_is_asked_for_where_it_could_not_be_told_apar
     assert!(unsigned[0].starts_with("meta.app_secrets: are required with verify_token"), "{unsigned:?}");
     let unasked = put(&engine, with(|meta| meta.verify_token = None)).await;
     assert!(unasked[0].starts_with("meta.verify_token: is required with app_secrets"), "{unasked:?}");
+    let many = put(&engine, with(|meta| meta.app_secrets = vec![value("one more"); 5])).await;
+    assert_eq!(many, ["meta.app_secrets: at most 4 of them"]);
+    let many = put(&engine, twilio(&key, vec![value("one more"); 5])).await;
+    assert_eq!(many, ["twilio.auth_tokens: at most 4 of them"]);
     let silent = |meta: &mut MetaSettings| {
         meta.app_secrets.clear();
         meta.verify_token = None;
@@ -206,8 +213,9 @@ async fn enrolled(engine: &Engine, contact: &str, phone: &str) -> &'static str {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_unknown_number_that_opts_out_is_out_of_all_that_it_serves_where_the_tenant_has_it_so() {
+/// A daemon with the sequence `chat`, of one step by WhatsApp after an hour, and the channel `one`, whose provider tells
+/// of SMS.
+async fn told() -> Engine {
     let (engine, caller) = (engine().await, Caller::default());
     assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
     let chat =
@@ -222,21 +230,65 @@ async fn an_unknown_number_that_opts_out_is_out_of_all_that_it_serves_where_the_
     let draft = Draft { steps: vec![step], ..Draft::default() };
     engine.put_sequence(&caller, "acme", "chat", draft).await.unwrap();
     engine.publish(&caller, "acme", "chat").await.unwrap();
-    let stop = |phone: &str| {
-        vec![Inbound::Said(Said {
-            contact: phone.to_owned(),
-            sender: "+15005550006".into(),
-            id: format!("SM{phone}"),
-            text: Some("stop".into()),
-            button: None,
-            answers: None,
-            at: START,
-        })]
-    };
-    engine.take_in("acme", "one", stop("+15550100")).await.unwrap();
-    assert_eq!(enrolled(&engine, "ana", "+15550100").await, "enrolled", "by SMS alone");
+    engine
+}
+
+/// An opt-out of one kind is one of all.
+async fn opts_out_of_all(engine: &Engine) {
     let all = TenantSettings { opt_out_of_all: true, ..tenant() };
-    engine.put_tenant(&caller, "acme", all).await.unwrap();
-    engine.take_in("acme", "one", stop("+15550101")).await.unwrap();
+    engine.put_tenant(&Caller::default(), "acme", all).await.unwrap();
+}
+
+fn stop(phone: &str, at: Moment) -> Vec<Inbound> {
+    vec![Inbound::Said(Said {
+        contact: phone.to_owned(),
+        sender: "+15005550006".into(),
+        id: format!("SM{phone}"),
+        text: Some("stop".into()),
+        button: None,
+        answers: None,
+        at,
+    })]
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_number_that_opts_out_is_out_of_all_that_it_serves_where_the_tenant_has_it_so() {
+    let engine = told().await;
+    engine.take_in("acme", "one", stop("+15550100", START)).await.unwrap();
+    assert_eq!(enrolled(&engine, "ana", "+15550100").await, "enrolled", "by SMS alone");
+    opts_out_of_all(&engine).await;
+    engine.take_in("acme", "one", stop("+15550101", START)).await.unwrap();
     assert_eq!(enrolled(&engine, "bo", "+15550101").await, "suppressed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_that_is_too_old_to_be_an_event_counts_all_the_same() {
+    let engine = told().await;
+    opts_out_of_all(&engine).await;
+    assert_eq!(enrolled(&engine, "ana", "+15550100").await, "enrolled");
+    let long_ago = START - EVENT_MEMORY_OF_PROVIDERS - Span::days(1);
+    for _ in 0..2 {
+        let taken = engine.take_in("acme", "one", stop("+15550100", long_ago)).await.unwrap();
+        assert_eq!((taken.taken, taken.unknown, taken.unread), (1, 0, 0));
+    }
+    assert_eq!(enrolled(&engine, "bo", "+15550100").await, "suppressed");
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    let shown = engine.get_channel(&Caller::default(), "acme", "chat").await.unwrap();
+    assert_eq!(shown.fares.unwrap().counts[0], (Signal::Sent, 0), "nothing goes to who was in line");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_word_of_a_number_that_several_contacts_have_is_one_opt_out() {
+    let engine = told().await;
+    opts_out_of_all(&engine).await;
+    for contact in ["ana", "bo", "cy"] {
+        assert_eq!(enrolled(&engine, contact, "+15550100").await, "enrolled");
+    }
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    let at = START + Span::hours(2);
+    engine.take_in("acme", "one", stop("+15550100", at)).await.unwrap();
+    let shown = engine.get_channel(&Caller::default(), "acme", "chat").await.unwrap();
+    let counts = shown.fares.unwrap().counts;
+    assert!(counts.contains(&(Signal::Sent, 3)) && counts.contains(&(Signal::OptedOut, 1)), "{counts:?}");
+    assert_eq!(enrolled(&engine, "di", "+15550100").await, "suppressed");
 }

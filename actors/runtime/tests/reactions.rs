@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -537,6 +538,22 @@ async fn a_kill_switch_holds_a_channel_that_fares_badly_until_a_person_has_looke
     world.release(mail()).await;
     pass(3_600 * 2).await;
     assert_eq!((world.calls(), world.held().await), (40, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_switch_goes_on_looking_when_the_clock_is_set_back() {
+    let world = world(switch("failed", 20, false), half_fail).await;
+    world.enroll("welcome", 0..40).await;
+    pass(3 * 60 + 30).await;
+    assert!((1..10).contains(&world.calls()), "it has looked, and seen too few: {}", world.calls());
+    world.provider.env.jumped.store(-3_600_000, Ordering::Relaxed);
+    world.enroll("bad", 0..40).await;
+    pass(30 * 60).await;
+    assert_eq!(
+        (world.calls(), world.held().await.len()),
+        (10, 1),
+        "before the clock says again what it said"
+    );
 }
 
 #[tokio::test(start_paused = true)]

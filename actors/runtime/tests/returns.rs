@@ -12,14 +12,15 @@ use followupd_domain::channel::Kind;
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::enrollment::{Enrollment, State};
+use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::reaction::Reaction;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::suppression::Address;
 use followupd_domain::target::{TargetKind, TargetRef};
-use followupd_domain::{EnrollmentId, Moment, SendId};
+use followupd_domain::{EnrollmentId, Moment, SendId, Span};
 use followupd_runtime::verify::Verifier;
 use followupd_runtime::{
-    Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, ReceiptAnswer, ReceiptCall,
+    Caller, ChannelSettings, Command, Config, Engine, EnrollAnswer, EventCall, ReceiptAnswer, ReceiptCall,
     TenantSettings, Whom,
 };
 use followupd_store::Version;
@@ -30,6 +31,9 @@ use futures::future::BoxFuture;
 mod virtual_env;
 
 use virtual_env::VirtualEnv;
+
+/// When every test begins: 2026-11-23 12:00 UTC, a Monday.
+const START: Moment = Moment(1_795_435_200_000);
 
 /// Takes everything, and refuses nothing at once.
 #[derive(Default)]
@@ -61,7 +65,7 @@ async fn seconds(n: u64) {
 }
 
 async fn completed() -> World {
-    let env = VirtualEnv::at(Moment(1_795_435_200_000));
+    let env = VirtualEnv::at(START);
     let (store, kept) = (Memory::default(), Arc::new(Kept::default()));
     let transports = Transports::only(Arc::clone(&kept) as _);
     let engine = Engine::start(Config::default(), Arc::new(store.clone()), Arc::new(env), transports).await;
@@ -96,6 +100,15 @@ impl World {
         let told = ReceiptCall { send, receipt, code: "131000".into(), address: None, at: None };
         let answers = self.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
         assert!(matches!(answers[..], [ReceiptAnswer::Taken { changed: true }]), "{answers:?}");
+    }
+
+    /// Enrolls ana about another charge; whether she may be.
+    async fn enrolls_about(&self, charge: &str) -> bool {
+        let target = Some(TargetRef { kind: TargetKind::Charge, id: charge.into() });
+        let again = Request { target, ..request() };
+        let answers = self.engine.enroll(&Caller::default(), "acme", "welcome", vec![again]).await.unwrap();
+        seconds(5).await;
+        matches!(answers[..], [EnrollAnswer::Enrolled { .. }])
     }
 
     /// It stays over, as no more is sent, though its message was refused.
@@ -173,4 +186,33 @@ async fn who_is_erased_does_not_come_back() {
     let world = completed().await;
     world.engine.erase(&Caller::default(), "acme", "ana").await.unwrap();
     world.stays_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_that_is_told_late_counts_unless_they_have_come_back_since() {
+    let back_at = START + Span::minutes(1);
+    for (at, counts) in [(Some(back_at - Span(1)), false), (Some(back_at + Span(1)), true), (None, true)] {
+        let world = completed().await;
+        let first = world.kept.0.lock().unwrap()[0];
+        assert!(world.enrolls_about("ch-2").await);
+        seconds(120).await;
+        let event = Event {
+            key: EventKey { source: "inbox".into(), id: "e1".into() },
+            kind: EventKind::MessageReceived,
+            occurred_at: back_at,
+            contact: Some("ana".into()),
+            target: None,
+            channel: Some(Kind::Email),
+            text: "START".into(),
+            automatic: false,
+        };
+        let call = EventCall { event, profile: Profile::default() };
+        world.engine.event(&Caller::default(), "acme", vec![call]).await.unwrap();
+        let receipt = Receipt::Failed(Some(Reaction::OptOut));
+        let told = ReceiptCall { send: first, receipt, code: "131050".into(), address: None, at };
+        let answers = world.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
+        assert!(matches!(answers[..], [ReceiptAnswer::Taken { changed: true }]), "{answers:?}");
+        assert_eq!(world.enrolls_about("ch-3").await, !counts, "at {at:?}");
+        world.makes_sense();
+    }
 }
