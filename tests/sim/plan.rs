@@ -255,8 +255,13 @@ impl TenantPlan {
             recipient_gap: pace.recipient_gap.map(seconds).unwrap_or_default(),
             new_recipients: pace.new_recipients.unwrap_or(0),
             kill_switches: pace.kill_switch.map(|percent| {
-                let signal = "failed".to_owned();
-                vec![KillSwitchSettings { signal, percent, after: 8, report_only: false }]
+                let switch = |signal: &str, percent, after| KillSwitchSettings {
+                    signal: signal.to_owned(),
+                    percent,
+                    after,
+                    report_only: false,
+                };
+                vec![switch("failed", percent, 8), switch("failed_in_a_row", 0, 6)]
             }),
             in_doubt: if pace.forgets { "leave".to_owned() } else { String::new() },
             account: ACCOUNT.to_owned(),

@@ -165,6 +165,9 @@ pub const REPLIED_WITHIN: Span = Span::hours(24);
 /// Kill switches of a channel.
 pub const KILL_SWITCHES: usize = 8;
 
+/// Failures in a row that a kill switch can ask for, at most.
+pub const IN_A_ROW: usize = 100;
+
 /// Buttons that answer a text: WhatsApp takes three.
 pub const REPLY_BUTTONS: std::ops::RangeInclusive<usize> = 1..=3;
 

@@ -3,6 +3,8 @@
 //! Each send counts in the hour it was sent, and what becomes of it later counts in that hour too: so a share is always
 //! of the same messages, and those too young to have been answered are left out of it.
 
+mod row;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use crate::ids::ChannelNo;
 use crate::limits;
 use crate::scope::Scope;
 use crate::time::{Moment, Span};
+
+pub use row::Row;
 
 /// What is counted of a channel's sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,10 +31,12 @@ pub enum Signal {
     Replied,
     /// Those after which the contact opted out.
     OptedOut,
+    /// Those that failed since the last that did not: a [`Row`] knows, and no hour counts it.
+    FailedInARow,
 }
 
 impl Signal {
-    /// All of them; the place is the byte in a counter's key.
+    /// All that are counted by the hour; the place is the byte in a counter's key.
     pub const ALL: [Signal; 5] =
         [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied, Signal::OptedOut];
 
@@ -43,13 +49,14 @@ impl Signal {
             Signal::Delivered => "delivered",
             Signal::Replied => "replied",
             Signal::OptedOut => "opted_out",
+            Signal::FailedInARow => "failed_in_a_row",
         }
     }
 
     /// How long it takes until most of it is known: younger sends are left out of its share.
     fn settles(self) -> Span {
         match self {
-            Signal::Sent | Signal::Failed | Signal::OptedOut => Span::ZERO,
+            Signal::Sent | Signal::Failed | Signal::OptedOut | Signal::FailedInARow => Span::ZERO,
             Signal::Delivered => limits::DELIVERED_WITHIN,
             Signal::Replied => limits::REPLIED_WITHIN,
         }
@@ -172,7 +179,7 @@ fn shows(status: SendStatus, signal: Signal) -> bool {
         Signal::Failed => refused,
         Signal::Delivered => arrived,
         Signal::Replied => status == SendStatus::Replied,
-        Signal::OptedOut => false,
+        Signal::OptedOut | Signal::FailedInARow => false,
     }
 }
 
@@ -191,14 +198,14 @@ fn is_providers(failure: SendFailure) -> bool {
     }
 }
 
-/// Holds a channel when a share of its latest sends is too high, or too low.
+/// Holds a channel when a share of its latest sends is too high, or too low; or when too many in a row have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KillSwitch {
-    /// The share of what: of failed and opted out at most, of delivered and replied at least.
+    /// The share of what: of failed and opted out at most, of delivered and replied at least; or those in a row.
     pub signal: Signal,
-    /// How much of the sends, in percent.
+    /// How much of the sends, in percent; 0 of those in a row.
     pub percent: u8,
-    /// From so many sends on: of fewer a share says nothing.
+    /// From so many sends on: of fewer a share says nothing. Of those in a row, so many.
     pub after: u32,
     /// Whether it only says so, and holds nothing.
     pub report_only: bool,
@@ -206,7 +213,8 @@ pub struct KillSwitch {
 
 impl KillSwitch {
     /// What can be a switch, with its word.
-    pub const SIGNALS: [Signal; 4] = [Signal::Failed, Signal::OptedOut, Signal::Delivered, Signal::Replied];
+    pub const SIGNALS: [Signal; 5] =
+        [Signal::Failed, Signal::OptedOut, Signal::Delivered, Signal::Replied, Signal::FailedInARow];
 
     /// Whether it holds when there is less of its signal, and not more.
     #[must_use]
@@ -214,9 +222,19 @@ impl KillSwitch {
         matches!(self.signal, Signal::Delivered | Signal::Replied)
     }
 
-    /// Why it holds at `now`, in words; nothing while all is well, or too little is known.
+    /// Whether it looks at those that failed in a row.
     #[must_use]
-    pub fn trips(&self, counts: &Counts, now: Moment) -> Option<String> {
+    pub fn is_of_a_row(&self) -> bool {
+        self.signal == Signal::FailedInARow
+    }
+
+    /// Why it holds at `now`, in words, where so many failed in a row; nothing while all is well, or too little is known.
+    #[must_use]
+    pub fn trips(&self, counts: &Counts, in_a_row: u32, now: Moment) -> Option<String> {
+        if self.is_of_a_row() {
+            let trips = in_a_row >= self.after;
+            return trips.then(|| format!("{in_a_row} sends failed in a row: {} are too many", self.after));
+        }
         let (sent, of_them) = counts.share(self.signal, now);
         let limit = sent * u64::from(self.percent);
         let over = if self.is_floor() { of_them * 100 < limit } else { of_them * 100 > limit };
@@ -281,10 +299,19 @@ mod tests {
         let failed = switch(Signal::Failed, 20);
         let of = |sent, bad| counts(0, &[(Signal::Sent, sent), (Signal::Failed, bad)]);
         for (sent, bad, trips) in [(49, 49, false), (50, 10, false), (50, 11, true), (1_000, 201, true)] {
-            assert_eq!(failed.trips(&of(sent, bad), NOW).is_some(), trips, "{bad} of {sent}");
+            assert_eq!(failed.trips(&of(sent, bad), 0, NOW).is_some(), trips, "{bad} of {sent}");
         }
-        let says = failed.trips(&of(50, 11), NOW).unwrap();
+        let says = failed.trips(&of(50, 11), 0, NOW).unwrap();
         assert_eq!(says, "11 of 50 sends failed: it should be at most 20 %");
+    }
+
+    #[test]
+    fn a_switch_of_a_row_trips_on_its_length_alone() {
+        let switch = KillSwitch { signal: Signal::FailedInARow, percent: 0, after: 5, report_only: false };
+        let all_failed = counts(0, &[(Signal::Sent, 50), (Signal::Failed, 50)]);
+        assert_eq!(switch.trips(&all_failed, 4, NOW), None);
+        let says = switch.trips(&Counts::default(), 6, NOW).unwrap();
+        assert_eq!(says, "6 sends failed in a row: 5 are too many");
     }
 
     #[test]
@@ -292,10 +319,10 @@ mod tests {
         let replied = switch(Signal::Replied, 10);
         let silent = |hours_ago| counts(hours_ago, &[(Signal::Sent, 50), (Signal::Replied, 4)]);
         let settles = u32::try_from(limits::REPLIED_WITHIN.0 / Span::hours(1).0).unwrap();
-        assert_eq!(replied.trips(&silent(settles - 1), NOW), None, "too young");
-        let says = replied.trips(&silent(settles + 1), NOW).unwrap();
+        assert_eq!(replied.trips(&silent(settles - 1), 0, NOW), None, "too young");
+        let says = replied.trips(&silent(settles + 1), 0, NOW).unwrap();
         assert_eq!(says, "4 of 50 sends replied: it should be at least 10 %");
         let window = u32::try_from(limits::SIGNALS_OF.0 / Span::hours(1).0).unwrap();
-        assert_eq!(replied.trips(&silent(window + 2), NOW), None, "long ago");
+        assert_eq!(replied.trips(&silent(window + 2), 0, NOW), None, "long ago");
     }
 }

@@ -24,7 +24,7 @@ use crate::call::{CallEnded, Ready};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::pacer::PacerMsg;
+use crate::pacer::{Heard, PacerMsg};
 use crate::plant::Bug;
 use crate::receipt;
 use crate::record::{self, Facts, Transition};
@@ -147,8 +147,8 @@ impl Live {
             }
         }
         // It was written, and nobody knew: what it says of others is told all the same.
-        if let Some((lane, (step, said))) = unheard {
-            self.activation.node.tell(self.activation.tenant.shard, ShardMsg::Said(lane, step, said));
+        if let Some((lane, heard)) = unheard {
+            self.activation.node.tell(self.activation.tenant.shard, ShardMsg::Said(lane, heard));
         }
     }
 
@@ -179,7 +179,7 @@ impl Live {
 
     /// Commits what came of a call; `false` when something changed under it. What it says to its lane stays `unheard`
     /// until it is known to be written.
-    async fn outcome(&self, ended: &CallEnded, unheard: &mut Option<Heard>) -> Result<bool, Error> {
+    async fn outcome(&self, ended: &CallEnded, unheard: &mut Option<(Lane, Heard)>) -> Result<bool, Error> {
         let Some(facts) = self.facts().await? else { return Ok(true) };
         let now = self.activation.node.now();
         let Some(open) = facts.enrollment().open.filter(|open| open.send == ended.send) else {
@@ -336,9 +336,6 @@ impl Live {
     }
 }
 
-/// What a call's end says to its lane.
-type Heard = (Lane, (StepOf, Said));
-
 /// A provider's no to a message, in its answer or later.
 struct No {
     /// To where it went.
@@ -380,7 +377,7 @@ struct Ending<'a> {
 }
 
 /// What a call's end says to its lane.
-fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(StepOf, Said)> {
+fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<Heard> {
     let enrollment = facts.enrollment();
     let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: open.send.step };
     let tries = enrollment.tries(open.send.step, open.attempt);
@@ -392,7 +389,7 @@ fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<(St
         Outcome::Uncertain => Said::Uncertain { tries },
         Outcome::NotBegun => return None,
     };
-    Some((step, said))
+    Some(Heard { send: open.send, step, said })
 }
 
 fn store_pause() -> std::time::Duration {

@@ -33,7 +33,7 @@ use permits::{Permit, Permits};
 pub(crate) use permits::{day, day_of_limits};
 use queues::Queues;
 pub(crate) use queues::opening;
-pub(crate) use vitals::{Fares, Vitals};
+pub(crate) use vitals::{Fares, Heard, Vitals};
 
 /// What became of a permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

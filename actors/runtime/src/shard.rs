@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::{EnrollmentId, Moment, SendId, Shard, Span, TenantNo, limits as domain_limits};
 use followupd_store::LedgerOp;
@@ -23,7 +22,7 @@ use crate::enrollment::{Activation, Ask, EnrollmentActor, EnrollmentMsg};
 use crate::limits;
 use crate::loaded::TenantHandle;
 use crate::node::Node;
-use crate::pacer::{Fares, Opening, PacerActor, PacerMsg, Vitals};
+use crate::pacer::{Fares, Heard, Opening, PacerActor, PacerMsg, Vitals};
 use crate::stats::Living;
 
 /// What a shard can be told.
@@ -45,11 +44,11 @@ pub(crate) enum ShardMsg {
     /// An open send of a lane counts by its start.
     Begun(Lane, LedgerOp),
     /// An open send of a lane was settled, and what that says of others.
-    Settled(Lane, EnrollmentId, LedgerOp, Option<(StepOf, Said)>),
+    Settled(Lane, EnrollmentId, LedgerOp, Option<Heard>),
     /// A send of a lane counts as so many for its rate.
     Counts(Lane, u32),
     /// What a receipt says of others than its send.
-    Said(Lane, StepOf, Said),
+    Said(Lane, Heard),
     /// Nobody knows whether rows of these lanes were written: they start anew and read what is there.
     ReadAgain(BTreeSet<Lane>),
     /// Settings or holds of a tenant have changed.
@@ -179,11 +178,11 @@ impl Actor for ShardActor {
             ShardMsg::Idle { whose, handled } => state.let_go(whose, handled),
             ShardMsg::Begun(lane, op) => state.tell_lane(lane, PacerMsg::Begun(op)),
             ShardMsg::Wakes(rows) => state.wakes(rows),
-            ShardMsg::Said(lane, step, said) => state.learn(lane, (step, &said)),
+            ShardMsg::Said(lane, heard) => state.learn(lane, &heard),
             ShardMsg::Counts(lane, as_many) => state.counts(lane, as_many),
-            ShardMsg::Settled(lane, id, op, said) => {
-                if let Some((step, said)) = said {
-                    state.learn(lane, (step, &said));
+            ShardMsg::Settled(lane, id, op, heard) => {
+                if let Some(heard) = heard {
+                    state.learn(lane, &heard);
                 }
                 state.tell_lane(lane, PacerMsg::Settled(id, op));
             }
@@ -326,9 +325,9 @@ impl ShardState {
     }
 
     /// What came of a call, or of a message later, may say something of others in its lane.
-    fn learn(&mut self, lane: Lane, said: (StepOf, &Said)) {
+    fn learn(&mut self, lane: Lane, heard: &Heard) {
         let Some(tenant) = self.tenants.get(&lane.tenant) else { return };
-        self.lanes.entry(lane).or_default().vitals.learn(&self.node, tenant, lane, said);
+        self.lanes.entry(lane).or_default().vitals.learn(&self.node, tenant, lane, heard);
     }
 
     fn counts(&mut self, lane: Lane, as_many: u32) {

@@ -38,8 +38,8 @@ pub(crate) enum TenantMsg {
     React(Reacting),
     /// The same, answered when it is written down.
     ReactFor(Reacting, RpcReplyPort<Result<(), Error>>),
-    /// Look whether a channel's kill switches trip.
-    Watch(ChannelNo),
+    /// Look whether a channel's kill switches trip, so many of whose sends failed in a row.
+    Watch(ChannelNo, u32),
     /// Sweep on.
     Sweep,
 }
@@ -123,8 +123,8 @@ impl Actor for TenantActor {
                 // Whoever asked may have gone.
                 let _ = reply.send(reacted.map(drop));
             }
-            TenantMsg::Watch(channel) => {
-                if let Some(reacting) = state.watch(channel).await {
+            TenantMsg::Watch(channel, in_a_row) => {
+                if let Some(reacting) = state.watch(channel, in_a_row).await {
                     // The next outcome has it looked at again.
                     let _ = state.arguments.react(reacting).await;
                 }
@@ -161,12 +161,14 @@ impl TenantState {
         self.sweep_when(myself, std::future::ready(()), pause);
     }
 
-    /// Looks at a channel's kill switches: what is to be held, where one trips that does not only report it.
-    async fn watch(&mut self, channel: ChannelNo) -> Option<Reacting> {
+    /// Looks at a channel's kill switches, so many of whose sends failed in a row: what is to be held, where one trips that
+    /// does not only report it.
+    async fn watch(&mut self, channel: ChannelNo, in_a_row: u32) -> Option<Reacting> {
         let TenantArguments { node, no, .. } = &self.arguments;
         let loaded = self.arguments.current();
         let known = loaded.scope.channels.get(&channel)?;
-        let tripped = settings::watch::tripped(node, &loaded, known).await.unwrap_or_else(|error| {
+        let tripped = settings::watch::tripped(node, &loaded, known, in_a_row);
+        let tripped = tripped.await.unwrap_or_else(|error| {
             tracing::warn!(tenant = no.0, channel = %known.name, %error, "its signals cannot be read");
             Vec::new()
         });

@@ -12,16 +12,17 @@ use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::channel::Kind;
 use followupd_domain::content::{Rich, Template};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::enrollment::State;
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::name::Name;
 use followupd_domain::reaction::{Blames, Reaction, Scope, Until};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
-use followupd_domain::{EnrollmentId, Moment, Span, limits};
+use followupd_domain::{EnrollmentId, Moment, SendId, Span, limits};
 use followupd_runtime::{
     AccountSettings, Caller, ChannelSettings, Config, Engine, EnrollAnswer, Env, Error, EventCall, HeldScope,
-    KillSwitchSettings, ScopeName, TenantSettings, Whom,
+    KillSwitchSettings, ReceiptCall, ScopeName, TenantSettings, Whom,
 };
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
@@ -541,6 +542,75 @@ async fn a_kill_switch_holds_a_channel_that_fares_badly_until_a_person_has_looke
 }
 
 #[tokio::test(start_paused = true)]
+async fn sends_that_fail_in_a_row_hold_a_channel_at_the_last_that_is_one_too_many() {
+    let in_a_row = |report_only| {
+        let mut settings = switch("failed_in_a_row", 0, report_only);
+        settings.kill_switches.as_mut().unwrap()[0].after = 3;
+        // Faster than the other switches look.
+        ChannelSettings { rate_count: 4, rate_per: "1 second".into(), rate_burst: 1, ..settings }
+    };
+    let all = |_: &Call| Some(Answer::refused("131026", Reaction::never(Blames::Message)));
+    let two_of_three = |call: &Call| {
+        let is_taken = call.contact.ends_with(['0', '3', '6', '9']);
+        (!is_taken).then(|| Answer::refused("131026", Reaction::never(Blames::Message)))
+    };
+    let world = world(in_a_row(false), two_of_three).await;
+    world.enroll("welcome", 10..30).await;
+    pass(60).await;
+    assert_eq!((world.calls(), world.held().await), (20, vec![]), "no three in a row");
+    world.says(all);
+    for round in 1..=2 {
+        world.enroll("welcome", 100 * round..100 * round + 20).await;
+        pass(60).await;
+        let held = world.held().await;
+        assert_eq!(held[0].held.reason, "kill switch: 3 sends failed in a row: 3 are too many");
+        assert_eq!((world.calls(), held[0].held.until), (20 + 3 * round, None));
+        world.says(if round == 1 { all } else { |_| None });
+        world.release(mail()).await;
+    }
+    pass(60).await;
+    assert_eq!((world.calls(), world.held().await), (60, vec![]), "the rest is taken");
+
+    world.engine.put_channel(&Caller::default(), "acme", "mail", in_a_row(true)).await.unwrap();
+    world.says(all);
+    world.enroll("welcome", 300..305).await;
+    pass(60).await;
+    assert_eq!((world.calls(), world.held().await), (65, vec![]), "it only says so");
+    let shown = world.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+    let says = "5 sends failed in a row: 3 are too many";
+    assert_eq!(shown.fares.unwrap().tripped, [(says.into(), true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn receipts_of_failures_in_a_row_hold_a_channel_whose_calls_are_all_taken() {
+    let mut settings = switch("failed_in_a_row", 0, false);
+    settings.kill_switches.as_mut().unwrap()[0].after = 3;
+    let world = world(settings, |_| None).await;
+    world.enroll("welcome", 0..10).await;
+    pass(5 * 60 + 30).await;
+    let sends: Vec<SendId> = world.provider.calls.lock().unwrap().iter().map(|(_, call)| call.send).collect();
+    assert!(sends.len() > 4, "{}", sends.len());
+    // The second arrived, and what was sent last failed; in whatever order that is told.
+    for (place, receipt) in [
+        (0, Receipt::Failed(None)),
+        (1, Receipt::Delivered),
+        (sends.len() - 1, Receipt::Failed(None)),
+        (sends.len() - 3, Receipt::Failed(None)),
+    ] {
+        let told = ReceiptCall { send: sends[place], receipt, code: String::new(), address: None, at: None };
+        world.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
+    }
+    pass(1).await;
+    assert_eq!(world.held().await, [], "the last but one was taken");
+    let send = sends[sends.len() - 2];
+    let told =
+        ReceiptCall { send, receipt: Receipt::Failed(None), code: String::new(), address: None, at: None };
+    world.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
+    pass(1).await;
+    assert_eq!(world.held().await[0].held.reason, "kill switch: 3 sends failed in a row: 3 are too many");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kill_switch_goes_on_looking_when_the_clock_is_set_back() {
     let world = world(switch("failed", 20, false), half_fail).await;
     world.enroll("welcome", 0..40).await;
@@ -561,7 +631,7 @@ async fn a_preset_s_kill_switches_can_be_left_out() {
     let web = ChannelSettings { preset: "whatsapp-web".into(), kind: "whatsapp".into(), ..channel() };
     let bare = ChannelSettings { kill_switches: Some(Vec::new()), ..web.clone() };
     let world = world(channel(), |_| None).await;
-    for (settings, switches) in [(web, 3), (bare, 0)] {
+    for (settings, switches) in [(web, 4), (bare, 0)] {
         let caller = Caller::default();
         world.engine.put_channel(&caller, "acme", "web", settings).await.unwrap();
         let shown = world.engine.get_channel(&caller, "acme", "web").await.unwrap();
@@ -663,6 +733,17 @@ async fn settings_that_watch_nothing_are_refused_by_their_field() {
     };
     refused("kill_switches[0].signal", "did you mean \"replied\"?", put(switch("replid", 10, false)).await);
     refused("kill_switches[0].percent", "1 to 99", put(switch("failed", 100, false)).await);
+    let of_a_row = |percent, after| {
+        let mut settings = switch("failed_in_a_row", percent, false);
+        settings.kill_switches.as_mut().unwrap()[0].after = after;
+        settings
+    };
+    refused("kill_switches[0].percent", "leave it out", put(of_a_row(20, 5)).await);
+    refused(
+        "kill_switches[0].after",
+        "give 1 to 100 failures in a row, such as 5",
+        put(of_a_row(0, 101)).await,
+    );
     let wrong = ChannelSettings { in_doubt: "retry".into(), ..channel() };
     refused("in_doubt", "leave, resend", put(wrong).await);
 }

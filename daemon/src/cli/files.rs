@@ -420,7 +420,11 @@ mod tests {
             let rate = rate.map(|rate| format!("{} a second with a burst of {}", rate.count, rate.burst));
             let warm_up =
                 limits.warm_up.map(|known| format!("warm-up of {} days from {}", known.days, known.from));
-            for told in [rate, warm_up].into_iter().flatten() {
+            let switches = preset.kill_switches().into_iter().map(|switch| match switch.is_of_a_row() {
+                true => format!("{} failed in a row", switch.after),
+                false => format!("{} {} % after {}", switch.signal.word(), switch.percent, switch.after),
+            });
+            for told in [rate, warm_up].into_iter().flatten().chain(switches) {
                 assert!(text.contains(&told), "{}: {told}", preset.word());
             }
         }

@@ -133,15 +133,16 @@ impl Preset {
 }
 
 impl Preset {
-    /// The kill switches it stands for. Operators of numbers paired by QR code stop where fewer than a tenth answer after
-    /// 50 messages, or fewer than 60 % arrive after 20; the latter only says so here, since not every platform tells
-    /// what arrives.
+    /// The kill switches it stands for. Operators of numbers paired by QR code stop after 5 failures in a row, where fewer
+    /// than a tenth answer after 50 messages, or where fewer than 60 % arrive after 20; the last only says so here, since
+    /// not every platform tells what arrives.
     #[must_use]
     pub fn kill_switches(self) -> Vec<KillSwitch> {
         let switch = |signal, percent, after| KillSwitch { signal, percent, after, report_only: false };
         match self {
             Preset::WhatsappWeb => vec![
                 switch(Signal::Failed, 20, 20),
+                switch(Signal::FailedInARow, 0, 5),
                 switch(Signal::Replied, 10, 50),
                 KillSwitch { report_only: true, ..switch(Signal::Delivered, 60, 20) },
             ],

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use followupd_domain::account::Account;
 use followupd_domain::channel::Channel;
 use followupd_domain::holds::{Holds, Reacted};
+use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Recipients;
 use followupd_domain::sequence::{Draft, Sequence, Status};
 use followupd_domain::signal::Signal;
@@ -130,7 +131,10 @@ impl Engine {
 
     async fn signals(&self, loaded: &Loaded, channel: &Channel) -> Result<Fares, Error> {
         let counts = watch::counts(&self.node, loaded, channel).await?;
-        let tripped = watch::tripped(&self.node, loaded, channel).await?;
+        let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
+        let fares = self.fares(loaded, lane).await;
+        let in_a_row = fares.map_or(0, |fares| fares.row.failed(channel.watched_from));
+        let tripped = watch::tripped(&self.node, loaded, channel, in_a_row).await?;
         Ok(Fares {
             counts: Signal::ALL.map(|signal| (signal, counts.of(signal, self.node.now()))).to_vec(),
             tripped: tripped.into_iter().map(|(switch, why)| (why, switch.report_only)).collect(),

@@ -10,10 +10,11 @@ use followupd_domain::event::Event;
 use followupd_domain::gate::View;
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::Lane;
-use followupd_domain::reaction::{Reaction, Then};
+use followupd_domain::reaction::{Blames, Reaction, Then};
 
 use super::{Ending, Live, No, changed, class_of};
 use crate::api::{Changed, Command, Error, ReceiptCall};
+use crate::pacer::Heard;
 use crate::plant::Bug;
 use crate::record::{Facts, Transition};
 use crate::shard::ShardMsg;
@@ -82,20 +83,22 @@ impl Live {
     /// What a receipt says of others goes to the lane the message left by.
     fn pass_on(&self, ask: &Ask, facts: &Facts) {
         let Ask::Receipt(told, _) = ask else { return };
-        let (ReceiptCall { send, code, .. }, Receipt::Failed(Some(reaction))) =
-            (&**told, receipt::read(told, facts))
-        else {
-            return;
-        };
+        let Receipt::Failed(reaction) = receipt::read(told, facts) else { return };
+        let ReceiptCall { send, code, .. } = &**told;
         let enrollment = facts.enrollment();
         let Some(sent) = enrollment.sent(*send) else { return };
         let lane = Lane { tenant: enrollment.tenant, channel: sent.channel };
         let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
-        // What would hold its step after several tries is one of several alike: the provider has made its own.
-        let its_own_tries = matches!(reaction, Reaction::Later { then: Then::HoldStep, .. });
-        let reaction = if its_own_tries { Reaction::BAD_STEP } else { reaction };
+        let reaction = match reaction {
+            // What would hold its step after several tries is one of several alike: the provider has made its own.
+            Some(Reaction::Later { then: Then::HoldStep, .. }) => Reaction::BAD_STEP,
+            Some(reaction) => reaction,
+            // That it failed is all that is known.
+            None => Reaction::never(Blames::Message),
+        };
         let said = Said::Refused { code: code.clone(), reaction, tries: 1 };
-        self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, step, said));
+        let heard = Heard { send: *send, step, said };
+        self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, heard));
     }
 
     fn decide(&self, ask: &Ask, facts: &Facts, view: &View<'_>) -> (Vec<Decision>, TraceId) {

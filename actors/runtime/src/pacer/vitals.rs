@@ -3,12 +3,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use followupd_domain::Moment;
 use followupd_domain::channel::Channel;
 use followupd_domain::health::{Act, Health, Said, StepOf};
 use followupd_domain::holds::Reacted;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Rate;
+use followupd_domain::signal::{KillSwitch, Row};
+use followupd_domain::{Moment, SendId};
 
 use super::slow::Slow;
 use crate::limits;
@@ -32,41 +33,45 @@ struct State {
     rests_until: Moment,
     /// When its kill switches looked last.
     watched_at: Moment,
+    /// What of its sends failed in a row.
+    row: Row,
+}
+
+/// What came of a message, as its lane hears it.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) send: SendId,
+    pub(crate) step: StepOf,
+    pub(crate) said: Said,
 }
 
 /// How a lane fares, for people; times are of the engine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fares {
     /// What it has of its pace, in thousandths.
     pub(crate) share: i64,
     /// Nothing can leave it before then: the hosts it calls rest, say.
     pub(crate) rests_until: Moment,
+    /// What of its sends failed in a row.
+    pub(crate) row: Row,
 }
 
 impl Vitals {
     /// What came of a call may say something of others: the lane is slowed, or its tenant told what to hold.
-    pub(crate) fn learn(
-        &self,
-        node: &Node,
-        tenant: &TenantHandle,
-        lane: Lane,
-        (step, said): (StepOf, &Said),
-    ) {
+    pub(crate) fn learn(&self, node: &Node, tenant: &TenantHandle, lane: Lane, heard: &Heard) {
         let (now, loaded) = (node.now(), tenant.loaded());
         let mut state = self.lock();
-        let is_watched = loaded.scope.channels.get(&lane.channel).is_some_and(Channel::is_watched);
-        let watched = now >= state.watched_at && now.since(state.watched_at) < limits::WATCH_EVERY;
-        if is_watched && !watched {
-            state.watched_at = now;
+        let channel = loaded.scope.channels.get(&lane.channel).filter(|channel| channel.is_watched());
+        if let Some(in_a_row) = channel.and_then(|channel| state.watch(channel, heard, now)) {
             // The next outcome asks again.
-            let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel));
+            let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel, in_a_row));
         }
         let ignored = |act: &Act| {
             let bug =
                 if matches!(act, Act::Slow { .. }) { Bug::ThrottleIgnored } else { Bug::ProviderHoldIgnored };
             node.planted.is(bug)
         };
-        let act = state.health.hear(step, said, now);
+        let act = state.health.hear(heard.step, &heard.said, now);
         let reacting = match act.filter(|act| !ignored(act)) {
             None => return,
             Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),
@@ -90,7 +95,7 @@ impl Vitals {
     /// How it fares now.
     pub(crate) fn fares(&self, now: Moment) -> Fares {
         let state = self.lock();
-        Fares { share: state.slow.share(now), rests_until: state.rests_until }
+        Fares { share: state.slow.share(now), rests_until: state.rests_until, row: state.row.clone() }
     }
 
     /// Nothing can leave it before then.
@@ -123,5 +128,24 @@ impl Vitals {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How many of a channel's sends failed in a row, where its switches look now: once in a while, and where that is one
+    /// too many.
+    fn watch(&mut self, channel: &Channel, heard: &Heard, now: Moment) -> Option<u32> {
+        let from = channel.watched_from;
+        let before = self.row.failed(from);
+        self.row.hear(from, heard.send, &heard.said);
+        let in_a_row = self.row.failed(from);
+        let reaches =
+            |switch: &KillSwitch| switch.is_of_a_row() && (before + 1..=in_a_row).contains(&switch.after);
+        let watched = now >= self.watched_at && now.since(self.watched_at) < limits::WATCH_EVERY;
+        if watched && !channel.kill_switches.iter().any(reaches) {
+            return None;
+        }
+        self.watched_at = now;
+        Some(in_a_row)
     }
 }

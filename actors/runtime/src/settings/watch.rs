@@ -3,7 +3,7 @@
 use followupd_domain::ChannelNo;
 use followupd_domain::channel::{Channel, InDoubt, Kind, Preset};
 use followupd_domain::lane::Lane;
-use followupd_domain::limits::{KILL_SWITCHES, SIGNALS_OF};
+use followupd_domain::limits::{IN_A_ROW, KILL_SWITCHES, SIGNALS_OF};
 use followupd_domain::name::not_one_of;
 use followupd_domain::signal::{Counts, Hour, KillSwitch, Signal};
 use followupd_store::{Key, Scan};
@@ -38,10 +38,15 @@ pub(super) fn kill_switches(
     }
     let read = given.iter().enumerate().map(|(i, given)| {
         let field = |name: &str| format!("kill_switches[{i}].{name}");
+        let signal = faults.take(&field("signal"), signal(&given.signal).map(Some));
+        let (percent, after) = match signal {
+            Some(Signal::FailedInARow) => (no_percent(given.percent), in_a_row(given.after)),
+            _ => (percent(given.percent), after(given.after)),
+        };
         KillSwitch {
-            signal: faults.take(&field("signal"), signal(&given.signal).map(Some)).unwrap_or(Signal::Failed),
-            percent: faults.take(&field("percent"), percent(given.percent)),
-            after: faults.take(&field("after"), after(given.after)),
+            signal: signal.unwrap_or(Signal::Failed),
+            percent: faults.take(&field("percent"), percent),
+            after: faults.take(&field("after"), after),
             report_only: given.report_only,
         }
     });
@@ -56,6 +61,19 @@ fn signal(word: &str) -> Result<Signal, String> {
 fn percent(given: u32) -> Result<u8, String> {
     let read = u8::try_from(given).ok().filter(|percent| (1..=99).contains(percent));
     read.ok_or_else(|| format!("is {given}: give 1 to 99"))
+}
+
+fn no_percent(given: u32) -> Result<u8, String> {
+    if given == 0 { Ok(0) } else { Err("is no part of failed_in_a_row: leave it out".to_owned()) }
+}
+
+fn in_a_row(given: u32) -> Result<u32, String> {
+    let is_some = usize::try_from(given).is_ok_and(|given| (1..=IN_A_ROW).contains(&given));
+    if is_some {
+        Ok(given)
+    } else {
+        Err(format!("is {given}: give 1 to {IN_A_ROW} failures in a row, such as 5"))
+    }
 }
 
 fn after(given: u32) -> Result<u32, String> {
@@ -104,17 +122,17 @@ async fn rows(node: &Node, loaded: &Loaded, channel: ChannelNo, from: Hour) -> R
     Ok(Counts(counts.collect()))
 }
 
-/// The switches of a channel that trip now, each with why.
+/// The switches of a channel that trip now, where so many of its sends failed in a row, each with why.
 pub(crate) async fn tripped(
     node: &Node,
     loaded: &Loaded,
     channel: &Channel,
+    in_a_row: u32,
 ) -> Result<Vec<(KillSwitch, String)>, Error> {
     if channel.kill_switches.is_empty() {
         return Ok(Vec::new());
     }
     let (counts, now) = (counts(node, loaded, channel).await?, node.now());
-    let trips =
-        channel.kill_switches.iter().filter_map(|switch| Some((*switch, switch.trips(&counts, now)?)));
-    Ok(trips.collect())
+    let trips = |switch: &KillSwitch| Some((*switch, switch.trips(&counts, in_a_row, now)?));
+    Ok(channel.kill_switches.iter().filter_map(trips).collect())
 }
