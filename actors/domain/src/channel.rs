@@ -93,6 +93,12 @@ impl Channel {
         !self.kill_switches.is_empty()
     }
 
+    /// Whether a kill switch looks at its failures in a row.
+    #[must_use]
+    pub fn watches_a_row(&self) -> bool {
+        self.kill_switches.iter().any(KillSwitch::is_of_a_row)
+    }
+
     /// Whether a send that nobody knows the end of is called again, with the same key.
     #[must_use]
     pub fn calls_again(&self) -> bool {

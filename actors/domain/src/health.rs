@@ -109,13 +109,14 @@ pub struct Health {
     /// How often in a row the breaker has opened; a row ends when messages are taken again. The first alone does not
     /// say so: a provider may take a message, and refuse it after all.
     opened: u32,
-    /// When it opened last: what fails soon after was under way then, and says nothing new.
+    /// When it opened last: what fails soon after, or had begun before, was under way then, and says nothing new.
     opened_at: Option<Moment>,
 }
 
 impl Health {
-    /// What follows for others from what came of one call.
-    pub fn hear(&mut self, step: StepOf, said: &Said, now: Moment) -> Option<Act> {
+    /// What follows for others from what came of one call, which `took` so long; of one that ended when the breaker was
+    /// open already it says nothing new.
+    pub fn hear(&mut self, step: StepOf, said: &Said, took: Span, now: Moment) -> Option<Act> {
         match said {
             Said::Accepted => {
                 if let Some(latest) = self.alike.get_mut(&step) {
@@ -124,10 +125,14 @@ impl Health {
                         self.alike.remove(&step);
                     }
                 }
-                self.note(false, now, "")
+                self.note(false, (took, now), "")
             }
-            Said::Uncertain { tries } => self.note_try(*tries, now, "nobody knows what became of the calls"),
-            Said::Refused { code, reaction, tries } => self.refused(step, (code, *reaction, *tries), now),
+            Said::Uncertain { tries } => {
+                self.note_try(*tries, (took, now), "nobody knows what became of the calls")
+            }
+            Said::Refused { code, reaction, tries } => {
+                self.refused(step, (code, *reaction, *tries), (took, now))
+            }
         }
     }
 
@@ -135,7 +140,7 @@ impl Health {
         &mut self,
         step: StepOf,
         (code, reaction, tries): (&str, Reaction, u8),
-        now: Moment,
+        (took, now): (Span, Moment),
     ) -> Option<Act> {
         let because = format!("the provider said {code}");
         match reaction {
@@ -158,7 +163,7 @@ impl Health {
             Reaction::Again { alike, .. } | Reaction::Never { alike, .. } => match alike {
                 Some(Scope::Step | Scope::Template) => self.count(step, because),
                 Some(Scope::Sender | Scope::Account | Scope::App | Scope::Host) => {
-                    self.note_try(tries, now, &because)
+                    self.note_try(tries, (took, now), &because)
                 }
                 Some(Scope::Contact) | None => None,
             },
@@ -195,15 +200,15 @@ impl Health {
 
     /// One more failure. Of a message that is tried again and again the first attempt counts, and one that is the first
     /// to go when the breaker's pause is over.
-    fn note_try(&mut self, tries: u8, now: Moment, because: &str) -> Option<Act> {
+    fn note_try(&mut self, tries: u8, when: (Span, Moment), because: &str) -> Option<Act> {
         let probes = self.opened > 0 && self.blamed.0.is_empty();
-        if tries > 1 && !probes { None } else { self.note(true, now, because) }
+        if tries > 1 && !probes { None } else { self.note(true, when, because) }
     }
 
     /// One more outcome; the breaker opens when too many of the latest blamed the sender, and at once when the first
     /// after a pause does. Each pause is twice the last.
-    fn note(&mut self, blamed: bool, now: Moment, because: &str) -> Option<Act> {
-        let under_way = |at: Moment| now >= at && now.since(at) < limits::BREAKER_SETTLES;
+    fn note(&mut self, blamed: bool, (took, now): (Span, Moment), because: &str) -> Option<Act> {
+        let under_way = |at: Moment| now >= at && now.since(at) < limits::BREAKER_SETTLES.max(took);
         if blamed && self.opened_at.is_some_and(under_way) {
             return None;
         }
@@ -252,7 +257,7 @@ mod tests {
     }
 
     fn hear(health: &mut Health, said: &Said) -> Option<Act> {
-        health.hear(step(0), said, NOW)
+        health.hear(step(0), said, Span::ZERO, NOW)
     }
 
     fn held(scope: Scope, until: Option<Moment>) -> Option<Act> {
@@ -303,7 +308,7 @@ mod tests {
         for _ in 0..3 {
             for _ in 1..limits::REFUSED_ALIKE {
                 assert_eq!(hear(&mut health, &no), None);
-                assert_eq!(health.hear(step(1), &Said::Accepted, NOW), None, "another step");
+                assert_eq!(health.hear(step(1), &Said::Accepted, Span::ZERO, NOW), None, "another step");
             }
             (0..limits::STEP_SEES).for_each(|_| assert_eq!(hear(&mut health, &Said::Accepted), None));
         }
@@ -338,9 +343,9 @@ mod tests {
         let mut now = NOW;
         // One that fails, each as soon as the breaker lets it.
         let mut fails = |health: &mut Health| {
-            let act = health.hear(step(0), &no, now)?;
+            let act = health.hear(step(0), &no, Span::ZERO, now)?;
             let Act::HoldSender { until: Some(until), .. } = act else { panic!("{act:?}") };
-            assert_eq!(health.hear(step(0), &no, now), None, "under way as it opened");
+            assert_eq!(health.hear(step(0), &no, Span::ZERO, now), None, "under way as it opened");
             let pause = until.since(now);
             now = until;
             Some(pause)
@@ -350,16 +355,29 @@ mod tests {
             let pause = Span(limits::BREAKER_LEAST.0 << doubled.min(limits::BREAKER_DOUBLES));
             assert_eq!(fails(&mut health), Some(pause), "a probe that fails opens it again");
         }
-        let mut taken = || assert_eq!(health.hear(step(0), &Said::Accepted, NOW), None);
+        let mut taken = || assert_eq!(health.hear(step(0), &Said::Accepted, Span::ZERO, NOW), None);
         (0..limits::BREAKER_SEES).for_each(|_| taken());
         assert!((1..limits::BREAKER_OPENS).all(|_| fails(&mut health).is_none()), "closed");
         assert_eq!(fails(&mut health), Some(limits::BREAKER_LEAST), "and opens as at first");
     }
 
     #[test]
+    fn calls_that_were_under_way_as_the_breaker_opened_open_it_no_further() {
+        let (mut health, hangs) = (Health::default(), Said::Uncertain { tries: 1 });
+        let took = Span::seconds(30);
+        let mut ends = |at| health.hear(step(0), &hangs, took, at).is_some();
+        let opened = (1..60).find(|n| ends(NOW + Span::seconds(*n)));
+        assert_eq!(opened, Some(limits::BREAKER_OPENS as i64));
+        let opened_at = NOW + Span::seconds(limits::BREAKER_OPENS as i64);
+        assert!((1..30).all(|n| !ends(opened_at + Span::seconds(n))), "all of them had begun before");
+        assert!(ends(opened_at + Span::seconds(31)), "this one begins after it");
+    }
+
+    #[test]
     fn a_clock_that_is_set_back_blinds_no_breaker() {
         let (mut health, no) = (Health::default(), refused(Reaction::SOON));
-        let mut opens = |now| (0..limits::BREAKER_OPENS).any(|_| health.hear(step(0), &no, now).is_some());
+        let mut opens =
+            |now| (0..limits::BREAKER_OPENS).any(|_| health.hear(step(0), &no, Span::ZERO, now).is_some());
         assert!(opens(NOW + Span::hours(1)));
         assert!(opens(NOW), "what opened it lies ahead, and says nothing of now");
     }
@@ -387,7 +405,7 @@ mod tests {
     fn what_is_watched_is_bounded() {
         let mut health = Health::default();
         for no in 0..10_000 {
-            health.hear(step(no), &refused(Reaction::BAD_STEP), NOW);
+            health.hear(step(no), &refused(Reaction::BAD_STEP), Span::ZERO, NOW);
             hear(&mut health, &refused(Reaction::SOON));
         }
         assert!(health.alike.len() <= limits::STEPS_WATCHED && health.blamed.0.len() <= limits::BREAKER_SEES);

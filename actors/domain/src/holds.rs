@@ -19,7 +19,7 @@ pub struct Hold {
 /// been in line already, so that no wait is pushed back by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reacted {
-    /// Since when.
+    /// Since when; once a person has ended it, as `until`.
     pub since: Moment,
     /// Until when; `None`: a person has to release it.
     pub until: Option<Moment>,
@@ -47,13 +47,13 @@ impl Reacted {
     /// Whether it holds still.
     #[must_use]
     pub fn is_on(&self, now: Moment) -> bool {
-        self.until.is_none_or(|until| now < until)
+        self.until.is_none_or(|until| now < until && self.since < until)
     }
 
-    /// Ends it, if it holds still.
+    /// Ends it, if it holds still; for good, also where the clock is set back afterwards.
     pub fn end(&mut self, now: Moment) {
         if self.is_on(now) {
-            self.until = Some(now);
+            (self.since, self.until) = (now, Some(now));
         }
     }
 }
@@ -125,6 +125,17 @@ pub(crate) mod tests {
             assert!(holds.release(Moment(*until)));
         }
         holds
+    }
+
+    #[test]
+    fn what_a_person_ends_is_over_whatever_the_clock_says_afterwards() {
+        let mut reacted = Reacted { since: Moment(10), until: None, to: "7".into() };
+        reacted.end(Moment(20));
+        assert!(!reacted.is_on(Moment(20)) && !reacted.is_on(Moment(15)) && !reacted.is_on(Moment(5)));
+        let mut timed = Reacted { since: Moment(10), until: Some(Moment(30)), to: "7".into() };
+        assert!(timed.is_on(Moment(5)) && timed.is_on(Moment(29)) && !timed.is_on(Moment(30)));
+        timed.end(Moment(20));
+        assert!(!timed.is_on(Moment(19)));
     }
 
     #[test]

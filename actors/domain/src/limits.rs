@@ -168,6 +168,10 @@ pub const KILL_SWITCHES: usize = 8;
 /// Failures in a row that a kill switch can ask for, at most.
 pub const IN_A_ROW: usize = 100;
 
+/// How many messages of a lane are looked at for failures in a row: as many as may leave before receipts of the first
+/// come.
+pub const IN_A_ROW_SEES: usize = 1_024;
+
 /// Buttons that answer a text: WhatsApp takes three.
 pub const REPLY_BUTTONS: std::ops::RangeInclusive<usize> = 1..=3;
 
@@ -239,6 +243,7 @@ const _: () = assert!(INTENT_LIFE.0 < RETRY_AFTER.0);
 
 const _: () = assert!(RETRY_AFTER.0 << (ATTEMPTS - 1) < RETRY_AFTER_MOST.0);
 const _: () = assert!(BREAKER_OPENS <= BREAKER_SEES);
+const _: () = assert!(IN_A_ROW <= IN_A_ROW_SEES);
 const _: () = assert!(DELIVERED_WITHIN.0 < REPLIED_WITHIN.0 && REPLIED_WITHIN.0 < SIGNALS_OF.0);
 const _: () = assert!(SHARE_LEAST <= SHARE_AFTER_HOLD);
 const _: () = assert!(SLOWED_TOGETHER.0 <= RECOVER_EVERY.0);

@@ -202,6 +202,22 @@ impl Reaction {
         Reaction::Never { blames, alike: None }
     }
 
+    /// Whether it is about the message, and not about what many share.
+    #[must_use]
+    pub fn is_of_message(self) -> bool {
+        match self {
+            Reaction::Again { .. }
+            | Reaction::Later { .. }
+            | Reaction::Never { .. }
+            | Reaction::Skip
+            | Reaction::Unusable
+            | Reaction::NeedsTemplate
+            | Reaction::OptOut => true,
+            Reaction::BackOff { scope, .. } => scope == Scope::Contact,
+            Reaction::Slow { .. } | Reaction::Hold { .. } | Reaction::Stop { .. } => false,
+        }
+    }
+
     /// A stop of `scope`.
     #[must_use]
     pub const fn stop(scope: Scope) -> Reaction {

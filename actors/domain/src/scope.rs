@@ -271,7 +271,7 @@ impl Scope {
 
 /// When a hold ended, if it has.
 fn ended_at(reacted: &Reacted, now: Moment) -> Option<Moment> {
-    reacted.until.filter(|_| !reacted.is_on(now))
+    reacted.until.filter(|at| *at <= now && !reacted.is_on(now))
 }
 
 #[cfg(test)]

@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Kind;
-use crate::enrollment::{Enrollment, ExitReason, Send, SendFailure, SendStatus, State};
+use crate::enrollment::{Enrollment, Send, SendFailure, SendStatus};
 use crate::ids::ChannelNo;
 use crate::limits;
 use crate::scope::Scope;
 use crate::time::{Moment, Span};
 
-pub use row::Row;
+pub use row::{Row, Run};
 
 /// What is counted of a channel's sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,34 +105,31 @@ pub struct Counted {
 /// What a transition from `before` to `after`, decided at `now`, counts as. A send that was refused for what passes, so
 /// that its step comes again, is none that failed; and none that was sent, which the next one is.
 ///
-/// That a contact opted out counts here only where a provider says so in its answer, or later: what they say themselves
-/// is an event, and counts with it (see [`opted_out_after`]), whatever becomes of their enrollments.
+/// That a contact opted out counts with what says so (see [`opted_out_after`]), whatever becomes of their enrollments.
 #[must_use]
 pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
-    let (mut counted, mut refused) = (Vec::new(), false);
+    let mut counted = Vec::new();
     let mut count = |send: &Send, signal, by| {
         let sent_at = send.sent_at.unwrap_or(now);
         counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, by, sent_at });
     };
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);
-        refused |= is_failed(is) && !was.is_some_and(is_failed);
         let was = |signal| was.is_some_and(|was| shows(was.status, signal));
         let again = after.sends[place + 1..].iter().any(|send| send.step == is.step);
         let fails = shows(is.status, Signal::Failed) && again;
         if fails && was(Signal::Sent) && !was(Signal::Failed) {
             count(is, Signal::Sent, -1);
         }
+        // Who refused it and then delivers it did take it.
+        if was(Signal::Failed) && shows(is.status, Signal::Delivered) {
+            count(is, Signal::Failed, -1);
+        }
         for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
             if shows(is.status, signal) && !was(signal) && !fails {
                 count(is, signal, 1);
             }
         }
-    }
-    let leaves = after.state == State::Exited(ExitReason::OptedOut) && !before.state.is_over();
-    if let Some(last) = after.sends.iter().rfind(|send| send.sent_at.is_some()).filter(|_| leaves && refused)
-    {
-        count(last, Signal::OptedOut, 1);
     }
     counted
 }

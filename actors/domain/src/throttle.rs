@@ -38,12 +38,27 @@ impl Throttle {
         self.cut = Some((self.share(now).min(limits::SHARE_AFTER_HOLD), now));
     }
 
-    /// The pause after a start at `now`, for a lane whose pace is one in so long; `None` when it is not slowed.
+    /// The pause after a start at `now`, for a lane whose pace is one in so long; `None` when it is not slowed. The share
+    /// that comes back meanwhile shortens it.
     #[must_use]
     pub fn pause(&self, interval: Span, now: Moment) -> Option<Span> {
-        let share = self.share(now);
-        (share < Throttle::WHOLE)
-            .then(|| Span(interval.0.max(1).saturating_mul(Throttle::WHOLE) / share.max(1)))
+        let (_, cut_at) = self.cut?;
+        if self.share(now) >= Throttle::WHOLE {
+            return None;
+        }
+        // What is left of the interval, in thousandths, is used up by the share that each step has.
+        let (mut at, mut left) = (now, interval.0.max(1).saturating_mul(Throttle::WHOLE));
+        loop {
+            let share = self.share(at).max(1);
+            let steps = at.since(cut_at).0.max(0) / limits::RECOVER_EVERY.0;
+            let until = cut_at + Span((steps + 1) * limits::RECOVER_EVERY.0);
+            let in_step = until.since(at).0.saturating_mul(share);
+            if share >= Throttle::WHOLE || left <= in_step {
+                return Some(at.since(now) + Span(left / share));
+            }
+            left -= in_step;
+            at = until;
+        }
     }
 }
 
@@ -69,6 +84,21 @@ mod tests {
         assert_eq!(throttle.share(after(10_000)), 1_000);
         throttle.slow(after(10_000));
         assert_eq!(throttle.share(after(10_000)), 500);
+    }
+
+    #[test]
+    fn a_slow_lane_waits_for_what_its_share_gives_meanwhile() {
+        let mut throttle = Throttle::default();
+        throttle.slow(NOW);
+        let every = limits::RECOVER_EVERY.0;
+        let shares = (0..10).map(|step| 500 + step * limits::RECOVER_BY);
+        let until_whole: i64 = shares.clone().map(|share| every * share / 1_000).sum();
+        // One minute at the whole pace, behind all steps.
+        let pause = throttle.pause(Span(until_whole + 60_000), NOW).unwrap();
+        assert_eq!(pause, Span(10 * every + 60_000));
+        let in_the_second = throttle.pause(Span(every / 2 + every * 55 / 200), NOW).unwrap();
+        assert_eq!(in_the_second, Span(every + every / 2));
+        assert_eq!(throttle.pause(Span(every * 55 / 200), after(1)), Some(Span(every / 2)));
     }
 
     #[test]

@@ -15,12 +15,13 @@ use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::limits::UNUSABLE_FOR;
 use followupd_domain::reaction::{Blames, Reaction};
 use followupd_domain::suppression::{Address, Suppression, Why};
-use followupd_domain::{EnrollmentId, Moment, SendId};
+use followupd_domain::{EnrollmentId, Moment, SendId, Span};
 use followupd_store::{Class, Commit, Key, LedgerChange, LedgerOp, Refused};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error, ReceiptCall};
 use crate::call::{CallEnded, Ready};
+use crate::event::opt_out;
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
@@ -188,7 +189,7 @@ impl Live {
         let jitter = (self.activation.node.env.random() % 1_001) as u16;
         let decisions = outcome::outcome(&facts.view(now), ended.send, &ended.outcome, jitter);
         let lane = Lane { tenant: facts.enrollment().tenant, channel: open.channel };
-        *unheard = said(&facts, &open, Some(ended)).map(|said| (lane, said));
+        *unheard = self.heard(&facts, &open, Some(ended)).map(|heard| (lane, heard));
         let ending = Ending { ended: Some(ended), ..Ending::default() };
         let settled = self.settle(&facts, &decisions, &open, ending, now, ended.trace).await?;
         if settled {
@@ -240,17 +241,36 @@ impl Live {
                 // One whose start was told is settled.
                 let change = LedgerChange { key, op: op.clone() };
                 transition.commit.ledger.extend(Some(change).filter(|_| charge.open));
-                transition.commit.expects.extend(suppressed.expects);
-                transition.commit.puts.extend(suppressed.puts);
+                transition.take_in(suppressed);
             })
             .await?;
         if settled.is_none() {
             return Ok(false);
         }
-        let heard = said(facts, open, ended);
+        let heard = self.heard(facts, open, ended);
         let settled = ShardMsg::Settled(lane, self.activation.id, op, heard);
         self.activation.node.tell(facts.loaded.shard, settled);
         Ok(true)
+    }
+
+    /// What a call's end says to its lane.
+    fn heard(&self, facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<Heard> {
+        let (ended, enrollment) = (ended?, facts.enrollment());
+        let step =
+            StepOf { sequence: enrollment.sequence, version: enrollment.version, step: open.send.step };
+        let tries = enrollment.tries(open.send.step, open.attempt);
+        let (said, failed) = match &ended.outcome {
+            Outcome::Accepted { .. } => (Said::Accepted, Some(false)),
+            Outcome::Refused { code, reaction } => {
+                let said = Said::Refused { code: code.clone(), reaction: *reaction, tries };
+                (said, Some(true).filter(|_| reaction.is_of_message()))
+            }
+            Outcome::Uncertain => (Said::Uncertain { tries }, None),
+            Outcome::NotBegun => return None,
+        };
+        let took = ended.began_at.map(|began_at| self.activation.node.engine_now().since(began_at));
+        let (said, took) = (Some((step, said)), took.unwrap_or(Span::ZERO));
+        Some(Heard { send: open.send, said, failed, is_first: true, took })
     }
 
     /// What suppresses the address a message went to, where its provider said that nothing sent there will arrive, for
@@ -275,10 +295,15 @@ impl Live {
             | Reaction::Stop { .. } => return Ok(commit),
         };
         let addresses = suppression::read(&*node.store, node.place(&facts.loaded), vec![address]).await?;
+        let kinds = BTreeSet::from([kind]);
         if let Some(why) = why {
             let since = at.map_or(now, |at| at.min(now));
             let suppression = Suppression { since, why, by: String::new(), reason: code };
-            addresses.suppress(&[kind].into(), &suppression, &mut commit)?;
+            if addresses.suppress(&kinds, &suppression, &mut commit)? && why == Why::OptedOut {
+                let (loaded, contact) = (&facts.loaded, &facts.contact.value);
+                let counted = opt_out::counted(node, loaded, (&kinds, since), contact, &addresses).await?;
+                counted.iter().for_each(|counted| record::count_signal(loaded, counted, now, &mut commit));
+            }
         } else {
             addresses.change(&mut commit, |_, known| known.rest(kind, now + UNUSABLE_FOR, now))?;
         }
@@ -374,22 +399,6 @@ struct Ending<'a> {
     told: Option<No>,
     /// That no call ever began.
     uncalled: bool,
-}
-
-/// What a call's end says to its lane.
-fn said(facts: &Facts, open: &OpenSend, ended: Option<&CallEnded>) -> Option<Heard> {
-    let enrollment = facts.enrollment();
-    let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: open.send.step };
-    let tries = enrollment.tries(open.send.step, open.attempt);
-    let said = match &ended?.outcome {
-        Outcome::Accepted { .. } => Said::Accepted,
-        Outcome::Refused { code, reaction } => {
-            Said::Refused { code: code.clone(), reaction: *reaction, tries }
-        }
-        Outcome::Uncertain => Said::Uncertain { tries },
-        Outcome::NotBegun => return None,
-    };
-    Some(Heard { send: open.send, step, said })
 }
 
 fn store_pause() -> std::time::Duration {

@@ -35,7 +35,7 @@ use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
 
-mod opt_out;
+pub(crate) mod opt_out;
 mod subject;
 
 use subject::{Subject, affected, contact_takes_in, target_takes_in};
@@ -271,7 +271,7 @@ impl<'a> Acceptance<'a> {
             self.suppress(&mut commit)?;
         }
         if let Some(counted) = &self.counted {
-            record::count_signal(self.asked.loaded, counted, &mut commit);
+            record::count_signal(self.asked.loaded, counted, self.asked.node.now(), &mut commit);
         }
         Ok(commit)
     }

@@ -346,8 +346,8 @@ impl Pacer {
         if let Some(ended_at) = self.hold_ended_at(&loaded, now) {
             self.opening.vitals.ease_in(ended_at, engine_now - now.since(ended_at));
         }
-        let rate = loaded.scope.channels.get(&self.opening.lane.channel);
-        let rate = rate.and_then(|channel| channel.limits.rate);
+        let limits = loaded.scope.channels.get(&self.opening.lane.channel);
+        let limits = limits.map(|channel| channel.limits.clone()).unwrap_or_default();
         let room = Room::of(&self.opening, &loaded);
         loop {
             if self.pulled.len() >= room.all {
@@ -370,7 +370,7 @@ impl Pacer {
                 return Ok(());
             }
             match self.permits.ask(&loaded, &node) {
-                Permit::Granted => self.opening.vitals.granted(rate.as_ref(), node.engine_now()),
+                Permit::Granted => self.opening.vitals.granted(&limits, node.engine_now()),
                 Permit::At(at) => {
                     let at = now + at.since(node.engine_now());
                     self.sleep_until(at.min(now + limits::LONGEST_SLEEP), myself);

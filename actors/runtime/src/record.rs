@@ -158,6 +158,13 @@ pub(crate) struct Transition {
 }
 
 impl Transition {
+    /// Writes what suppresses an address, too.
+    pub(crate) fn take_in(&mut self, suppressed: Commit) {
+        self.commit.expects.extend(suppressed.expects);
+        self.commit.puts.extend(suppressed.puts);
+        self.commit.counts.extend(suppressed.counts);
+    }
+
     /// Writes the contact's row, unless the transition does so anyway.
     pub(crate) fn put_once(&mut self, facts: &Facts, contact: Option<(Key, bytes::Bytes)>) {
         let Some((key, body)) = contact else { return };
@@ -205,7 +212,7 @@ pub(crate) fn transition(
         commit.counts.extend(is.map(|channel| Count { key: key(channel), by: 1 }));
     }
     for counted in signal::counted(before, &record.enrollment, now) {
-        count_signal(&facts.loaded, &counted, &mut commit);
+        count_signal(&facts.loaded, &counted, now, &mut commit);
     }
     put(&mut commit, facts.record.key.clone(), Format::Enrollment, &record)?;
     Ok(Transition { commit, after: record })
@@ -298,11 +305,12 @@ pub(crate) fn count(
 }
 
 /// Moves the counters of how a channel fares.
-pub(crate) fn count_signal(loaded: &Loaded, counted: &Counted, commit: &mut Commit) {
+pub(crate) fn count_signal(loaded: &Loaded, counted: &Counted, now: Moment, commit: &mut Commit) {
     let Counted { channel, hour, signal, by, sent_at } = *counted;
-    // What was sent before a person looked counts no more, whatever becomes of it.
+    // What was sent before a person looked counts no more, whatever becomes of it; where the clock was set back since,
+    // nobody can tell.
     let known = loaded.scope.channels.get(&channel);
-    if known.is_some_and(|known| sent_at < known.watched_from) {
+    if known.is_some_and(|known| sent_at < known.watched_from && known.watched_from <= now) {
         return;
     }
     let lane = Lane { tenant: loaded.scope.tenant.no, channel };

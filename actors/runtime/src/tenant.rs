@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use followupd_domain::signal::{Hour, Signal};
+use followupd_domain::signal::{Hour, Run, Signal};
 use followupd_domain::{ChannelNo, EnrollmentId, Shard, Span, TenantNo};
 use futures::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -39,7 +39,7 @@ pub(crate) enum TenantMsg {
     /// The same, answered when it is written down.
     ReactFor(Reacting, RpcReplyPort<Result<(), Error>>),
     /// Look whether a channel's kill switches trip, so many of whose sends failed in a row.
-    Watch(ChannelNo, u32),
+    Watch(ChannelNo, Run),
     /// Sweep on.
     Sweep,
 }
@@ -123,8 +123,8 @@ impl Actor for TenantActor {
                 // Whoever asked may have gone.
                 let _ = reply.send(reacted.map(drop));
             }
-            TenantMsg::Watch(channel, in_a_row) => {
-                if let Some(reacting) = state.watch(channel, in_a_row).await {
+            TenantMsg::Watch(channel, run) => {
+                if let Some(reacting) = state.watch(channel, run).await {
                     // The next outcome has it looked at again.
                     let _ = state.arguments.react(reacting).await;
                 }
@@ -163,11 +163,11 @@ impl TenantState {
 
     /// Looks at a channel's kill switches, so many of whose sends failed in a row: what is to be held, where one trips that
     /// does not only report it.
-    async fn watch(&mut self, channel: ChannelNo, in_a_row: u32) -> Option<Reacting> {
+    async fn watch(&mut self, channel: ChannelNo, run: Run) -> Option<Reacting> {
         let TenantArguments { node, no, .. } = &self.arguments;
         let loaded = self.arguments.current();
         let known = loaded.scope.channels.get(&channel)?;
-        let tripped = settings::watch::tripped(node, &loaded, known, in_a_row);
+        let tripped = settings::watch::tripped(node, &loaded, known, run);
         let tripped = tripped.await.unwrap_or_else(|error| {
             tracing::warn!(tenant = no.0, channel = %known.name, %error, "its signals cannot be read");
             Vec::new()

@@ -312,12 +312,19 @@ impl LimitsError {
 }
 
 impl Limits {
+    /// What its rate and its gap leave between two starts in the long run; `None`: it has neither.
+    #[must_use]
+    pub fn between(&self) -> Option<Span> {
+        let rate = self.rate.map(|rate| rate.per.0 / i64::from(rate.count.max(1)));
+        let gap = self.gap.map(|gap| gap.0 + self.jitter.map_or(0, |jitter| jitter.0 / 2));
+        rate.max(gap).map(Span)
+    }
+
     /// The span between two starts that these limits allow in the long run, a warm-up being over: that of the slowest.
     #[must_use]
     pub fn pace(&self) -> Span {
         let each = |span: Span, count: u32| span.0 / i64::from(count.max(1));
-        let gap = self.gap.map(|gap| gap.0 + self.jitter.map_or(0, |jitter| jitter.0 / 2));
-        let run = self.rate.map(|rate| each(rate.per, rate.count)).max(gap).unwrap_or_default();
+        let run = self.between().unwrap_or_default().0;
         // Of so many spans between starts one is the rest.
         let rested = self.rest.map(|Rest { after, span }| {
             let after = i64::from(after.max(1));

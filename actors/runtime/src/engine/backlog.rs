@@ -142,7 +142,7 @@ impl Engine {
         let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
         let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
         let fares = self.fares(&loaded, lane).await;
-        backlog.share = fares.as_ref().map_or(1_000, |fares| u32::try_from(fares.share).unwrap_or(1_000));
+        backlog.share = fares.map_or(1_000, |fares| u32::try_from(fares.share).unwrap_or(1_000));
         backlog.pace = channel.limits.slowest(backlog.share);
         backlog.waits = self.lane_waits(&loaded, channel, &ledger, fares, now);
         let held = backlog.waits.iter().any(|waits| waits.until.is_none());

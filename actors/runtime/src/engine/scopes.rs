@@ -133,8 +133,8 @@ impl Engine {
         let counts = watch::counts(&self.node, loaded, channel).await?;
         let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
         let fares = self.fares(loaded, lane).await;
-        let in_a_row = fares.map_or(0, |fares| fares.row.failed(channel.watched_from));
-        let tripped = watch::tripped(&self.node, loaded, channel, in_a_row).await?;
+        let run = fares.map(|fares| fares.run).unwrap_or_default();
+        let tripped = watch::tripped(&self.node, loaded, channel, run).await?;
         Ok(Fares {
             counts: Signal::ALL.map(|signal| (signal, counts.of(signal, self.node.now()))).to_vec(),
             tripped: tripped.into_iter().map(|(switch, why)| (why, switch.report_only)).collect(),

@@ -10,7 +10,8 @@ use followupd_domain::event::Event;
 use followupd_domain::gate::View;
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::Lane;
-use followupd_domain::reaction::{Blames, Reaction, Then};
+use followupd_domain::reaction::{Reaction, Then};
+use followupd_domain::{Span, channel::Channel};
 
 use super::{Ending, Live, No, changed, class_of};
 use crate::api::{Changed, Command, Error, ReceiptCall};
@@ -65,40 +66,50 @@ impl Live {
                 }
                 None => {
                     let suppressed = self.suppressed(&facts, no, now).await?;
-                    let more = |transition: &mut Transition| {
-                        transition.commit.expects.extend(suppressed.expects);
-                        transition.commit.puts.extend(suppressed.puts);
-                    };
+                    let more = |transition: &mut Transition| transition.take_in(suppressed);
                     self.commit(&facts, &decisions, now, trace, class_of(&decisions), more).await?
                 }
             };
             if let Some(changed) = written {
-                self.pass_on(ask, &facts);
+                self.pass_on(ask, &facts, &decisions);
                 return Ok(changed);
             }
         }
         Err(Error::Overloaded { retry_after: limits::COME_BACK })
     }
 
-    /// What a receipt says of others goes to the lane the message left by.
-    fn pass_on(&self, ask: &Ask, facts: &Facts) {
+    /// What a receipt says of its message, and of others, goes to the lane the message left by.
+    fn pass_on(&self, ask: &Ask, facts: &Facts, decisions: &[Decision]) {
         let Ask::Receipt(told, _) = ask else { return };
-        let Receipt::Failed(reaction) = receipt::read(told, facts) else { return };
-        let ReceiptCall { send, code, .. } = &**told;
-        let enrollment = facts.enrollment();
-        let Some(sent) = enrollment.sent(*send) else { return };
+        let (enrollment, send) = (facts.enrollment(), told.send);
+        let Some(sent) = enrollment.sent(send) else { return };
         let lane = Lane { tenant: enrollment.tenant, channel: sent.channel };
-        let step = StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
-        let reaction = match reaction {
-            // What would hold its step after several tries is one of several alike: the provider has made its own.
-            Some(Reaction::Later { then: Then::HoldStep, .. }) => Reaction::BAD_STEP,
-            Some(reaction) => reaction,
-            // That it failed is all that is known.
-            None => Reaction::never(Blames::Message),
+        let (said, failed) = match receipt::read(told, facts) {
+            Receipt::Failed(reaction) => {
+                let step =
+                    StepOf { sequence: enrollment.sequence, version: enrollment.version, step: send.step };
+                let comes_again =
+                    decisions.iter().any(|decision| matches!(decision, Decision::Reopened { .. }));
+                let reaction = match reaction {
+                    // What would hold its step after several tries is one of several alike when there are no more.
+                    Some(Reaction::Later { then: Then::HoldStep, .. }) if !comes_again => {
+                        Some(Reaction::BAD_STEP)
+                    }
+                    reaction => reaction,
+                };
+                let occurrence = u8::try_from(send.occurrence).unwrap_or(u8::MAX);
+                let tries = enrollment.tries(send.step, occurrence.saturating_add(1));
+                let said = |reaction| (step, Said::Refused { code: told.code.clone(), reaction, tries });
+                (reaction.map(said), Some(true).filter(|_| reaction.is_none_or(Reaction::is_of_message)))
+            }
+            Receipt::Sent | Receipt::Delivered | Receipt::Read => (None, Some(false)),
         };
-        let said = Said::Refused { code: code.clone(), reaction, tries: 1 };
-        let heard = Heard { send: *send, step, said };
-        self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, heard));
+        let is_watched = facts.loaded.scope.channels.get(&sent.channel).is_some_and(Channel::is_watched);
+        if said.is_some() || (failed.is_some() && is_watched) {
+            let is_first = decisions.iter().any(|decision| matches!(decision, Decision::Accepted { .. }));
+            let heard = Heard { send, said, failed, is_first, took: Span::ZERO };
+            self.activation.node.tell(facts.loaded.shard, ShardMsg::Said(lane, heard));
+        }
     }
 
     fn decide(&self, ask: &Ask, facts: &Facts, view: &View<'_>) -> (Vec<Decision>, TraceId) {

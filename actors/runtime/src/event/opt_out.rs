@@ -1,5 +1,5 @@
 //! What an opt-out counts as: a mark against the channel whose message it followed, once for each person, in the commit
-//! that accepts the event, whether or not an enrollment ends by it.
+//! that accepts the event or the provider's word of it, whether or not an enrollment ends by it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::suppression::{self, Addresses};
 
 /// What it counts as that a contact, as they were `before`, opts out of these kinds then; nothing where they had opted out
 /// before, whoever else has the address, or were sent nothing that they could have been annoyed by.
-pub(super) async fn counted(
+pub(crate) async fn counted(
     node: &Node,
     loaded: &Arc<Loaded>,
     (out_of, at): (&BTreeSet<Kind>, Moment),

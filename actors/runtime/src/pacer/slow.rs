@@ -1,10 +1,10 @@
 //! A lane below its pace: cut after its provider complained, eased in after a hold.
 
-use followupd_domain::ledger::Rate;
+use followupd_domain::ledger::{Limits, Rate};
 use followupd_domain::throttle::Throttle;
 use followupd_domain::{Moment, Span};
 
-use crate::limits;
+use crate::limits::PACE_UNKNOWN;
 
 /// How a lane is slowed, in engine time.
 #[derive(Debug, Default)]
@@ -12,9 +12,11 @@ pub(super) struct Slow {
     throttle: Throttle,
     /// Not before this.
     next: Moment,
-    /// Grants of the second that began then, and of the one before: the pace of a lane without a rate.
+    /// Grants of the second that began then, and of the one before: the pace of a lane without a rate or a gap.
     second: (Moment, i64),
     before: i64,
+    /// When the next is allowed by the lane's own pace.
+    by_pace: Moment,
 }
 
 impl Slow {
@@ -29,7 +31,7 @@ impl Slow {
     }
 
     /// One was granted.
-    pub(super) fn granted(&mut self, rate: Option<&Rate>, now: Moment) {
+    pub(super) fn granted(&mut self, limits: &Limits, now: Moment) {
         let (began, count) = self.second;
         if now.since(began) < Span::seconds(1) {
             self.second = (began, count + 1);
@@ -40,13 +42,11 @@ impl Slow {
             }
             self.second = (now, 1);
         }
-        let interval = match rate {
-            Some(rate) => Span(rate.per.0 / i64::from(rate.count.max(1))),
-            None => {
-                let known = Some(self.before).filter(|before| *before > 0);
-                Span(1_000 / known.unwrap_or(limits::PACE_UNKNOWN))
-            }
-        };
+        let interval = limits.between().unwrap_or_else(|| {
+            let known = Some(self.before).filter(|before| *before > 0);
+            Span(1_000 / known.unwrap_or(PACE_UNKNOWN))
+        });
+        self.by_pace = now + interval;
         if let Some(pause) = self.throttle.pause(interval, now) {
             self.next = self.next.max(now + pause);
         }
@@ -62,6 +62,13 @@ impl Slow {
     pub(super) fn slow(&mut self, rest: Span, now: Moment) {
         self.throttle.slow(now);
         self.next = self.next.max(now + rest);
+        // What was left until the next one takes longer, too.
+        let left = self.by_pace.since(now);
+        if left > Span::ZERO
+            && let Some(pause) = self.throttle.pause(left, now)
+        {
+            self.next = self.next.max(now + pause);
+        }
     }
 
     /// A hold has ended.

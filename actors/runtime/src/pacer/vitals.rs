@@ -7,9 +7,9 @@ use followupd_domain::channel::Channel;
 use followupd_domain::health::{Act, Health, Said, StepOf};
 use followupd_domain::holds::Reacted;
 use followupd_domain::lane::Lane;
-use followupd_domain::ledger::Rate;
-use followupd_domain::signal::{KillSwitch, Row};
-use followupd_domain::{Moment, SendId};
+use followupd_domain::ledger::{Limits, Rate};
+use followupd_domain::signal::{KillSwitch, Row, Run};
+use followupd_domain::{Moment, SendId, Span};
 
 use super::slow::Slow;
 use crate::limits;
@@ -37,23 +37,29 @@ struct State {
     row: Row,
 }
 
-/// What came of a message, as its lane hears it.
+/// What is known of a message, as its lane hears it.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     pub(crate) send: SendId,
-    pub(crate) step: StepOf,
-    pub(crate) said: Said,
+    /// What it says of others, where it does.
+    pub(crate) said: Option<(StepOf, Said)>,
+    /// Whether the message failed, where that is known by it.
+    pub(crate) failed: Option<bool>,
+    /// Whether it is the first that is known of the message.
+    pub(crate) is_first: bool,
+    /// How long its call took.
+    pub(crate) took: Span,
 }
 
 /// How a lane fares, for people; times are of the engine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Fares {
     /// What it has of its pace, in thousandths.
     pub(crate) share: i64,
     /// Nothing can leave it before then: the hosts it calls rest, say.
     pub(crate) rests_until: Moment,
-    /// What of its sends failed in a row.
-    pub(crate) row: Row,
+    /// How many of its sends failed in a row.
+    pub(crate) run: Run,
 }
 
 impl Vitals {
@@ -61,17 +67,18 @@ impl Vitals {
     pub(crate) fn learn(&self, node: &Node, tenant: &TenantHandle, lane: Lane, heard: &Heard) {
         let (now, loaded) = (node.now(), tenant.loaded());
         let mut state = self.lock();
-        let channel = loaded.scope.channels.get(&lane.channel).filter(|channel| channel.is_watched());
-        if let Some(in_a_row) = channel.and_then(|channel| state.watch(channel, heard, now)) {
+        let channel = loaded.scope.channels.get(&lane.channel);
+        if let Some(run) = channel.and_then(|channel| state.watch(channel, heard, now)) {
             // The next outcome asks again.
-            let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel, in_a_row));
+            let _ = tenant.actor.send_message(TenantMsg::Watch(lane.channel, run));
         }
+        let Some((step, said)) = &heard.said else { return };
         let ignored = |act: &Act| {
             let bug =
                 if matches!(act, Act::Slow { .. }) { Bug::ThrottleIgnored } else { Bug::ProviderHoldIgnored };
             node.planted.is(bug)
         };
-        let act = state.health.hear(heard.step, &heard.said, now);
+        let act = state.health.hear(*step, said, heard.took, now);
         let reacting = match act.filter(|act| !ignored(act)) {
             None => return,
             Some(Act::Slow { after }) => return state.slow.slow(after, node.engine_now()),
@@ -95,7 +102,7 @@ impl Vitals {
     /// How it fares now.
     pub(crate) fn fares(&self, now: Moment) -> Fares {
         let state = self.lock();
-        Fares { share: state.slow.share(now), rests_until: state.rests_until, row: state.row.clone() }
+        Fares { share: state.slow.share(now), rests_until: state.rests_until, run: state.row.run() }
     }
 
     /// Nothing can leave it before then.
@@ -109,8 +116,8 @@ impl Vitals {
     }
 
     /// One was granted.
-    pub(super) fn granted(&self, rate: Option<&Rate>, now: Moment) {
-        self.lock().slow.granted(rate, now);
+    pub(super) fn granted(&self, limits: &Limits, now: Moment) {
+        self.lock().slow.granted(limits, now);
     }
 
     /// One left that counts as so many for its rate.
@@ -134,18 +141,29 @@ impl Vitals {
 impl State {
     /// How many of a channel's sends failed in a row, where its switches look now: once in a while, and where that is one
     /// too many.
-    fn watch(&mut self, channel: &Channel, heard: &Heard, now: Moment) -> Option<u32> {
+    fn watch(&mut self, channel: &Channel, heard: &Heard, now: Moment) -> Option<Run> {
+        if !channel.watches_a_row() {
+            // What nobody looks at is not kept: a switch that is put later begins with it.
+            self.row = Row::default();
+        }
+        if !channel.is_watched() {
+            return None;
+        }
         let from = channel.watched_from;
-        let before = self.row.failed(from);
-        self.row.hear(from, heard.send, &heard.said);
-        let in_a_row = self.row.failed(from);
-        let reaches =
-            |switch: &KillSwitch| switch.is_of_a_row() && (before + 1..=in_a_row).contains(&switch.after);
+        let before = self.row.run().since(from);
+        match heard.failed.filter(|_| channel.watches_a_row()) {
+            Some(failed) if heard.is_first => self.row.answered(from, heard.send, failed),
+            Some(failed) => drop(self.row.told(heard.send, failed)),
+            None => {}
+        }
+        let run = self.row.run();
+        let grown = before + 1..=run.since(from);
+        let reaches = |switch: &KillSwitch| switch.is_of_a_row() && grown.contains(&switch.after);
         let watched = now >= self.watched_at && now.since(self.watched_at) < limits::WATCH_EVERY;
         if watched && !channel.kill_switches.iter().any(reaches) {
             return None;
         }
         self.watched_at = now;
-        Some(in_a_row)
+        Some(run)
     }
 }

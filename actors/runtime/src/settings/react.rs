@@ -147,6 +147,7 @@ pub(crate) fn told_step(version: VersionNo, step: StepNo) -> String {
 /// each of many answers would be written.
 fn lasts(reacted: &Reacted, until: Option<Moment>, now: Moment) -> bool {
     match (reacted.until, until) {
+        _ if !reacted.is_on(now) => false,
         (None, _) => true,
         (Some(_), None) => false,
         (Some(is), Some(wanted)) => is >= wanted || is.since(now).0 * 2 >= wanted.since(now).0,

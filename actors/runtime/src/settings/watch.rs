@@ -5,7 +5,7 @@ use followupd_domain::channel::{Channel, InDoubt, Kind, Preset};
 use followupd_domain::lane::Lane;
 use followupd_domain::limits::{IN_A_ROW, KILL_SWITCHES, SIGNALS_OF};
 use followupd_domain::name::not_one_of;
-use followupd_domain::signal::{Counts, Hour, KillSwitch, Signal};
+use followupd_domain::signal::{Counts, Hour, KillSwitch, Run, Signal};
 use followupd_store::{Key, Scan};
 
 use super::Faults;
@@ -98,14 +98,14 @@ pub(crate) fn shown(channel: &Channel) -> Vec<KillSwitchSettings> {
 /// From now on a channel's switches look at what is counted from now on: a person has seen the rest.
 pub(super) async fn begin_anew(node: &Node, loaded: &Loaded, channel: &mut Channel) -> Result<(), Error> {
     channel.watched_from = node.now();
-    channel.counted_before = rows(node, loaded, channel.no, Hour::of(channel.watched_from)).await?;
+    channel.counted_before = rows(node, loaded, channel.no, Hour::of(node.now() - SIGNALS_OF)).await?;
     Ok(())
 }
 
 /// What a channel's counters say of its sends since a person looked at it last.
 pub(crate) async fn counts(node: &Node, loaded: &Loaded, channel: &Channel) -> Result<Counts, Error> {
-    let oldest = channel.watched_from.max(node.now() - SIGNALS_OF);
-    let counts = rows(node, loaded, channel.no, Hour::of(oldest)).await?;
+    // Not from the hour of that look on alone: the clock may have been set back since.
+    let counts = rows(node, loaded, channel.no, Hour::of(node.now() - SIGNALS_OF)).await?;
     Ok(counts.without(&channel.counted_before))
 }
 
@@ -127,12 +127,13 @@ pub(crate) async fn tripped(
     node: &Node,
     loaded: &Loaded,
     channel: &Channel,
-    in_a_row: u32,
+    run: Run,
 ) -> Result<Vec<(KillSwitch, String)>, Error> {
     if channel.kill_switches.is_empty() {
         return Ok(Vec::new());
     }
     let (counts, now) = (counts(node, loaded, channel).await?, node.now());
+    let in_a_row = run.since(channel.watched_from);
     let trips = |switch: &KillSwitch| Some((*switch, switch.trips(&counts, in_a_row, now)?));
     Ok(channel.kill_switches.iter().filter_map(trips).collect())
 }

@@ -39,21 +39,17 @@ fn what_becomes_of_a_send_counts_in_the_hour_it_was_sent() {
 }
 
 #[test]
-fn an_opt_out_that_a_provider_tells_counts_with_the_last_send() {
-    let mut sample = in_flight();
-    sample.accepted();
-    let sent_at = sample.now;
-    sample.begin();
-    let before = sample.enrollment.clone();
-    sample.ends(&said_no(Reaction::OptOut));
-    let told = since(&before, &sample);
-    assert_eq!(signals(&told), [Signal::OptedOut]);
-    assert_eq!((told[0].sent_at, told[0].by), (sent_at, 1));
+fn what_a_provider_delivers_after_it_refused_it_has_not_failed() {
     let mut sample = in_flight();
     sample.accepted();
     let before = sample.enrollment.clone();
-    sample.receives(0, Receipt::Failed(Some(Reaction::OptOut)));
-    assert_eq!(signals(&since(&before, &sample)), [Signal::Failed, Signal::OptedOut]);
+    sample.receives(0, Receipt::Failed(None));
+    assert_eq!(signals(&since(&before, &sample)), [Signal::Failed]);
+    let before = sample.enrollment.clone();
+    sample.receives(0, Receipt::Delivered);
+    let arrived = since(&before, &sample);
+    let by: Vec<(Signal, i64)> = arrived.iter().map(|one| (one.signal, one.by)).collect();
+    assert_eq!(by, [(Signal::Failed, -1), (Signal::Delivered, 1)]);
 }
 
 #[test]

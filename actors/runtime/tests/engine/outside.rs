@@ -1,8 +1,6 @@
 //! Channels that lead outside, through the engine: a stored secret is kept while it goes where it went, what a provider
 //! signs with is asked for where nothing it tells could be believed without, and who opts out there.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +23,7 @@ use followupd_runtime::{
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 /// When every test begins: 2026-11-23 12:00 UTC, a Monday.
 const START: Moment = Moment(1_795_435_200_000);

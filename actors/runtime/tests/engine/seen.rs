@@ -1,7 +1,5 @@
 //! What the engine says of itself: its figures move with what happens, and a lane that cannot look is seen.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! The tree from end to end in virtual time: a memory store, a transport that keeps what it was given.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

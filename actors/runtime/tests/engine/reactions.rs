@@ -1,7 +1,5 @@
 //! What providers' words hold and slow, through the engine: senders, steps, breakers, and what lets them go on.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,10 +25,10 @@ use followupd_runtime::{
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
+use crate::virtual_env::VirtualEnv;
 
-use virtual_env::VirtualEnv;
+/// When every test begins: 2026-11-23 12:00 UTC, a Monday.
+const START: Moment = Moment(1_795_435_200_000);
 
 /// What the provider says to a text; nothing: it takes it.
 type Says = fn(&Call) -> Option<Answer>;
@@ -67,7 +65,7 @@ fn draft(body: &str) -> Draft {
 }
 
 async fn started(store: Memory, says: Says) -> World {
-    let env = Arc::new(VirtualEnv::at(Moment(1_795_435_200_000)));
+    let env = Arc::new(VirtualEnv::at(START));
     let provider = Provider { says: Mutex::new(says), calls: Mutex::default(), env: Arc::clone(&env) };
     let provider = Arc::new(provider);
     let transports = Transports::only(provider.clone());
@@ -581,33 +579,129 @@ async fn sends_that_fail_in_a_row_hold_a_channel_at_the_last_that_is_one_too_man
     assert_eq!(shown.fares.unwrap().tripped, [(says.into(), true)]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn receipts_of_failures_in_a_row_hold_a_channel_whose_calls_are_all_taken() {
+/// Three that fail in a row hold it; one a minute leaves.
+fn three_in_a_row() -> ChannelSettings {
     let mut settings = switch("failed_in_a_row", 0, false);
     settings.kill_switches.as_mut().unwrap()[0].after = 3;
-    let world = world(settings, |_| None).await;
-    world.enroll("welcome", 0..10).await;
-    pass(5 * 60 + 30).await;
-    let sends: Vec<SendId> = world.provider.calls.lock().unwrap().iter().map(|(_, call)| call.send).collect();
-    assert!(sends.len() > 4, "{}", sends.len());
-    // The second arrived, and what was sent last failed; in whatever order that is told.
-    for (place, receipt) in [
-        (0, Receipt::Failed(None)),
-        (1, Receipt::Delivered),
-        (sends.len() - 1, Receipt::Failed(None)),
-        (sends.len() - 3, Receipt::Failed(None)),
-    ] {
-        let told = ReceiptCall { send: sends[place], receipt, code: String::new(), address: None, at: None };
-        world.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
+    settings
+}
+
+impl World {
+    /// The sends that were called, in their order.
+    fn sends(&self) -> Vec<SendId> {
+        self.provider.calls.lock().unwrap().iter().map(|(_, call)| call.send).collect()
     }
-    pass(1).await;
-    assert_eq!(world.held().await, [], "the last but one was taken");
-    let send = sends[sends.len() - 2];
-    let told =
-        ReceiptCall { send, receipt: Receipt::Failed(None), code: String::new(), address: None, at: None };
-    world.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
-    pass(1).await;
+
+    async fn told(&self, send: SendId, receipt: Receipt) {
+        let told = ReceiptCall { send, receipt, code: "7".into(), address: None, at: None };
+        self.engine.receipts(&Caller::default(), "acme", vec![told]).await.unwrap();
+        pass(1).await;
+    }
+
+    async fn fares(&self) -> Vec<(Signal, u64)> {
+        let shown = self.engine.get_channel(&Caller::default(), "acme", "mail").await.unwrap();
+        shown.fares.unwrap().counts
+    }
+}
+
+const FAILED: Receipt = Receipt::Failed(None);
+
+#[tokio::test(start_paused = true)]
+async fn receipts_of_failures_in_a_row_hold_a_channel_whose_calls_are_all_taken() {
+    let world = world(three_in_a_row(), |_| None).await;
+    world.enroll("welcome", 0..40).await;
+    pass(9 * 60 + 30).await;
+    let sends = world.sends();
+    assert_eq!(sends.len(), 10);
+    world.told(sends[0], FAILED).await;
+    world.told(sends[1], Receipt::Delivered).await;
+    world.told(sends[9], FAILED).await;
+    world.told(sends[7], FAILED).await;
+    assert_eq!(world.held().await, [], "the ninth was taken");
+    world.told(sends[8], FAILED).await;
     assert_eq!(world.held().await[0].held.reason, "kill switch: 3 sends failed in a row: 3 are too many");
+    // What was sent before a person looked is none of what comes.
+    world.release(mail()).await;
+    for send in &sends[2..7] {
+        world.told(*send, FAILED).await;
+    }
+    assert_eq!(world.held().await, []);
+    pass(10 * 60).await;
+    let sends = world.sends();
+    let [.., first, second, third] = sends[..] else { panic!("{sends:?}") };
+    world.told(first, FAILED).await;
+    world.told(second, FAILED).await;
+    world.told(second, Receipt::Delivered).await;
+    world.told(third, FAILED).await;
+    assert_eq!(
+        (world.sends().len(), world.held().await),
+        (sends.len(), vec![]),
+        "the second arrived after all"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_message_that_is_refused_after_all_again_and_again_is_no_row_and_no_breaker() {
+    let world = world(three_in_a_row(), |_| None).await;
+    let later = DraftStep { wait: "5 days".into(), ..draft("later").steps[0].clone() };
+    let draft = Draft { steps: vec![draft("first").steps[0].clone(), later], ..Draft::default() };
+    world.engine.put_sequence(&Caller::default(), "acme", "welcome", draft).await.unwrap();
+    world.engine.publish(&Caller::default(), "acme", "welcome").await.unwrap();
+    let id = world.enroll("welcome", 0..1).await[0];
+    for n in 1..=5 {
+        pass(12 * 3_600).await;
+        assert_eq!(world.sends().len(), n);
+        world.told(world.sends()[n - 1], Receipt::Failed(Some(Reaction::SOON))).await;
+    }
+    assert_eq!((world.held().await, world.state(id).await), (vec![], State::Active));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_begins_when_its_switch_is_put() {
+    let world =
+        world(three_in_a_row(), |_| Some(Answer::refused("7", Reaction::never(Blames::Message)))).await;
+    let put = async |settings| {
+        world.engine.put_channel(&Caller::default(), "acme", "mail", settings).await.unwrap();
+    };
+    world.enroll("welcome", 0..2).await;
+    pass(3 * 60).await;
+    put(ChannelSettings { kill_switches: Some(Vec::new()), ..three_in_a_row() }).await;
+    world.says(|_| None);
+    world.enroll("welcome", 2..4).await;
+    pass(3 * 60).await;
+    put(three_in_a_row()).await;
+    world.says(|_| Some(Answer::refused("7", Reaction::never(Blames::Message))));
+    world.enroll("welcome", 4..6).await;
+    pass(3 * 60).await;
+    assert_eq!((world.calls(), world.held().await), (6, vec![]), "two in a row, and two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_opt_out_that_a_provider_tells_of_a_last_message_counts_once() {
+    let world = world(channel(), |_| None).await;
+    world.enroll("welcome", 0..1).await;
+    pass(60).await;
+    world.told(world.sends()[0], Receipt::Failed(Some(Reaction::OptOut))).await;
+    assert!(world.fares().await.contains(&(Signal::OptedOut, 1)), "{:?}", world.fares().await);
+    opts_out(&world, "welcome0", "e1").await;
+    assert!(world.fares().await.contains(&(Signal::OptedOut, 1)), "{:?}", world.fares().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_longer_while_its_lane_is_told_to_slow_down() {
+    let paced = ChannelSettings { gap: "1 minute".into(), ..channel() };
+    let world = world(paced, |call| {
+        let slow = Reaction::Slow { after: Span::seconds(1) };
+        let is_busy = call.at.since(START) < Span::seconds(90);
+        (call.contact == "welcome1" && is_busy).then(|| Answer::refused("130429", slow))
+    })
+    .await;
+    world.enroll("welcome", 0..10).await;
+    pass(3_600).await;
+    let calls: Vec<i64> = world.provider.calls.lock().unwrap().iter().map(|(at, _)| *at / 1_000).collect();
+    let apart: Vec<i64> = calls.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Half the pace, and a twentieth more every 10 s: 60 s take 87.
+    assert!(apart[0] <= 62 && (80..=95).contains(&apart[1]) && apart[3] <= 62, "{apart:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -624,6 +718,12 @@ async fn a_kill_switch_goes_on_looking_when_the_clock_is_set_back() {
         (10, 1),
         "before the clock says again what it said"
     );
+    // Also where a person has looked shortly before.
+    world.release(mail()).await;
+    world.provider.env.jumped.store(-2 * 3_600_000, Ordering::Relaxed);
+    world.enroll("bad", 40..80).await;
+    pass(30 * 60).await;
+    assert_eq!((world.calls(), world.held().await.len()), (20, 1), "{:?}", world.held().await);
 }
 
 #[tokio::test(start_paused = true)]

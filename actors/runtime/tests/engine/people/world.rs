@@ -15,10 +15,7 @@ use followupd_store::Commit;
 use followupd_store::memory::{Hooks, Memory, Point, Reaction};
 use futures::future::BoxFuture;
 
-#[path = "../shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 /// When every test begins: 2026-11-23 12:00 UTC, a Monday.
 pub(crate) const START: Moment = Moment(1_795_435_200_000);

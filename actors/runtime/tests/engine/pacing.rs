@@ -1,7 +1,5 @@
 //! The limits of a channel through the engine: as they are put and shown, and as its lane keeps them.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,10 +26,7 @@ use followupd_store::memory::Memory;
 use followupd_store::{Applied, Class, Commit, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 /// 2026-11-23, midnight in UTC.
 const START: i64 = 1_795_392_000_000;

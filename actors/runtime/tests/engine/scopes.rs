@@ -1,8 +1,6 @@
 //! Tenants, channels and sequences through the engine: reading what was put, revisions, calls that are made once,
 //! trying a sequence and archiving it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::sync::{Arc, Mutex};
 
 use followupd_channel::transports::Transports;
@@ -22,10 +20,7 @@ use followupd_store::memory::{Hooks, Memory, Point, Reaction};
 use followupd_store::{Commit, Key};
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 const START: i64 = 1_795_435_200_000;
 

@@ -1,7 +1,5 @@
 //! What keeps an installation safe from itself: a clock that is not to be believed, a backup, rows that make no sense.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

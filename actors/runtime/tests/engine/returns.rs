@@ -1,8 +1,6 @@
 //! A last message that its provider refuses after all, through the engine: its enrollment comes back into every row that
 //! indexes it, or stays over.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,10 +25,7 @@ use followupd_store::Version;
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 /// When every test begins: 2026-11-23 12:00 UTC, a Monday.
 const START: Moment = Moment(1_795_435_200_000);

@@ -1,7 +1,5 @@
 //! Accounts through the engine: limits and holds that several channels share.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,10 +20,7 @@ use followupd_runtime::{
 use followupd_store::memory::Memory;
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 type Says = fn(&Call) -> Option<Answer>;
 

@@ -1,7 +1,5 @@
 //! What waits in a lane: counted as it changes, told with what holds it, its pace and its end.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use followupd_channel::transports::Transports;
@@ -21,10 +19,7 @@ use followupd_store::memory::Memory;
 use followupd_store::{Class, Commit, Key, Scan, Store};
 use futures::future::BoxFuture;
 
-#[path = "shared/virtual_env.rs"]
-mod virtual_env;
-
-use virtual_env::VirtualEnv;
+use crate::virtual_env::VirtualEnv;
 
 /// A noon.
 const START: i64 = 1_795_435_200_000;
