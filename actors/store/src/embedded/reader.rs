@@ -1,7 +1,7 @@
 //! The threads that read: reads block, so none runs on an async worker.
 //!
 //! A thread that is awake goes on with whatever waits, so that under load a read costs no switch between threads: only
-//! where more wait than those awake will soon have done, another is roused.
+//! where more wait than those awake will soon have done, another is roused. Fewer than that wait for a read that blocks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -172,17 +172,22 @@ mod tests {
             })
         };
         begun.await.unwrap();
-        let many: Vec<_> = (0..=2 * limits::READS_AHEAD)
-            .map(|number| {
-                let readers = Arc::clone(&readers);
-                tokio::spawn(async move { readers.read(move |_| Ok(number)).await })
-            })
-            .collect();
-        for (number, read) in many.into_iter().enumerate() {
-            assert_eq!(read.await.unwrap().unwrap(), number);
+        // Some may wait behind it; as more come, another thread goes on with them.
+        let reads = |number| {
+            let readers = Arc::clone(&readers);
+            tokio::spawn(async move { readers.read(move |_| Ok(number)).await })
+        };
+        let (first, mut more) = (reads(0), Vec::new());
+        while !first.is_finished() {
+            more.push(reads(more.len() + 1));
+            tokio::task::yield_now().await;
         }
+        assert_eq!(first.await.unwrap().unwrap(), 0);
         release.send(()).unwrap();
         slow.await.unwrap().unwrap();
+        for (number, read) in (1..).zip(more) {
+            assert_eq!(read.await.unwrap().unwrap(), number);
+        }
     }
 
     #[tokio::test]
