@@ -227,7 +227,9 @@ async fn chain(world: Arc<World>, id: EnrollmentId, events: Vec<Event>, pause: i
     for event in events {
         let pause = world.inner().script.dice.span(pause);
         tokio::time::sleep(Duration::from_millis(pause.unsigned_abs())).await;
-        let Some(deed) = deed::on(&world, id, event) else { continue };
+        // In the calm everything has been let go on, and has to come to its end.
+        let stays = matches!(event, Event::Pause | Event::Hold) && !world.inner().armed;
+        let Some(deed) = deed::on(&world, id, event).filter(|_| !stays) else { continue };
         let release = match deed {
             Deed::Hold { tenant, scope } => Some(Deed::Release { tenant, scope }),
             _ => None,

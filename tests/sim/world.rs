@@ -196,12 +196,13 @@ impl World {
         let doubted = inner.mirror.values().filter(|(enrollment, _)| enrollment.is_doubted());
         let doubted: Vec<SendId> = doubted.map(|(enrollment, _)| enrollment.send_id()).collect();
         inner.doubted.extend(doubted);
-        inner.doubtful = inner
-            .mirror
-            .values()
-            .filter_map(|(enrollment, _)| enrollment.open)
-            .map(|open| open.send)
-            .collect();
+        let open = inner.mirror.values();
+        let open = open.filter_map(|(enrollment, _)| Some((enrollment.tenant, enrollment.open?)));
+        let open: Vec<(TenantNo, OpenSend)> = open.collect();
+        inner.doubtful = open.iter().map(|(_, open)| open.send).collect();
+        for (tenant, open) in open {
+            inner.intended.entry(lane(tenant, &open)).or_insert(open.intended_at);
+        }
         self.note_in(&mut inner, What::Started);
     }
 
@@ -265,8 +266,7 @@ impl World {
             }
             if let Decision::Intended(open) = &entry.decision {
                 *inner.intents.entry(open.send).or_default() += 1;
-                let lane = (after.tenant.0, open.channel.0 as usize - 1);
-                inner.intended.entry(lane).or_insert(open.intended_at);
+                inner.intended.entry(lane(after.tenant, open)).or_insert(open.intended_at);
                 // Its provider knows it, and nobody else does.
                 let doubted = inner.doubted.contains(&open.send);
                 if inner.taken.contains(&open.send) && !doubted {
@@ -327,6 +327,11 @@ impl World {
             inner.coverage.hit(standing, Event::Wake);
         }
     }
+}
+
+/// The lane of an open send, by tenant and place of the channel.
+fn lane(tenant: TenantNo, open: &OpenSend) -> (u32, usize) {
+    (tenant.0, open.channel.0 as usize - 1)
 }
 
 /// What has completed may come back, unless it was closed or somebody goes in its place. What left early, or could not

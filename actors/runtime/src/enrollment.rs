@@ -21,10 +21,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::api::{Changed, Error, ReceiptCall};
 use crate::call::{CallEnded, Ready};
-use crate::event::opt_out;
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
+use crate::opt_out;
 use crate::pacer::{Heard, PacerMsg};
 use crate::plant::Bug;
 use crate::receipt;

@@ -30,12 +30,12 @@ use crate::enrollment::{Ask, class_of};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle, decode, scan_all};
 use crate::node::Node;
+use crate::opt_out;
 use crate::record::{self, Facts, Transition, read_contact, read_or_default};
 use crate::settings;
 use crate::suppression::{self, Addresses};
 use crate::waves::{About, waves};
 
-pub(crate) mod opt_out;
 mod subject;
 
 use subject::{Subject, affected, contact_takes_in, target_takes_in};

@@ -31,6 +31,7 @@ mod loaded;
 mod node;
 mod old;
 mod once;
+mod opt_out;
 mod pacer;
 pub mod plant;
 mod read;

@@ -58,7 +58,7 @@ fn waits(Waits { on, until }: Waits) -> v1::WaitsFor {
         WaitsFor::Channel => ("channel", "the channel is held: release it"),
         WaitsFor::Provider => (
             "provider",
-            "the channel's provider refuses what it sends: it goes on at the end that `holds` shows, or when it is released",
+            "what its provider says, or a kill switch, holds the channel: it goes on at the end that `holds` shows, or when it is released",
         ),
         WaitsFor::Host => (
             "host",

@@ -157,7 +157,7 @@ fn held(by: HeldBy) -> &'static str {
         HeldBy::Sequence => "the sequence is held: release it",
         HeldBy::Quarantine => "it kept failing and is quarantined: release it when the cause is gone",
         HeldBy::Provider => {
-            "the channel's provider refuses what it sends: it goes on at the end that `holds` shows, or when it is released"
+            "what its provider says, or a kill switch, holds the channel: it goes on at the end that `holds` shows, or when it is released"
         }
         HeldBy::Step => "providers refuse what this step says: publish it anew, or release the sequence",
     }

@@ -48,7 +48,7 @@ pub(crate) async fn counted(
 }
 
 /// Whether a contact who opts out by an event has asked to be written to again since: it was told late, or again.
-pub(super) async fn is_taken_back(
+pub(crate) async fn is_taken_back(
     node: &Node,
     loaded: &Loaded,
     event: &Event,
