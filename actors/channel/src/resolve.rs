@@ -100,6 +100,7 @@ mod tests {
         assert!(!first.ptr_eq(&system.lookup("localhost")), "an answer is not kept");
         assert!(system.resolve("nobody.invalid").await.is_err());
     }
+
     /// One whose servers say nothing.
     const SILENT: &str = "silent.example";
 

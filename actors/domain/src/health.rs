@@ -114,8 +114,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// What follows for others from what came of one call, which `took` so long; of one that ended when the breaker was
-    /// open already it says nothing new.
+    /// What follows for others from what came of one call, which `took` so long; a failure of one that had begun before
+    /// the breaker opened says nothing new.
     pub fn hear(&mut self, step: StepOf, said: &Said, took: Span, now: Moment) -> Option<Act> {
         match said {
             Said::Accepted => {
