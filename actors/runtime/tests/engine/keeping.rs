@@ -1,7 +1,7 @@
 //! What keeps an installation safe from itself: a clock that is not to be believed, a backup, rows that make no sense.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,26 +25,9 @@ use followupd_store::memory::Memory;
 use followupd_store::{Class, Commit, Key, Row, Store, Version};
 use futures::future::BoxFuture;
 
+use crate::virtual_env::VirtualEnv;
+
 const START: i64 = 1_795_435_200_000;
-
-/// Clocks of a machine whose wall clock somebody sets.
-struct Clocks {
-    started: tokio::time::Instant,
-    set: AtomicI64,
-    drawn: AtomicI64,
-}
-
-impl Env for Clocks {
-    fn wall(&self) -> Moment {
-        Moment(START + self.set.load(Ordering::Relaxed)) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.started.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        (self.drawn.fetch_add(1, Ordering::Relaxed) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
 
 #[derive(Default)]
 struct Kept {
@@ -75,13 +58,13 @@ impl Transport for Kept {
 }
 
 struct World {
-    clocks: Arc<Clocks>,
+    clocks: Arc<VirtualEnv>,
     store: Memory,
     kept: Arc<Kept>,
     engine: Engine,
 }
 
-async fn start(clocks: &Arc<Clocks>, store: &Memory, kept: &Arc<Kept>) -> Engine {
+async fn start(clocks: &Arc<VirtualEnv>, store: &Memory, kept: &Arc<Kept>) -> Engine {
     let transports = Transports::only(Arc::clone(kept) as _);
     let env: Arc<dyn Env> = Arc::clone(clocks) as _;
     Engine::start(Config::default(), Arc::new(store.clone()), env, transports).await.unwrap()
@@ -89,8 +72,7 @@ async fn start(clocks: &Arc<Clocks>, store: &Memory, kept: &Arc<Kept>) -> Engine
 
 /// `acme`, furnished.
 async fn world() -> World {
-    let started = tokio::time::Instant::now();
-    let clocks = Arc::new(Clocks { started, set: AtomicI64::new(0), drawn: AtomicI64::new(1) });
+    let clocks = Arc::new(VirtualEnv::at(Moment(START)));
     let (store, kept) = (Memory::default(), Arc::new(Kept::default()));
     let engine = start(&clocks, &store, &kept).await;
     furnish(&engine, "acme").await;
@@ -136,7 +118,7 @@ impl World {
     async fn restart(&mut self, set_by: Span) {
         self.engine.stop();
         self.store = self.store.crash();
-        self.clocks.set.fetch_add(set_by.0, Ordering::Relaxed);
+        self.clocks.jumped.fetch_add(set_by.0, Ordering::Relaxed);
         self.engine = start(&self.clocks, &self.store, &self.kept).await;
     }
 

@@ -688,6 +688,23 @@ async fn an_opt_out_that_a_provider_tells_of_a_last_message_counts_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_opt_out_in_a_provider_s_answer_counts_with_the_message_before_it() {
+    let world = world(channel(), |call| {
+        (call.message.body == "bad").then(|| Answer::refused("131050", Reaction::OptOut))
+    })
+    .await;
+    for sequence in ["welcome", "bad"] {
+        let profile = Profile { email: Some("ana@mail.example".into()), ..Profile::default() };
+        let request = Request { contact: "ana".into(), profile, ..Request::default() };
+        world.engine.enroll(&Caller::default(), "acme", sequence, vec![request]).await.unwrap();
+        pass(60).await;
+    }
+    assert_eq!(world.calls(), 2);
+    let fares = world.fares().await;
+    assert!(fares.contains(&(Signal::OptedOut, 1)) && fares.contains(&(Signal::Sent, 1)), "{fares:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_is_longer_while_its_lane_is_told_to_slow_down() {
     let paced = ChannelSettings { gap: "1 minute".into(), ..channel() };
     let world = world(paced, |call| {

@@ -1,7 +1,6 @@
 //! What the engine says of itself: its figures move with what happens, and a lane that cannot look is seen.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use followupd_channel::transports::Transports;
@@ -10,25 +9,13 @@ use followupd_domain::channel::Kind;
 use followupd_domain::decide::enroll::{Profile, Request};
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
-use followupd_runtime::{Caller, ChannelSettings, Config, Engine, Env, TenantSettings};
+use followupd_runtime::{Caller, ChannelSettings, Config, Engine, TenantSettings};
 use followupd_store::memory::Memory;
 use followupd_store::{Applied, Commit, Error, Key, Refused, Row, Scan, Snapshot, Store};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-struct Clocks(tokio::time::Instant, AtomicU64);
-
-impl Env for Clocks {
-    fn wall(&self) -> Moment {
-        Moment(1_795_435_200_000) + self.steady()
-    }
-    fn steady(&self) -> Span {
-        Span(self.0.elapsed().as_millis() as i64)
-    }
-    fn random(&self) -> u64 {
-        self.1.fetch_add(1, Ordering::Relaxed)
-    }
-}
+use crate::virtual_env::VirtualEnv;
 
 struct Taken;
 
@@ -63,7 +50,7 @@ impl Store for Gated {
 async fn engine() -> (Engine, watch::Sender<bool>) {
     let (gate, open) = watch::channel(true);
     let store = Arc::new(Gated(Memory::default(), open));
-    let clocks = Arc::new(Clocks(tokio::time::Instant::now(), AtomicU64::new(1)));
+    let clocks = Arc::new(VirtualEnv::at(Moment(1_795_435_200_000)));
     let engine =
         Engine::start(Config::default(), store, clocks, Transports::only(Arc::new(Taken))).await.unwrap();
     let caller = Caller::default();
