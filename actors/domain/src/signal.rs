@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Kind;
-use crate::enrollment::{Enrollment, Send, SendFailure, SendStatus};
+use crate::enrollment::{Enrollment, Send, SendFailure, SendStatus, SkipReason};
 use crate::ids::ChannelNo;
 use crate::limits;
 use crate::scope::Scope;
@@ -102,36 +102,49 @@ pub struct Counted {
     pub sent_at: Moment,
 }
 
-/// What a transition from `before` to `after`, decided at `now`, counts as. A send that was refused for what passes, so
-/// that its step comes again, is none that failed; and none that was sent, which the next one is.
+/// What a transition from `before` to `after` counts as: what its sends show after it, less what they showed before.
 ///
 /// That a contact opted out counts with what says so (see [`opted_out_after`]), whatever becomes of their enrollments.
 #[must_use]
-pub fn counted(before: &Enrollment, after: &Enrollment, now: Moment) -> Vec<Counted> {
+pub fn counted(before: &Enrollment, after: &Enrollment) -> Vec<Counted> {
     let mut counted = Vec::new();
-    let mut count = |send: &Send, signal, by| {
-        let sent_at = send.sent_at.unwrap_or(now);
-        counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, by, sent_at });
-    };
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);
-        let was = |signal| was.is_some_and(|was| shows(was.status, signal));
-        let again = after.sends[place + 1..].iter().any(|send| send.step == is.step);
-        let fails = shows(is.status, Signal::Failed) && again;
-        if fails && was(Signal::Sent) && !was(Signal::Failed) {
-            count(is, Signal::Sent, -1);
-        }
-        // Who refused it and then delivers it did take it.
-        if was(Signal::Failed) && shows(is.status, Signal::Delivered) {
-            count(is, Signal::Failed, -1);
-        }
         for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
-            if shows(is.status, signal) && !was(signal) && !fails {
-                count(is, signal, 1);
+            let shown = was.is_some_and(|_| counts(before, place, signal));
+            let shows = counts(after, place, signal);
+            // What counts no more is taken from the hour it counted in.
+            let send = was.filter(|_| shown).unwrap_or(is);
+            let sent_at = send.sent_at.unwrap_or(send.at);
+            if shown != shows {
+                let by = i64::from(shows) - i64::from(shown);
+                counted.push(Counted { channel: send.channel, hour: Hour::of(sent_at), signal, by, sent_at });
             }
         }
     }
     counted
+}
+
+/// Whether a send counts as that. One that was refused for what passes, and made way for the next one of its step, counts
+/// as nothing: that one does. Where that one is never called, nothing else has become of the step.
+fn counts(enrollment: &Enrollment, place: usize, signal: Signal) -> bool {
+    let send = enrollment.sends[place];
+    let mut next = enrollment.sends[place + 1..].iter().filter(|next| next.step == send.step);
+    let made_way = shows(send.status, Signal::Failed) && next.any(|next| !was_never_called(next.status));
+    shows(send.status, signal) && !made_way
+}
+
+fn was_never_called(status: SendStatus) -> bool {
+    match status {
+        SendStatus::Failed(failure) => !is_providers(failure),
+        SendStatus::Skipped(reason) => reason != SkipReason::NotDelivered,
+        SendStatus::Pending
+        | SendStatus::Uncertain
+        | SendStatus::Sent
+        | SendStatus::Delivered
+        | SendStatus::Read
+        | SendStatus::Replied => false,
+    }
 }
 
 fn is_failed(send: &Send) -> bool {

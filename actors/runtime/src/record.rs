@@ -211,7 +211,7 @@ pub(crate) fn transition(
         commit.counts.extend(was.map(|channel| Count { key: key(channel), by: -1 }));
         commit.counts.extend(is.map(|channel| Count { key: key(channel), by: 1 }));
     }
-    for counted in signal::counted(before, &record.enrollment, now) {
+    for counted in signal::counted(before, &record.enrollment) {
         count_signal(&facts.loaded, &counted, now, &mut commit);
     }
     put(&mut commit, facts.record.key.clone(), Format::Enrollment, &record)?;

@@ -5,15 +5,17 @@ use std::collections::BTreeSet;
 use super::outcome::in_flight;
 use super::{Sample, holds, leaves, said_no};
 use crate::channel::Kind;
+use crate::decide::apply;
 use crate::decide::outcome::Receipt;
-use crate::enrollment::{Enrollment, ExitReason, SendFailure, SendStatus, State};
+use crate::decision::Decision;
+use crate::enrollment::{Enrollment, ExitReason, SendFailure, SendStatus, SkipReason, State};
 use crate::ids::ChannelNo;
 use crate::reaction::Reaction;
 use crate::signal::{Counted, Signal, counted, opted_out_after};
 use crate::time::Span;
 
 fn since(before: &Enrollment, sample: &Sample) -> Vec<Counted> {
-    counted(before, &sample.enrollment, sample.now)
+    counted(before, &sample.enrollment)
 }
 
 fn signals(counted: &[Counted]) -> Vec<Signal> {
@@ -106,4 +108,21 @@ fn a_send_that_was_refused_counts_as_one_that_failed_and_one_nobody_called_as_no
     let before = sample.enrollment.clone();
     sample.take(|view| leaves::exit(view, ExitReason::Manual));
     assert_eq!(since(&before, &sample), []);
+}
+
+#[test]
+fn one_refused_after_all_whose_step_is_never_sent_again_has_failed() {
+    let mut sample = in_flight();
+    let before = sample.enrollment.clone();
+    sample.accepted();
+    let sent = since(&before, &sample)[0];
+    sample.pass(Span::hours(2));
+    sample.receives(0, Receipt::Failed(Some(Reaction::SOON)));
+    let comes_again = sample.enrollment.clone();
+    let then = |decision| counted(&comes_again, &apply(comes_again.clone(), &[decision], sample.now));
+    let failed = [sent, Counted { signal: Signal::Failed, ..sent }];
+    assert_eq!(then(Decision::Exited(ExitReason::Manual)), failed, "taken out");
+    assert_eq!(then(Decision::Skipped(SkipReason::Late)), failed, "too late");
+    assert_eq!(then(Decision::StepFailed(SendFailure::NoAddress)), failed, "to nobody");
+    assert_eq!(then(Decision::Skipped(SkipReason::NotDelivered)), [], "its provider chose so");
 }
