@@ -71,12 +71,12 @@ const CASES: [Case; 20] = [
     ("hangs-after-dot", Some(Script { body: Say::Hang, ..KIND }), Comes::Open),
     ("hangs-after-dot-too", Some(Script { body: Say::Hang, ..KIND }), Comes::Open),
     ("closes-at-greeting", Some(Script { greeting: Say::Close, ..KIND }), Comes::Later("broken_reply")),
-    ("closes-at-rcpt", Some(Script { rcpt: Say::Close, ..KIND }), Comes::Later("broken_reply")),
-    ("closes-at-data", Some(Script { data: Say::Close, ..KIND }), Comes::Later("broken_reply")),
+    ("closes-at-rcpt", Some(Script { rcpt: Say::Close, ..KIND }), Comes::Refused("broken_reply")),
+    ("closes-at-data", Some(Script { data: Say::Close, ..KIND }), Comes::Refused("broken_reply")),
     ("closes-before-dot", Some(Script { stays: false, ..KIND }), Comes::Uncertain),
     ("closes-after-dot", Some(Script { body: Say::Close, ..KIND }), Comes::Uncertain),
     ("garbage-at-greeting", Some(Script { greeting: GARBAGE, ..KIND }), Comes::Later("broken_reply")),
-    ("garbage-at-rcpt", Some(Script { rcpt: GARBAGE, ..KIND }), Comes::Later("broken_reply")),
+    ("garbage-at-rcpt", Some(Script { rcpt: GARBAGE, ..KIND }), Comes::Refused("broken_reply")),
     ("garbage-after-dot", Some(Script { body: GARBAGE, ..KIND }), Comes::Uncertain),
     ("no-last-line-at-ehlo", Some(Script { ehlo: Say::Flood("250-more\r\n"), ..KIND }), Comes::Later("io")),
     ("no-line-end-after-dot", Some(Script { body: Say::Flood("250 on and on "), ..KIND }), Comes::Uncertain),
@@ -86,8 +86,8 @@ const CASES: [Case; 20] = [
         Some(Script { rcpt: Say::Line("452 4.5.3 wait"), ..KIND }),
         Comes::Refused("452 4.5.3"),
     ),
-    ("closing-at-rcpt", Some(Script { rcpt: CLOSING, ..KIND }), Comes::Later("421 4.3.2")),
-    ("closing-after-dot", Some(Script { body: CLOSING, ..KIND }), Comes::Later("421 4.3.2")),
+    ("closing-at-rcpt", Some(Script { rcpt: CLOSING, ..KIND }), Comes::Refused("421 4.3.2")),
+    ("closing-after-dot", Some(Script { body: CLOSING, ..KIND }), Comes::Refused("421 4.3.2")),
 ];
 
 /// Which of them is not there at first.

@@ -59,7 +59,7 @@ fn a_person_reads_what_was_put_tries_it_and_ends_it() {
             "ana",
             "--email",
             "ana@mail.example",
-            "--called",
+            "--name",
             "Ana",
         ],
     );

@@ -195,7 +195,7 @@ fn check(given: File, defaults: File) -> Result<Config, Failure> {
     let log_level = or(given.log.level, defaults.log.level, "log.level")?;
     log::filter(&log_level).map_err(|error| {
         Failure::input(format!(
-            "log.level: {log_level:?} is no filter ({error}): write error, warn, info or debug"
+            "log.level: {log_level:?} is no filter ({error}): write error, warn, info, debug or trace"
         ))
     })?;
     let outside = outside::check(&store, (given.secrets, given.smtp, given.http))?;
@@ -370,6 +370,12 @@ mod tests {
     #[test]
     fn numbers_and_levels_are_checked() {
         assert!(read("[drain]\nwithin_seconds = 0\n").unwrap_err().contains("1 to 3600"));
-        assert!(read("[log]\nlevel = \"=,=\"\n").unwrap_err().contains("log.level"));
+        for no_level in ["=,=", "verbose", "warning", "", "info,", "info;debug", "info,followupd"] {
+            let said = read(&format!("[log]\nlevel = \"{no_level}\"\n")).unwrap_err();
+            assert!(said.contains("log.level"), "{said}");
+        }
+        for level in ["warn", "TRACE", "off", "info,followupd_store=debug", "info,[send]=trace"] {
+            assert!(read(&format!("[log]\nlevel = \"{level}\"\n")).is_ok(), "{level}");
+        }
     }
 }

@@ -111,6 +111,10 @@ pub(crate) const ANSWER_BYTES: usize = 4 * MESSAGE_BYTES;
 /// Bytes of a provider's code in a receipt, as it stands on timelines.
 pub(crate) const CODE_BYTES: usize = 64;
 
+/// Bytes of all bodies of providers' webhooks that are read and not taken in yet: twenty of the longest, thousands of the
+/// usual ones, and what a flood of forged ones may take.
+pub(crate) const TOLD_BYTES: usize = 64 * 1024 * 1024;
+
 /// First pause before what a provider told and does not tell again is taken in once more; doubles each time.
 pub(crate) const TOLD_AGAIN: Duration = Duration::from_millis(100);
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Mutex, OnceLock};
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -76,6 +77,11 @@ fn install<W: for<'a> MakeWriter<'a> + Send + Sync + 'static>(
 
 /// The filter of a level; ractor's spans would wrap each of our lines in one per actor.
 pub(crate) fn filter(level: &str) -> Result<EnvFilter, String> {
+    // Any other word would be the name of a module, and everything else would go unsaid.
+    let is_no_level = |word: &&str| !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err();
+    if let Some(word) = level.split(',').map(str::trim).find(|word| word.is_empty() || is_no_level(word)) {
+        return Err(format!("{word:?} is no level"));
+    }
     EnvFilter::try_new(format!("ractor=error,{level}")).map_err(|error| error.to_string())
 }
 

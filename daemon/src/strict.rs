@@ -62,6 +62,7 @@ fn mistyped(message: &str) -> Option<String> {
     let right = match wanted {
         "u32" => "a whole number from 0 to 4294967295",
         "u64" => "a whole number, 0 or more",
+        "a nonzero u32" => "a whole number from 1 to 4294967295, or leave it out",
         "a boolean" => "true or false",
         "a string" => "a text, in quotes",
         "a sequence" => "a list",
@@ -74,6 +75,7 @@ fn mistyped(message: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde::Deserialize;
+    use std::num::NonZeroU32;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -83,6 +85,7 @@ mod tests {
         holidays: Option<Vec<String>>,
         on: Option<bool>,
         per_day: Option<u32>,
+        per_hour: Option<NonZeroU32>,
         token: Option<Keys>,
     }
 
@@ -130,6 +133,11 @@ mod tests {
             ("per_day: -4", "per_day: is -4: give a whole number from 0 to 4294967295 at line 1 column 10"),
             ("per_day: 9999999999", "per_day: is 9999999999: give a whole number from 0 to 4294967295"),
             ("per_day: 1.5", "per_day: is 1.5: give a whole number"),
+            ("per_hour: 0", "per_hour: is 0: give a whole number from 1 to 4294967295, or leave it out"),
+            (
+                "per_hour: few",
+                "per_hour: is \"few\": give a whole number from 1 to 4294967295, or leave it out",
+            ),
             ("per_day: few", "per_day: is \"few\": give a whole number"),
             ("per_day: [1]", "per_day: is a list: give a whole number"),
             ("on: 1", "on: is 1: give true or false"),

@@ -16,7 +16,7 @@ use followupd_channel::whatsapp::{self, WhatsApp};
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::Moment;
 use followupd_domain::channel::Kind;
-use followupd_domain::reaction::{Reaction, Scope};
+use followupd_domain::reaction::{Blames, Reaction, Scope};
 use serde_json::{Value, json};
 
 use crate::running::{Mock, listen};
@@ -83,7 +83,7 @@ async fn sends(way: &dyn Transport, call: Call) -> Answer {
 async fn refusal(way: &dyn Transport, call: Call) -> (String, Reaction) {
     match sends(way, call).await {
         Answer::Refused { code, reaction } => (code, reaction),
-        other @ (Answer::Accepted | Answer::Uncertain) => panic!("{other:?}"),
+        other @ (Answer::Accepted | Answer::Unsent { .. } | Answer::Uncertain) => panic!("{other:?}"),
     }
 }
 
@@ -296,7 +296,8 @@ async fn what_chatwoots_mock_refuses_is_understood() {
         assert_eq!(refusal(&chatwoot(&mock, token, LONG), in_the_inbox("Oi")).await, expected);
     }
     let inbox = chatwoot(&mock, mock.who("token"), LONG);
-    let expected = ("404".to_owned(), Reaction::Unusable);
+    let missing = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) };
+    let expected = ("404".to_owned(), missing);
     assert_eq!(refusal(&inbox, to(Kind::Conversation, "43", "Oi")).await, expected);
     for doubt in doubts() {
         fail(&mock, &doubt);

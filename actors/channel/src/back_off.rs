@@ -8,8 +8,11 @@ use tokio::time::Instant;
 use crate::limits;
 
 /// How one host did lately.
-#[derive(Debug, Default)]
-pub(crate) struct BackOff(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct BackOff {
+    host: String,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -19,6 +22,11 @@ struct State {
 }
 
 impl BackOff {
+    /// Of a host by this name, which has not failed.
+    pub(crate) fn new(host: String) -> BackOff {
+        BackOff { host, state: Mutex::default() }
+    }
+
     /// How long it rests from now on, if it does.
     pub(crate) fn rests(&self) -> Option<Duration> {
         let rest = self.lock().until?.saturating_duration_since(Instant::now());
@@ -40,6 +48,12 @@ impl BackOff {
         let rest =
             limits::BACK_OFF_LEAST.saturating_mul(1u32.checked_shl(state.failures).unwrap_or(u32::MAX));
         state.until = Some(now + rest.min(limits::BACK_OFF_MOST));
+        if state.failures == 0 {
+            tracing::warn!(
+                host = self.host,
+                "calls fail: the host rests, and is tried again for longer and longer"
+            );
+        }
         state.failures = state.failures.saturating_add(1);
     }
 
@@ -54,13 +68,20 @@ impl BackOff {
         }
     }
 
-    /// It answered as it should.
+    /// It answered as it should. While it rests no call begins: one that ends well then had begun before, and ends no rest.
     pub(crate) fn worked(&self) {
-        *self.lock() = State::default();
+        let mut state = self.lock();
+        if state.until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        let before = std::mem::take(&mut *state);
+        if before.failures > 0 {
+            tracing::info!(host = self.host, "the host answers again");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,7 +91,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_rest_doubles_up_to_its_most_and_a_success_ends_it() {
-        let host = BackOff::default();
+        let host = BackOff::new(String::new());
         assert!(host.rests().is_none());
         for seconds in [5, 10, 20, 40, 80, 160, 300, 300] {
             host.failed();
@@ -82,6 +103,9 @@ mod tests {
         }
         host.failed();
         host.worked();
+        assert!(host.rests().is_some(), "that call had begun before it failed");
+        tokio::time::advance(limits::BACK_OFF_MOST).await;
+        host.worked();
         assert!(host.rests().is_none());
         host.failed();
         tokio::time::advance(limits::BACK_OFF_LEAST).await;
@@ -90,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_stumbles_rests_only_after_several_in_a_row() {
-        let host = BackOff::default();
+        let host = BackOff::new(String::new());
         for _ in 0..3 {
             (1..limits::STUMBLES).for_each(|_| host.stumbled());
             assert!(host.rests().is_none());
@@ -102,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_fails_for_ever_is_not_forgotten() {
-        let host = BackOff::default();
+        let host = BackOff::new(String::new());
         for _ in 0..100 {
             host.failed();
             tokio::time::advance(limits::BACK_OFF_MOST).await;
@@ -113,7 +137,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_host_that_asks_for_a_rest_gets_it_up_to_a_bound() {
-        let host = BackOff::default();
+        let host = BackOff::new(String::new());
         host.asked(Duration::from_secs(90));
         host.asked(Duration::from_secs(30));
         assert_eq!(host.rests(), Some(Duration::from_secs(90)));

@@ -72,6 +72,11 @@ pub enum Answer {
         /// What follows.
         reaction: Reaction,
     },
+    /// Nothing of it left this machine: what is called cannot be reached, or rests.
+    Unsent {
+        /// Why, as a short code.
+        code: String,
+    },
     /// It may have been taken or not.
     Uncertain,
 }
@@ -81,6 +86,12 @@ impl Answer {
     #[must_use]
     pub fn refused(code: impl Into<String>, reaction: Reaction) -> Answer {
         Answer::Refused { code: code.into(), reaction }
+    }
+
+    /// Nothing left, for this reason.
+    #[must_use]
+    pub fn unsent(code: impl Into<String>) -> Answer {
+        Answer::Unsent { code: code.into() }
     }
 }
 

@@ -5,7 +5,6 @@
 //! what makes its in-doubt sends safe to call again.
 
 use followupd_domain::Moment;
-use followupd_domain::reaction::Reaction;
 use futures::future::BoxFuture;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -39,7 +38,7 @@ impl Outbox {
         for folder in ["tmp", "new", "cur"] {
             builder.create(root.join(folder))?;
         }
-        Ok(Outbox { root, writers: Arc::new(Places::new(WRITERS)) })
+        Ok(Outbox { root, writers: Arc::new(Places::new("outbox", WRITERS)) })
     }
 
     /// Where it lies.
@@ -59,7 +58,7 @@ impl Outbox {
         if let Err(error) = there {
             tracing::warn!(send = %call.key, trace = %format_args!("{:032x}", call.trace.0), %error, "the outbox cannot be written");
             self.writers.learn(Health::Fails);
-            return Answer::refused("io", Reaction::HOST_RESTS);
+            return Answer::unsent("io");
         }
         self.writers.learn(Health::Works);
         // The name is durable only when its folder is; until then nobody knows.
@@ -217,7 +216,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let outbox = Outbox::open(folder.path()).unwrap();
         fs::remove_dir_all(folder.path().join("tmp")).unwrap();
-        assert_eq!(called(&outbox, call()).await, Answer::refused("io", Reaction::HOST_RESTS));
+        assert_eq!(called(&outbox, call()).await, Answer::unsent("io"));
         fs::create_dir(folder.path().join("tmp")).unwrap();
         assert_eq!(called(&outbox, again()).await, Answer::Accepted);
     }

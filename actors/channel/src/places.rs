@@ -36,12 +36,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// So many of them.
-    pub(crate) fn new(count: usize) -> Places {
+    /// So many of them, to a host by this name.
+    pub(crate) fn new(host: impl Into<String>, count: usize) -> Places {
         // Where there is but one nothing can be kept.
         let kept = if count > 1 { (count / limits::URGENT_PART).max(1) } else { 0 };
         let (common, kept) = (Arc::new(Semaphore::new(count - kept)), Arc::new(Semaphore::new(kept)));
-        Places { common, kept, count, back_off: BackOff::default() }
+        Places { common, kept, count, back_off: BackOff::new(host.into()) }
     }
 
     /// How many there are.
@@ -51,9 +51,7 @@ impl Places {
 
     /// Waits for one.
     pub(crate) async fn slot(&self, urgent: bool) -> Result<Slot, Rest> {
-        if let Some(rest) = self.rests() {
-            return Err(rest);
-        }
+        self.opens()?;
         let common = Arc::clone(&self.common).acquire_owned();
         let place = if urgent {
             tokio::select! {
@@ -64,8 +62,14 @@ impl Places {
         } else {
             common.await
         };
+        // What freed the place may have failed.
+        self.opens()?;
         // Neither is ever closed.
         Ok(Slot { _place: place.ok() })
+    }
+
+    fn opens(&self) -> Result<(), Rest> {
+        self.rests().map_or(Ok(()), Err)
     }
 
     /// How long the host rests from now on, if it does.
@@ -91,7 +95,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_urgent_call_has_a_place_while_all_others_have_slow_ones() {
         for (count, kept) in [(1, 0), (2, 1), (8, 1), (64, 8)] {
-            let places = Places::new(count);
+            let places = Places::new("host", count);
             let mut slow = Vec::new();
             while let Ok(slot) = tokio::time::timeout(Duration::from_secs(1), places.slot(false)).await {
                 slow.push(slot.unwrap());
@@ -113,7 +117,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn there_are_so_many_and_none_while_the_host_rests() {
-        let places = Places::new(2);
+        let places = Places::new("host", 2);
         let (first, _second) = (places.slot(false).await.unwrap(), places.slot(true).await.unwrap());
         assert!(tokio::time::timeout(Duration::from_secs(1), places.slot(true)).await.is_err());
         drop(first);
@@ -123,8 +127,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(7)).await;
         drop(places.slot(false).await.unwrap());
         places.learn(Health::Fails);
-        assert!(places.rests().is_some());
         places.learn(Health::Works);
+        assert!(places.rests().is_some(), "what ends well had begun before");
+        tokio::time::advance(limits::BACK_OFF_LEAST).await;
         assert_eq!(places.rests(), None);
     }
 }

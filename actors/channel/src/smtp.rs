@@ -11,7 +11,6 @@ mod wire;
 
 use std::sync::Arc;
 
-use followupd_domain::reaction::Reaction;
 use futures::future::BoxFuture;
 
 use crate::idle::Idle;
@@ -44,14 +43,14 @@ impl Smtp {
         settings.check()?;
         let cipher =
             cipher(settings.security, trust).map_err(|right| vec![Problem { field: "security", right }])?;
-        let places = Places::new(settings.connections);
+        let places = Places::new(settings.host.as_str(), settings.connections);
         let idle = Idle::new(limits::SMTP_IDLE);
         Ok(Smtp { settings, cipher, resolver, places, idle })
     }
 
     async fn send(&self, call: &Call) -> Answer {
         if self.places.rests().is_some() {
-            return Answer::refused("host_rests", Reaction::HOST_RESTS);
+            return Answer::unsent("host_rests");
         }
         let mail = match Mail::of(call, &self.settings) {
             Ok(mail) => mail,

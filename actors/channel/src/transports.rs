@@ -140,7 +140,13 @@ impl Transports {
         channel: ChannelNo,
         settings: &channel::Transport,
     ) -> Result<(), Vec<Problem>> {
-        self.open((tenant, channel), settings).map(drop)
+        let mut problems = self.open((tenant, channel), settings).err().unwrap_or_default();
+        // What its provider proves itself with, once: what it logs in with may be that as well.
+        let of_told = self.told(tenant, channel, settings).err().unwrap_or_default();
+        let is_new = |problem: &Problem| !problems.iter().any(|known| known.field == problem.field);
+        let of_told: Vec<Problem> = of_told.into_iter().filter(is_new).collect();
+        problems.extend(of_told);
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     /// A secret, sealed for a channel.
@@ -169,27 +175,36 @@ impl Transports {
     ///
     /// # Errors
     /// A secret that is not there.
-    pub fn told(&self, tenant: TenantNo, channel: &Channel) -> Result<Option<Told>, Vec<Problem>> {
+    pub fn told(
+        &self,
+        tenant: TenantNo,
+        channel: ChannelNo,
+        settings: &channel::Transport,
+    ) -> Result<Option<Told>, Vec<Problem>> {
         let Some(outside) = &self.outside else { return Ok(None) };
-        let place = (tenant, channel.no);
+        let place = (tenant, channel);
         let all = |secrets: &[SecretAt], field| {
             secrets.iter().map(|at| outside.secret(&place, at, field)).collect::<Result<Vec<Secret>, _>>()
         };
-        match &channel.transport {
+        match settings {
             channel::Transport::Meta(meta) if !meta.app_secrets.is_empty() => {
                 let verify_token = meta.verify_token.as_ref();
-                let verify_token = verify_token.map(|at| outside.secret(&place, at, "verify_token"));
-                Ok(Some(Told::Meta {
-                    app_secrets: all(&meta.app_secrets, "app_secrets")?,
-                    verify_token: verify_token.transpose()?,
-                }))
+                let verify_token =
+                    verify_token.map(|at| outside.secret(&place, at, "verify_token")).transpose();
+                match (all(&meta.app_secrets, "app_secrets"), verify_token) {
+                    (Ok(app_secrets), Ok(verify_token)) => Ok(Some(Told::Meta { app_secrets, verify_token })),
+                    (secrets, token) => {
+                        Err([secrets.err().unwrap_or_default(), token.err().unwrap_or_default()].concat())
+                    }
+                }
             }
             channel::Transport::Twilio(twilio) => {
                 // The account's own token, where nobody says another: what it logs in with.
                 let own: Vec<SecretAt> = twilio.password.iter().cloned().collect();
-                let tokens = if twilio.auth_tokens.is_empty() { &own } else { &twilio.auth_tokens };
+                let given = (&twilio.auth_tokens, "auth_tokens");
+                let (tokens, field) = if given.0.is_empty() { (&own, "password") } else { given };
                 let outside_at = Some(twilio.status_callback.clone()).filter(|url| !url.is_empty());
-                Ok(Some(Told::Twilio { auth_tokens: all(tokens, "auth_tokens")?, outside_at }))
+                Ok(Some(Told::Twilio { auth_tokens: all(tokens, field)?, outside_at }))
             }
             channel::Transport::Outbox
             | channel::Transport::Smtp(_)

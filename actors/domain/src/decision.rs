@@ -169,6 +169,13 @@ pub enum Decision {
         /// When, in engine time.
         at: Moment,
     },
+    /// What a provider said of the send that the next decision settles.
+    Code {
+        /// Of which step.
+        step: StepNo,
+        /// What, as a short code.
+        code: String,
+    },
 }
 
 impl Decision {
@@ -199,6 +206,7 @@ impl Decision {
             Decision::Reopened { .. } => "reopened",
             Decision::Closed => "closed",
             Decision::Begun { .. } => "begun",
+            Decision::Code { .. } => "code",
         }
     }
 }
@@ -293,6 +301,7 @@ pub fn fold(state: &mut Enrollment, decision: &Decision, at: Moment) {
                 open.charge.open = false;
             }
         }
+        Decision::Code { .. } => {}
         Decision::Withdrawn => reopen(state, at),
         Decision::Reopened { step, due_at, wake } => plan_again(state, *step, *due_at, *wake, at),
         // Its life was over as its last step was settled: so it says itself, whatever clocks do later.

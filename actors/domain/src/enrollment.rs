@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Kind;
+use crate::contact::Contact;
 use crate::ids::{ChannelNo, EnrollmentId, SendId, SequenceNo, StepNo, TenantNo, VersionNo};
 use crate::lane::{Lane, Queue, WakeRow};
 use crate::ledger::Charge;
-use crate::target::TargetRef;
+use crate::target::{TargetKind, TargetRef};
 use crate::time::{Moment, Span};
 
 /// One contact's run through one version of a sequence.
@@ -244,6 +246,10 @@ pub enum SendStatus {
 }
 
 impl SendStatus {
+    /// The words of all of them.
+    pub const WORDS: [&'static str; 8] =
+        ["pending", "uncertain", "sent", "delivered", "read", "replied", "skipped", "failed"];
+
     /// Its place on the way forward; ends rank with what they exclude.
     #[must_use]
     pub fn rank(self) -> u8 {
@@ -416,6 +422,16 @@ impl Enrollment {
         let planned = self.sends.iter().filter(|send| send.step == self.step).count();
         let occurrence = u16::try_from(planned.saturating_sub(1)).unwrap_or(u16::MAX);
         SendId { enrollment: self.id, step: self.step, occurrence, leg: 0 }
+    }
+
+    /// Where a channel of this kind reaches its contact: the conversation that it is about, where it is about one.
+    #[must_use]
+    pub fn address<'a>(&'a self, contact: &'a Contact, kind: Kind) -> Option<&'a str> {
+        let linked = self.target.as_ref().filter(|target| target.kind == TargetKind::Conversation);
+        match linked.filter(|_| kind == Kind::Conversation) {
+            Some(conversation) => Some(&conversation.id),
+            None => contact.address(kind, &self.contact),
+        }
     }
 
     /// What became of a send; `None` for one that was never planned, or was planned again since.

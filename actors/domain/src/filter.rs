@@ -22,6 +22,8 @@ pub struct Filter {
     pub due_from: Option<Moment>,
     /// Those that stand in line from before then.
     pub due_until: Option<Moment>,
+    /// Those with a send that got so far: one of [`SendStatus::WORDS`](crate::enrollment::SendStatus::WORDS).
+    pub send_status: Option<&'static str>,
 }
 
 /// The rows in which all enrollments of a filter are found; the narrowest there are.
@@ -53,6 +55,9 @@ impl Filter {
             && (self.reason.is_none() || self.reason == reason)
             && self.due_from.is_none_or(|from| due_at.is_some_and(|due_at| due_at >= from))
             && self.due_until.is_none_or(|until| due_at.is_some_and(|due_at| due_at < until))
+            && self
+                .send_status
+                .is_none_or(|wanted| enrollment.sends.iter().any(|send| send.status.word() == wanted))
     }
 
     /// Where to look.
@@ -96,6 +101,8 @@ mod tests {
             (true, Filter { due_from: Some(due_at), due_until: Some(past(due_at)), ..Filter::default() }),
             (false, Filter { due_from: Some(past(due_at)), ..Filter::default() }),
             (false, Filter { due_until: Some(due_at), ..Filter::default() }),
+            (true, Filter { send_status: Some("pending"), ..Filter::default() }),
+            (false, Filter { send_status: Some("uncertain"), ..Filter::default() }),
         ] {
             assert_eq!(filter.passes(&sample), passes, "{filter:?}");
         }

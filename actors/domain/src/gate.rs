@@ -176,7 +176,7 @@ pub fn due(view: &View<'_>, step: &Step) -> Moment {
 pub fn can_reach(view: &View<'_>) -> bool {
     view.version.steps.iter().skip(usize::from(view.enrollment.step.0)).any(|step| {
         view.channel(step).is_some_and(|channel| {
-            let address = view.contact.address(channel.kind, &view.enrollment.contact);
+            let address = view.enrollment.address(view.contact, channel.kind);
             address.is_some() && !view.contact.is_suppressed(channel.kind)
         })
     })
@@ -254,7 +254,7 @@ fn suppression(view: &View<'_>, step: &Step) -> Verdict {
 
 fn address(view: &View<'_>, step: &Step) -> Verdict {
     let kind = view.channel(step).map(|channel| channel.kind);
-    let address = kind.and_then(|kind| view.contact.address(kind, &view.enrollment.contact));
+    let address = kind.and_then(|kind| view.enrollment.address(view.contact, kind));
     let rests = kind.and_then(|kind| {
         let until = view.contact.unusable_until.get(&kind)?;
         // Who has written since has been reached.

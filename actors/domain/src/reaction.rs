@@ -55,9 +55,9 @@ impl Pause {
 pub enum Until {
     /// So much time.
     After(Span),
-    /// The provider says by webhook that it is over, and no sooner than this.
+    /// The provider says by webhook that it is over; where it says nothing it is tried after so long.
     Told {
-        /// The floor.
+        /// How long.
         at_least: Span,
     },
     /// What is missing was made, or another is chosen.

@@ -2,15 +2,16 @@
 //!
 //! A row for each address and contact, which says all in its key, so that writing it again changes nothing. There are
 //! such rows only where a channel is told by its provider what contacts write: enrolls and events write them, and a sweep
-//! those of contacts from before there was such a channel.
+//! those of contacts from before there was such a channel. A row of its own says when that has been done: until then
+//! nobody who writes is known to be no contact.
 
 use followupd_domain::contact::Contact;
 use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
-use followupd_store::{Class, Commit, Expect, Key, Refused, Row, Scan, Store};
+use followupd_store::{Class, Commit, Expect, Key, Refused, Row, Store};
 
 use crate::api::Error;
-use crate::limits;
+use crate::loaded::scan_all;
 use crate::old;
 use crate::settings::refused;
 use crate::suppression::{Place, reachable};
@@ -57,6 +58,29 @@ pub(crate) async fn note_missing(
     Ok(())
 }
 
+/// Whether all contacts are written down by now.
+pub(crate) async fn are_known(store: &dyn Store, place: Place) -> Result<bool, Error> {
+    let known = Key::addresses_known(place.shard, place.tenant);
+    Ok(store.get(vec![known]).await?.pop().flatten().is_some())
+}
+
+/// Keeps whether all contacts are written down.
+pub(crate) async fn set_known(store: &dyn Store, place: Place, known: bool) -> Result<(), Error> {
+    if are_known(store, place).await? == known {
+        return Ok(());
+    }
+    let (key, mut commit) = (
+        Key::addresses_known(place.shard, place.tenant),
+        Commit::new(Class::Event, place.tenant, place.shard),
+    );
+    if known {
+        commit.puts.push((key, bytes::Bytes::new()));
+    } else {
+        commit.deletes.push(key);
+    }
+    store.commit(commit).await.map(drop).map_err(refused)
+}
+
 /// Writes down a contact's number where somebody may write by it, and takes out the one it had before.
 pub(crate) fn note(
     place: Place,
@@ -79,14 +103,13 @@ pub(crate) fn forget(place: Place, id: &str, contact: &Contact, commit: &mut Com
     commit.deletes.extend(reachable(contact).iter().map(|address| place.address(address, id)));
 }
 
-/// The contacts that have an address, as far as they were written down: the first few.
+/// The contacts that have an address, as far as they were written down.
 pub(crate) async fn contacts(
     store: &dyn Store,
     place: Place,
     address: &Address,
 ) -> Result<Vec<String>, Error> {
-    let from = Key::at_address(place.shard, place.tenant, address.hash(place.key, place.tenant));
-    let to = from.after_prefix();
-    let rows = store.scan(Scan { from, to, limit: limits::CONTACTS_OF_AN_ADDRESS }).await?;
+    let prefix = Key::at_address(place.shard, place.tenant, address.hash(place.key, place.tenant));
+    let rows = scan_all(store, prefix.clone(), prefix.after_prefix()).await?;
     Ok(rows.iter().filter_map(|(key, _)| key.to_address_contact().map(str::to_owned)).collect())
 }

@@ -6,6 +6,7 @@ use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::channel::Kind;
 use followupd_domain::decide::outcome::Outcome;
 use followupd_domain::decision::TraceId;
+use followupd_domain::reaction::Reaction;
 use followupd_domain::suppression::Address;
 use followupd_domain::{Moment, SendId, Span, TenantNo};
 use futures::FutureExt;
@@ -68,12 +69,15 @@ pub(crate) fn begin(node: &Arc<Node>, call: Call, ready: Ready, made_for: For) {
         } else {
             noted.get_or_init(|| began_at);
             let call = transport.call(Call { at: now, ..call }, slot);
-            let call = std::pin::pin!(made(&node, call));
+            let call = std::pin::pin!(made(call));
             let tell = || {
                 let began = ShardMsg::CallBegan { tenant, send, at: began_at };
                 node.tell(send.enrollment.shard(), began);
             };
-            (watched(call, told_after, tell).await, Some(began_at))
+            let (answer, told) = watched(call, told_after, tell).await;
+            // Of what never left no limit knows, unless it was told of it.
+            let left = told || !matches!(answer, Answer::Unsent { .. });
+            (outcome(&node, answer), left.then_some(began_at))
         };
         node.stats.sent(kind, &outcome);
         let _under_way = under_way;
@@ -82,26 +86,31 @@ pub(crate) fn begin(node: &Arc<Node>, call: Call, ready: Ready, made_for: For) {
     });
 }
 
-/// Waits for a call, and has its enrollment told that it has begun where that takes longer.
+/// Waits for a call, and has its enrollment told that it has begun where that takes longer; whether it was.
 async fn watched(
-    mut call: std::pin::Pin<&mut impl Future<Output = Outcome>>,
+    mut call: std::pin::Pin<&mut impl Future<Output = Answer>>,
     told_after: Option<Span>,
     tell: impl FnOnce(),
-) -> Outcome {
-    let Some(told_after) = told_after else { return call.await };
+) -> (Answer, bool) {
+    let Some(told_after) = told_after else { return (call.await, false) };
     let told_after = std::time::Duration::from_millis(told_after.0.unsigned_abs());
-    if let Ok(outcome) = tokio::time::timeout(told_after, call.as_mut()).await {
-        return outcome;
+    if let Ok(answer) = tokio::time::timeout(told_after, call.as_mut()).await {
+        return (answer, false);
     }
     tell();
-    call.await
+    (call.await, true)
 }
 
-async fn made(node: &Node, call: BoxFuture<'_, Answer>) -> Outcome {
+async fn made(call: BoxFuture<'_, Answer>) -> Answer {
     // A transport that panics has left nobody knows what behind.
-    match std::panic::AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Answer::Uncertain) {
+    std::panic::AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Answer::Uncertain)
+}
+
+fn outcome(node: &Node, answer: Answer) -> Outcome {
+    match answer {
         Answer::Accepted => Outcome::Accepted { at: node.now() },
         Answer::Refused { code, reaction } => Outcome::Refused { code, reaction },
+        Answer::Unsent { code } => Outcome::Refused { code, reaction: Reaction::HOST_RESTS },
         Answer::Uncertain => Outcome::Uncertain,
     }
 }

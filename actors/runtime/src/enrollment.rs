@@ -384,7 +384,7 @@ impl No {
         let Receipt::Failed(Some(reaction)) = receipt::read(told, facts) else { return None };
         let enrollment = facts.enrollment();
         let kind = facts.loaded.scope.channels.get(&enrollment.sent(told.send)?.channel)?.kind;
-        let has = || facts.contact.value.address(kind, &enrollment.contact);
+        let has = || enrollment.address(&facts.contact.value, kind);
         let address = Address::called(kind, told.address.as_deref().or_else(has)?)?;
         Some(No { address, kind, code: told.code.clone(), reaction, at: told.at })
     }

@@ -5,7 +5,7 @@ use followupd_domain::enrollment::Enrollment;
 use followupd_domain::gate::View;
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::{Earliest, Ledger};
-use followupd_domain::{EnrollmentId, Moment};
+use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_store::{Key, Scan, Store};
 
 use crate::api::{Error, Explanation};
@@ -29,7 +29,7 @@ pub(crate) async fn explain(
     let view = facts.view(node.now());
     let outlook = outlook(node, &facts.loaded, &view).await?;
     let ahead = outlook.ahead.len();
-    let explained = explain::explain(&view, &outlook);
+    let explained = explain::explain(&view, &facts.record.value.history, &outlook);
     Ok(Explanation { explained, ahead, enrollment: facts.enrollment().clone() })
 }
 
@@ -37,7 +37,7 @@ pub(crate) async fn explain(
 async fn outlook(node: &Node, loaded: &Loaded, view: &View<'_>) -> Result<Outlook, Error> {
     let step = view.version.step(view.enrollment.step);
     let Some(channel) = step.and_then(|step| view.channel(step)) else {
-        return Ok(Outlook { earliest: Earliest::Now, ahead: Vec::new() });
+        return Ok(Outlook { earliest: Earliest::Now, ahead: Vec::new(), rests_until: None });
     };
     let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
     let row = node.store.get(vec![Key::ledger(loaded.shard, lane)]).await?.pop().flatten();
@@ -48,7 +48,9 @@ async fn outlook(node: &Node, loaded: &Loaded, view: &View<'_>) -> Result<Outloo
         Some(until) => ahead(&*node.store, loaded, lane, view.enrollment, (until, view.now)).await?,
         None => Vec::new(),
     };
-    Ok(Outlook { earliest, ahead })
+    let rest = node.fares(loaded.shard, lane).await.map(|fares| fares.rests_until.since(node.engine_now()));
+    let rests_until = rest.filter(|rest| *rest > Span::ZERO).map(|rest| view.now + rest);
+    Ok(Outlook { earliest, ahead, rests_until })
 }
 
 /// When those are due that stand before an enrollment in its lane: in queues of its class or a higher one whose
@@ -69,7 +71,7 @@ async fn ahead(
         let queue = Key::queue(loaded.shard, lane, &first.queue);
         let held = loaded.scope.held_by(first.queue.sequence, lane.channel, now).is_some();
         if !held && first.queue.class <= own.queue.class {
-            let to = Key::due(loaded.shard, lane, &first.queue, until + followupd_domain::Span(1));
+            let to = Key::due(loaded.shard, lane, &first.queue, until + Span(1));
             let range = Scan { from: queue.clone(), to, limit: limits::LINE_LOOKS - dues.len() };
             let wakes = store.scan(range).await?;
             let before = wakes

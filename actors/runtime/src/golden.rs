@@ -177,6 +177,12 @@ fn an_enrollment_and_its_history_have_the_recorded_bytes() {
     check("history_later_2", Format::History, &later);
     let begun = Entry { at: AT, trace: TraceId(1), decision: Decision::Begun { at: AT } };
     check("history_later_3", Format::History, &vec![begun]);
+    let code = Entry {
+        at: AT,
+        trace: TraceId(1),
+        decision: Decision::Code { step: StepNo(1), code: "131026".into() },
+    };
+    check("history_later_4", Format::History, &vec![code]);
 }
 
 #[test]

@@ -9,9 +9,6 @@ use followupd_domain::limits::{self as domain_limits, BATCH_ITEMS};
 /// check of the contact.
 pub(crate) const TOLD_ID_BYTES: usize = followupd_domain::limits::ID_BYTES - 9;
 
-/// Contacts of one address that hear of what it writes: a number is one person's, seldom a family's.
-pub(crate) const CONTACTS_OF_AN_ADDRESS: usize = 8;
-
 /// Calls of one tenant that may wait for their answer: enough to keep the committer busy with single calls, few
 /// enough that all of them are answered within a second or so.
 pub(crate) const WAITING_A_TENANT: usize = 4_096;

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use followupd_channel::transports::Transports;
+use followupd_domain::lane::Lane;
 use followupd_domain::{EnrollmentId, IdKey, Moment, SendId, Shard, StepNo};
 use followupd_store::Store;
 use ractor::ActorRef;
+use ractor::rpc::CallResult;
 use tokio::sync::Notify;
 
 use crate::access::Access;
@@ -16,6 +18,7 @@ use crate::awaited::Awaited;
 use crate::call::Began;
 use crate::env::{EngineClock, Env};
 use crate::loaded::{Loaded, TenantHandle};
+use crate::pacer::Fares;
 use crate::plant::{Bug, Planted};
 use crate::shard::ShardMsg;
 use crate::stats::Counters;
@@ -106,6 +109,15 @@ impl Node {
 
     pub(crate) fn shards(&self) -> MutexGuard<'_, BTreeMap<Shard, ActorRef<ShardMsg>>> {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a lane fares; `None`: its shard is not up.
+    pub(crate) async fn fares(&self, shard: Shard, lane: Lane) -> Option<Fares> {
+        let shard = self.shards().get(&shard).cloned()?;
+        match shard.call(|reply| ShardMsg::Fares(lane, reply), None).await {
+            Ok(CallResult::Success(fares)) => Some(fares),
+            Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
+        }
     }
 
     /// Sends to a shard's actor; a shard that is not up has nothing to be told.

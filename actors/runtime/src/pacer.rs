@@ -207,7 +207,11 @@ impl Pacer {
                     self.suspect(row, permit, pause);
                 }
             }
-            PacerMsg::ScopeChanged => self.queues.forget_hours(),
+            PacerMsg::ScopeChanged => {
+                self.queues.forget_hours();
+                // What it calls may be another host by now; one that rests on says so.
+                self.rest_until(Moment(0));
+            }
             PacerMsg::Look => self.timer = None,
             PacerMsg::LookForOpen => {}
         }
@@ -238,10 +242,14 @@ impl Pacer {
             Returned::Later(pause) => self.suspect(row, false, pause),
             Returned::Rest(rest) => {
                 self.queues.insert(row);
-                self.rests_until = self.opening.node.engine_now() + rest;
-                self.opening.vitals.rests_until(self.rests_until);
+                self.rest_until(self.opening.node.engine_now() + rest);
             }
         }
+    }
+
+    fn rest_until(&mut self, at: Moment) {
+        self.rests_until = at;
+        self.opening.vitals.rests_until(at);
     }
 
     fn pause(&mut self, row: WakeRow, pause: Span) {

@@ -229,8 +229,8 @@ fn to_channel(ground: &Ground<'_>, name: Name, settings: &ChannelSettings) -> Re
     let kind =
         Kind::parse(&settings.kind).ok_or_else(|| not_one_of(&settings.kind, &Kind::ALL.map(Kind::word)));
     let kind = faults.take("kind", kind.map(Some));
-    if let Some(kind) = kind {
-        faults.take("kind", tenant::may_carry(&loaded.scope.tenant, no, kind));
+    if let (Some(kind), Some(known)) = (kind, known) {
+        faults.take("kind", tenant::may_carry(&loaded.scope, known, kind));
     }
     let transport = transport::of(ground, no, known, settings, &mut faults);
     if let (Some(kind), Some(serves)) = (kind, transport.serves()) {

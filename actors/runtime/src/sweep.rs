@@ -5,8 +5,8 @@
 //! enroll, and of an address while it may still open a window or undo an opt-out. Contacts from before a channel was told
 //! anything are written down by their numbers. Enrollments that nothing rouses, being
 //! paused, held or quarantined, are found here when they have lived too long, and all of a sequence that was archived:
-//! its funnel counts those that are left, so that a restart knows whether there are any. The place reached is kept in memory
-//! only: a restart begins again, which costs reads and changes nothing.
+//! its funnel counts those that are left, so that a restart knows whether there are any. That all contacts are written down
+//! is kept in the store; the place reached in memory only: a restart begins again, which costs reads and changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ impl Sweep {
         Sweep { stage: Stage::Onces, from: None }
     }
 
-    /// Begins with those who may have lived too long.
+    /// Begins with contacts: some may have lived too long, or not be written down by their addresses.
     pub(crate) fn of_contacts() -> Sweep {
         Sweep { stage: Stage::Contacts, from: None }
     }
@@ -81,10 +81,10 @@ impl Sweep {
             Stage::Addresses => Key::suppressions(shard, tenant),
             Stage::Contacts => Key::contacts(shard, tenant),
         };
-        let from = self.from.take().unwrap_or_else(|| prefix.clone());
+        let from = self.from.clone().unwrap_or_else(|| prefix.clone());
         let rows = store.scan(Scan { from, to: prefix.after_prefix(), limit: limits::SWEEP }).await?;
         let full = rows.len() == limits::SWEEP;
-        self.from = rows.last().map(|(last, _)| last.successor()).filter(|_| full);
+        let next = rows.last().map(|(last, _)| last.successor()).filter(|_| full);
         if self.stage == Stage::Contacts && addresses::is_told(scope) {
             addresses::note_missing(store, place, &rows).await?;
         }
@@ -114,10 +114,15 @@ impl Sweep {
                 Err(error) => return Err(refused(error)),
             }
         }
+        let done = self.stage == Stage::Contacts && next.is_none();
+        if done && addresses::is_told(scope) {
+            addresses::set_known(store, place, true).await?;
+        }
+        // What failed on the way is swept again.
+        self.from = next;
         if self.from.is_some() {
             return Ok(Swept { done: false, old });
         }
-        let done = self.stage == Stage::Contacts;
         self.stage = match self.stage {
             Stage::Onces => Stage::Events,
             Stage::Events => Stage::Signals,

@@ -67,7 +67,8 @@ impl Actor for TenantActor {
     ) -> Result<TenantState, ActorProcessingErr> {
         let mut state =
             TenantState { arguments, sweep: Sweep::new(), next_sweep: None, reported: BTreeMap::new() };
-        let unfinished = state.arguments.has_archived_under_way().await?;
+        let unfinished =
+            state.arguments.has_archived_under_way().await? || !state.arguments.knows_addresses().await?;
         if unfinished {
             state.sweep = Sweep::of_contacts();
         }
@@ -92,14 +93,18 @@ impl Actor for TenantActor {
                 let answer = put.unwrap_or_else(|_| Err(Error::Unavailable("the put failed".to_owned())));
                 tenant.read_again().await;
                 let archived = archives && answer.is_ok();
-                let newly_told =
-                    addresses::is_told(&tenant.current().scope) && !addresses::is_told(&current.scope);
+                let (was_told, is_told) =
+                    (addresses::is_told(&current.scope), addresses::is_told(&tenant.current().scope));
+                if was_told != is_told {
+                    tenant.forget_addresses().await;
+                }
+                if archived || (is_told && !was_told) {
+                    state.sweep = Sweep::of_contacts();
+                    // Where there are few contacts they are written down before anything is told of them.
+                    state.sweep_on(&myself).await;
+                }
                 // The caller may have gone; what was put stays.
                 let _ = reply.send(answer);
-                if archived || newly_told {
-                    state.sweep = Sweep::of_contacts();
-                    state.sweep_after(&myself, Span::ZERO);
-                }
             }
             TenantMsg::Delete(caller, expected, reply) => {
                 let answer = delete::begin(&tenant.node, &caller, &tenant.current(), expected).await;
@@ -129,18 +134,7 @@ impl Actor for TenantActor {
                     let _ = state.arguments.react(reacting).await;
                 }
             }
-            TenantMsg::Sweep => {
-                let (node, loaded) = (&tenant.node, tenant.current());
-                let place = node.place(&loaded);
-                let swept = state.sweep.go_on(&*node.store, place, &loaded.scope, node.now()).await;
-                let Swept { done, old } = swept.unwrap_or_else(|error| {
-                    tracing::warn!(tenant = tenant.no.0, %error, "a sweep is put off");
-                    Swept { done: true, old: Vec::new() }
-                });
-                let expired = expire(Arc::clone(node), tenant.shard, tenant.no, old);
-                let pause = if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP };
-                state.sweep_when(&myself, expired, pause);
-            }
+            TenantMsg::Sweep => state.sweep_on(&myself).await,
         }
         Ok(())
     }
@@ -157,6 +151,19 @@ pub(crate) struct TenantState {
 }
 
 impl TenantState {
+    /// Sweeps the next few rows, and goes on after a while.
+    async fn sweep_on(&mut self, myself: &ActorRef<TenantMsg>) {
+        let TenantArguments { node, no, shard, .. } = &self.arguments;
+        let loaded = self.arguments.current();
+        let swept = self.sweep.go_on(&*node.store, node.place(&loaded), &loaded.scope, node.now()).await;
+        let Swept { done, old } = swept.unwrap_or_else(|error| {
+            tracing::warn!(tenant = no.0, %error, "a sweep is put off");
+            Swept { done: false, old: Vec::new() }
+        });
+        let expired = expire(Arc::clone(node), *shard, *no, old);
+        self.sweep_when(myself, expired, if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP });
+    }
+
     fn sweep_after(&mut self, myself: &ActorRef<TenantMsg>, pause: Span) {
         self.sweep_when(myself, std::future::ready(()), pause);
     }
@@ -233,6 +240,25 @@ impl TenantArguments {
             }
         }
         Ok(false)
+    }
+
+    /// Whether all contacts are written down by their addresses, or need not be: who changes then is not.
+    async fn knows_addresses(&self) -> Result<bool, Error> {
+        let (store, loaded) = (&*self.node.store, self.current());
+        let place = self.node.place(&loaded);
+        if addresses::is_told(&loaded.scope) {
+            return addresses::are_known(store, place).await;
+        }
+        addresses::set_known(store, place, false).await.map(|()| true)
+    }
+
+    /// Contacts are not all written down, or not any more. What a crash leaves of this is made good at the start, before
+    /// anybody is told anything.
+    async fn forget_addresses(&self) {
+        let place = self.node.place(&self.current());
+        if let Err(error) = addresses::set_known(&*self.node.store, place, false).await {
+            tracing::warn!(tenant = self.no.0, %error, "it stays unsaid that contacts have to be written down anew");
+        }
     }
 
     /// Holds something, now or later: what a provider asked for is not forgotten because a store did not answer.

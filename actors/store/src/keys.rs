@@ -266,6 +266,18 @@ impl Key {
         Key::start(Table::Address, shard).u32(tenant.0).bytes(&address)
     }
 
+    /// Says that all contacts of a tenant are written down by their addresses.
+    #[must_use]
+    pub fn addresses_known(shard: Shard, tenant: TenantNo) -> Key {
+        Key::of_tenant(Table::Address, shard, tenant)
+    }
+
+    /// Whether it is one of [`Key::addresses_known`].
+    #[must_use]
+    pub fn is_addresses_known(&self) -> bool {
+        self.kind() == Some(Table::Address) && self.0.len() == 1 + 2 + 4
+    }
+
     /// The contact in a key of [`Key::address`]; `None` for any other key.
     #[must_use]
     pub fn to_address_contact(&self) -> Option<&str> {

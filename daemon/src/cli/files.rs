@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -66,9 +67,9 @@ pub(crate) struct Tenant {
     #[serde(skip_serializing_if = "is_default")]
     stop_words: Vec<String>,
     #[serde(skip_serializing_if = "is_default")]
-    contact_per_day: u32,
+    contact_per_day: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "is_default")]
-    contact_per_week: u32,
+    contact_per_week: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "is_default")]
     opt_out_of_all: bool,
     #[serde(skip_serializing_if = "is_default")]
@@ -87,7 +88,8 @@ struct QuietHours {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Account {
-    new_recipients: u32,
+    #[serde(skip_serializing_if = "is_default")]
+    new_recipients: Option<NonZeroU32>,
 }
 
 /// Settings of a channel.
@@ -111,11 +113,11 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     jitter: String,
     #[serde(skip_serializing_if = "is_default")]
-    per_minute: u32,
+    per_minute: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "is_default")]
-    per_hour: u32,
+    per_hour: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "is_default")]
-    per_day: u32,
+    per_day: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "is_default")]
     rest: Option<Rest>,
     #[serde(skip_serializing_if = "is_default")]
@@ -123,7 +125,7 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "is_default")]
     recipient_gap: String,
     #[serde(skip_serializing_if = "is_default")]
-    new_recipients: u32,
+    new_recipients: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "is_default")]
     ignores_quiet_hours: Option<bool>,
     #[serde(skip_serializing_if = "is_default")]
@@ -163,7 +165,7 @@ struct Rate {
     #[serde(skip_serializing_if = "is_default")]
     per: String,
     #[serde(skip_serializing_if = "is_default")]
-    burst: u32,
+    burst: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -242,6 +244,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// A limit of a file as the RPC has it, where 0 says nothing. In a file 0 is refused: who writes it means no message at
+/// all.
+fn as_given(limit: Option<NonZeroU32>) -> u32 {
+    limit.map_or(0, NonZeroU32::get)
+}
+
 /// Reads a settings file.
 ///
 /// # Errors
@@ -285,8 +293,8 @@ impl From<Tenant> for v1::TenantSettings {
             business_days: given.business_days,
             holidays: given.holidays,
             stop_words: given.stop_words,
-            contact_per_day: given.contact_per_day,
-            contact_per_week: given.contact_per_week,
+            contact_per_day: as_given(given.contact_per_day),
+            contact_per_week: as_given(given.contact_per_week),
             opt_out_of_all: given.opt_out_of_all,
             default_channels: given.default_channels.into_iter().collect(),
             ..Default::default()
@@ -296,7 +304,7 @@ impl From<Tenant> for v1::TenantSettings {
 
 impl From<Account> for v1::AccountSettings {
     fn from(given: Account) -> v1::AccountSettings {
-        v1::AccountSettings { new_recipients: given.new_recipients, ..Default::default() }
+        v1::AccountSettings { new_recipients: as_given(given.new_recipients), ..Default::default() }
     }
 }
 
@@ -312,7 +320,7 @@ impl From<Channel> for v1::ChannelSettings {
         let rate = |rate: Rate| v1::Rate {
             count: rate.count,
             per: rate.per,
-            burst: rate.burst,
+            burst: as_given(rate.burst),
             ..Default::default()
         };
         let rest = |Rest { after, span }| v1::Rest { after, span, ..Default::default() };
@@ -326,13 +334,13 @@ impl From<Channel> for v1::ChannelSettings {
             rate: given.rate.map(rate).into(),
             gap: given.gap,
             jitter: given.jitter,
-            per_minute: given.per_minute,
-            per_hour: given.per_hour,
-            per_day: given.per_day,
+            per_minute: as_given(given.per_minute),
+            per_hour: as_given(given.per_hour),
+            per_day: as_given(given.per_day),
             rest: given.rest.map(rest).into(),
             warm_up: given.warm_up.map(warm_up).into(),
             recipient_gap: given.recipient_gap,
-            new_recipients: given.new_recipients,
+            new_recipients: as_given(given.new_recipients),
             ignores_quiet_hours: given.ignores_quiet_hours,
             in_doubt: given.in_doubt,
             no_kill_switches: switches.as_ref().is_some_and(Vec::is_empty),
@@ -398,7 +406,7 @@ mod tests {
         let tenant: Tenant = parse(Example::Tenant.text(), "tenant.yaml").unwrap();
         assert!(tenant.on && !tenant.quiet_hours.is_empty());
         let account: Account = parse(Example::Account.text(), "account.yaml").unwrap();
-        assert!(account.new_recipients > 0);
+        assert!(account.new_recipients.is_some());
         let channel: Channel = parse(Example::Channel.text(), "channel.yaml").unwrap();
         assert_eq!(channel.transport, "outbox");
         let sequence: Sequence = parse(Example::Sequence.text(), "sequence.yaml").unwrap();

@@ -37,6 +37,9 @@ pub(crate) struct Filter {
     /// Those next looked at before then.
     #[arg(long, value_name = "MOMENT", value_parser = time::parse)]
     due_until: Option<Timestamp>,
+    /// Those with a send that is `pending`, `uncertain`, `sent`, `delivered`, `read`, `replied`, `skipped` or `failed`.
+    #[arg(long, value_name = "WORD")]
+    send_status: Option<String>,
     /// Most enrollments.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     most: u32,
@@ -53,6 +56,7 @@ impl Filter {
             exit_reason: text(&self.exit_reason),
             due_from: self.due_from.clone().into(),
             due_until: self.due_until.clone().into(),
+            send_status: text(&self.send_status),
             ..Default::default()
         }
     }

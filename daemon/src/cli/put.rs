@@ -254,6 +254,7 @@ pub(crate) async fn sequence(shared: &Shared, command: SequenceCommand) -> Resul
                 ..Default::default()
             };
             let put = answer(&server, server.sequences().put_sequence(request)).await?;
+            sequence::warn(&server, &tenant, &name).await?;
             if at_once {
                 return publish(shared, tenant, name).await;
             }

@@ -34,7 +34,7 @@ pub(crate) struct PreviewOptions {
     #[arg(long, default_value = "")]
     phone: String,
     /// What to call them, if it is not known.
-    #[arg(long = "called", default_value = "", value_name = "NAME")]
+    #[arg(long = "name", default_value = "", value_name = "NAME")]
     called: String,
     /// What it would be about, such as `charge/ch-1`.
     #[arg(long, value_name = "KIND/ID", value_parser = crate::cli::event::target)]
@@ -121,6 +121,17 @@ pub(crate) async fn validate(shared: &Shared, name: String, file: Option<PathBuf
         0 => Ok(()),
         faults => Err(Failure::new(Code::Refused, format!("sequence {name} has {faults} faults"))),
     }
+}
+
+/// Says, beside the answer, what of a draft that was put is probably not meant.
+pub(crate) async fn warn(server: &Server, tenant: &str, sequence: &str) -> Result<(), Failure> {
+    let (tenant, sequence) = (tenant.to_owned(), sequence.to_owned());
+    let request = v1::ValidateSequenceRequest { tenant, sequence, ..Default::default() };
+    let found = answer(server, server.sequences().validate_sequence(request)).await?;
+    for one in &found.warnings {
+        eprintln!("warning {}: {}", one.field, one.problem);
+    }
+    Ok(())
 }
 
 /// Shows what a contact would get.

@@ -52,7 +52,11 @@ impl Service {
             at: explained.at.map_or_else(MessageField::none, show::moment),
             estimated: explained.estimated,
             binding_gate: explained.binding.map(gate_word).unwrap_or_default().to_owned(),
-            gates: explained.gates.iter().map(|(gate, said)| state(*gate, *said)).collect(),
+            gates: explained
+                .gates
+                .iter()
+                .map(|(gate, said)| state(*gate, *said, explained.code.as_deref()))
+                .collect(),
             ahead: u32::try_from(found.ahead).unwrap_or(u32::MAX),
             ..Default::default()
         })
@@ -74,8 +78,8 @@ fn action(next: Next) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// One gate.
-fn state(gate: Binding, said: Said) -> v1::GateState {
+/// One gate; with the code of the attempt that came to nothing, where there was one.
+fn state(gate: Binding, said: Said, code: Option<&str>) -> v1::GateState {
     let line = v1::GateState { gate: gate_word(gate).to_owned(), ..Default::default() };
     let says = |state: &str, reason: &str, text: &str, line: v1::GateState| v1::GateState {
         state: state.to_owned(),
@@ -87,7 +91,11 @@ fn state(gate: Binding, said: Said) -> v1::GateState {
         Said::Exactly(Verdict::Open) => says("open", "", "", line),
         Said::Exactly(Verdict::Until(at)) => {
             let line = v1::GateState { until: show::moment(at), ..line };
-            says("until", waits_for(gate), waits_text(gate), line)
+            let text = match code.filter(|_| gate == Binding::Retry) {
+                Some(code) => format!("an attempt came to nothing ({code}): the next one is made then"),
+                None => waits_text(gate).to_owned(),
+            };
+            says("until", waits_for(gate), &text, line)
         }
         Said::About(at) => {
             let line = v1::GateState { until: show::moment(at), estimated: true, ..line };
@@ -130,7 +138,9 @@ fn waits_text(gate: Binding) -> &'static str {
     match gate {
         Binding::PushedBack => "the wait of the step runs, with what holds have pushed it back by",
         Binding::Hours => "it falls in quiet hours, or outside the step's own hours",
-        Binding::Retry => "the provider refused an attempt: the next one is made then",
+        Binding::Retry => {
+            "an attempt came to nothing, or the server it calls rests: the next one is made then"
+        }
         Binding::Limits => "the limits of the channel are used up until then",
         Binding::Line => "others stand in line before it",
         Binding::RecipientGap => "the contact was sent something through this channel a short while ago",
@@ -251,11 +261,14 @@ mod tests {
             (Binding::Channel, Said::Exactly(Verdict::Broken(FailReason::NoChannel)), "end"),
         ];
         for (gate, said, word) in table {
-            let shown = state(gate, said);
+            let shown = state(gate, said, None);
             assert_eq!(shown.state, word);
             assert_eq!(shown.text.is_empty(), word == "open", "{shown:?}");
             assert_eq!(shown.until.is_set(), word == "until");
             assert_eq!(shown.estimated, matches!(said, Said::About(_)));
         }
+        let waits = Said::Exactly(Verdict::Until(Moment(5)));
+        assert!(state(Binding::Retry, waits, Some("connect")).text.contains("(connect)"));
+        assert_eq!(state(Binding::Hours, waits, Some("connect")), state(Binding::Hours, waits, None));
     }
 }

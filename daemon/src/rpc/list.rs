@@ -1,6 +1,6 @@
 //! Lists of enrollments: filters as messages, and pages as answers.
 
-use followupd_domain::enrollment::{ExitReason, State};
+use followupd_domain::enrollment::{ExitReason, SendStatus, State};
 use followupd_domain::filter::Filter;
 use followupd_domain::name::not_one_of;
 use followupd_runtime::{Caller, Error};
@@ -79,7 +79,11 @@ fn filter(given: v1::EnrollmentFilter) -> Result<Filter, Error> {
     if due_from.zip(due_until).is_some_and(|(from, until)| from >= until) {
         faults.add("filter.due_until", "is not after due_from: give a later moment, or leave one out");
     }
-    let filter = Filter { sequence: None, state, contact, target, reason, due_from, due_until };
+    let send_status = SendStatus::WORDS.into_iter().find(|word| *word == given.send_status);
+    if send_status.is_none() && !given.send_status.is_empty() {
+        faults.add("filter.send_status", not_one_of(&given.send_status, &SendStatus::WORDS));
+    }
+    let filter = Filter { sequence: None, state, contact, target, reason, due_from, due_until, send_status };
     faults.or(filter).map_err(Error::Invalid)
 }
 

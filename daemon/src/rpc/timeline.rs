@@ -38,6 +38,7 @@ fn is_of_send(decision: &Decision) -> bool {
         | Decision::Skipped(_)
         | Decision::StepFailed(_)
         | Decision::Received { .. }
+        | Decision::Code { .. }
         | Decision::Paused { .. }
         | Decision::Resumed { .. }
         | Decision::Completed
@@ -94,6 +95,9 @@ fn entry(show: &Show<'_>, entry: &Entry) -> v1::TimelineEntry {
         Decision::Accepted { at } => v1::TimelineEntry { at: show::moment(*at), ..line },
         Decision::Refused { code, wake } | Decision::BackedOff { code, wake } => {
             v1::TimelineEntry { reason: code.clone(), ..standing(show, wake, line) }
+        }
+        Decision::Code { step, code } => {
+            v1::TimelineEntry { step: Some(u32::from(step.0)), reason: code.clone(), ..line }
         }
         Decision::Skipped(reason) => v1::TimelineEntry { reason: reason.word().to_owned(), ..line },
         Decision::StepFailed(failure) => v1::TimelineEntry { reason: failure.word().to_owned(), ..line },

@@ -3,13 +3,15 @@
 //! Nobody has a key here: a request counts by its provider's signature over its bytes as they came. It is answered with
 //! success when all of it is durable, so that what cannot be written is told again; repeats change nothing.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Request, Response, StatusCode, Uri};
 use axum::routing::get;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use connectrpc::{ConnectError, ErrorCode, RequestContext};
 use followupd_channel::inbound::{self, Inbound, meta, twilio};
 use followupd_channel::limits::{INBOUND_BYTES, INBOUND_FORM_BYTES};
@@ -18,7 +20,8 @@ use followupd_channel::transports::Told;
 use followupd_domain::Moment;
 use followupd_domain::decision::TraceId;
 use followupd_runtime::{Engine, Error, TakenIn};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::limits;
@@ -31,15 +34,20 @@ const METHOD: &str = "provider_webhook";
 /// The route.
 pub(super) fn router(service: Service, way: Way) -> Router {
     let tells = get(handshake).post(told);
-    Router::new().route("/v1/webhooks/{tenant}/{channel}", tells).with_state((service, way))
+    let room = Arc::new(Semaphore::new(limits::TOLD_BYTES));
+    Router::new().route("/v1/webhooks/{tenant}/{channel}", tells).with_state((service, way, room))
 }
+
+/// What a request is answered with, and the bytes that all bodies may take that are read and not taken in yet: whoever
+/// sends them has not shown who they are.
+type With = (Service, Way, Arc<Semaphore>);
 
 /// Whom a request is for.
 type For = Path<(String, String)>;
 
 /// Meta asks whether the webhook it is to call is wanted.
 async fn handshake(
-    State((service, _)): State<(Service, Way)>,
+    State((service, ..)): State<With>,
     Path((tenant, channel)): For,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
@@ -59,7 +67,7 @@ async fn handshake(
 
 /// A provider tells something.
 async fn told(
-    State((service, way)): State<(Service, Way)>,
+    State((service, way, room)): State<With>,
     Path((tenant, channel)): For,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -75,7 +83,7 @@ async fn told(
             // What it is answered with is sent to the contact.
             Told::Twilio { .. } => (INBOUND_FORM_BYTES, false, StatusCode::NO_CONTENT),
         };
-        let body = read(body, most).await?;
+        let (body, _held) = read(body, most, &room).await?;
         let facts =
             facts(&keys, &parts.uri, &parts.headers, &body, service.env.wall()).map_err(not_theirs)?;
         let taken = take_in(&service.engine, &tenant, &channel, (facts, tells_again)).await?;
@@ -162,15 +170,32 @@ fn outside(told: Option<&str>, host: Option<&str>, uri: &Uri) -> String {
     }
 }
 
-async fn read(body: Body, most: usize) -> Result<Bytes, ConnectError> {
-    match Limited::new(body, most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
+/// Reads a body of so many bytes at most, and takes the room for them.
+async fn read(
+    mut body: Body,
+    most: usize,
+    room: &Arc<Semaphore>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ConnectError> {
+    let (mut bytes, mut held) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| ConnectError::invalid_argument(format!("the body ended early: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > most {
             let says = format!("the body has more than {most} bytes");
-            Err(ConnectError::resource_exhausted(says).with_http_status(StatusCode::PAYLOAD_TOO_LARGE))
+            let error = ConnectError::resource_exhausted(says);
+            return Err(error.with_http_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        Err(error) => Err(ConnectError::invalid_argument(format!("the body ended early: {error}"))),
+        let taken = Arc::clone(room).try_acquire_many_owned(u32::try_from(data.len()).unwrap_or(u32::MAX));
+        let taken = taken
+            .map_err(|_| ConnectError::unavailable("too many bodies are under way: tell it again later"))?;
+        match &mut held {
+            Some(held) => held.merge(taken),
+            None => held = Some(taken),
+        }
+        bytes.extend_from_slice(&data);
     }
+    Ok((bytes.freeze(), held))
 }
 
 /// There is no such webhook; which part of the path is wrong is nobody's business.
@@ -202,6 +227,22 @@ fn text(status: StatusCode, says: String) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn bodies_that_are_under_way_together_have_a_bound() {
+        let room = Arc::new(Semaphore::new(100));
+        let send = |length: usize| read(Body::from(vec![b'x'; length]), 80, &room);
+        let (first, held) = send(60).await.unwrap();
+        assert_eq!(first.len(), 60);
+        let refused = send(60).await.unwrap_err();
+        assert_eq!(refused.http_status(), StatusCode::SERVICE_UNAVAILABLE, "{refused}");
+        assert_eq!(send(40).await.unwrap().0.len(), 40);
+        drop(held);
+        assert!(send(60).await.is_ok());
+        let long = send(81).await.unwrap_err();
+        assert_eq!(long.http_status(), StatusCode::PAYLOAD_TOO_LARGE, "{long}");
+        assert_eq!(room.available_permits(), 100);
+    }
 
     #[test]
     fn the_url_outside_is_the_callbacks_where_there_is_one() {

@@ -61,7 +61,7 @@ async fn wrong_credentials_use_no_attempt_and_the_inbox_rests() {
     let (port, served) = serve(vec![vec![status(401, "", NO)]]).await;
     let inbox = inbox(port, LONG);
     assert_eq!(called(&inbox).await, Answer::refused("401", Reaction::stop(Scope::Sender)));
-    assert_eq!(called(&inbox).await, Answer::refused("host_rests", Reaction::HOST_RESTS));
+    assert_eq!(called(&inbox).await, Answer::unsent("host_rests"));
     seen(served).await;
 }
 
@@ -70,7 +70,8 @@ async fn a_conversation_that_is_gone_keeps_nobody_else_waiting() {
     let script = vec![status(404, "", NO), status(422, "", NO), status(200, "", TAKEN)];
     let (port, served) = serve(vec![script]).await;
     let inbox = inbox(port, LONG);
-    assert_eq!(called(&inbox).await, Answer::refused("404", Reaction::Unusable));
+    let missing = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) };
+    assert_eq!(called(&inbox).await, Answer::refused("404", missing));
     assert_eq!(called(&inbox).await, Answer::refused("422", Reaction::BAD_STEP));
     assert_eq!(called(&inbox).await, Answer::Accepted);
     seen(served).await;

@@ -4,7 +4,7 @@ use followupd_domain::Span;
 use serde_json::Value;
 
 use crate::http::Reading;
-use followupd_domain::reaction::{Reaction, Scope};
+use followupd_domain::reaction::{Blames, Reaction, Scope};
 
 /// What an answer says: the message's id, or a status that is no yes.
 pub(super) fn read(status: u16, body: &Value) -> Reading {
@@ -23,8 +23,8 @@ fn reaction(status: u16) -> Option<Reaction> {
         // The token, what it may do, an account that has not paid.
         401 | 403 => Reaction::stop(Scope::Sender),
         402 => Reaction::stop(Scope::Account),
-        // This conversation is not there; it may be that the account is not, so nobody's address is at fault.
-        404 => Reaction::Unusable,
+        // This conversation is not there; many, and it is the account that is not.
+        404 => Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) },
         400 | 413 | 422 => Reaction::BAD_STEP,
         429 => Reaction::back_off(Scope::Account, Span::ZERO),
         _ => return None,
@@ -39,10 +39,11 @@ mod tests {
 
     #[test]
     fn each_row_of_the_statuses_has_its_reaction() {
+        let missing = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) };
         let rows: [(&str, &[u16], Reaction); 5] = [
             ("wrong token, no permission", &[401, 403], Reaction::stop(Scope::Sender)),
             ("not paid", &[402], Reaction::stop(Scope::Account)),
-            ("no such conversation", &[404], Reaction::Unusable),
+            ("no such conversation", &[404], missing),
             ("bad request", &[400, 413, 422], Reaction::BAD_STEP),
             ("too many", &[429], Reaction::back_off(Scope::Account, Span::ZERO)),
         ];

@@ -40,6 +40,11 @@ impl Line {
         Ok(Line { url, reach, target, resolver, idle: Idle::new(limits::HTTP_IDLE) })
     }
 
+    /// The name of its host.
+    pub(crate) fn host(&self) -> &str {
+        &self.target.name
+    }
+
     /// Posts over a connection that is open, or a fresh one.
     pub(crate) async fn post(&self, post: &Post) -> Said {
         if let Some((sender, _)) = self.idle.take().filter(|(sender, _)| !sender.is_closed()) {

@@ -36,8 +36,7 @@ pub(crate) enum Reading {
 pub(crate) fn verdict(said: &Said, read: impl FnOnce(u16, &Value) -> Reading) -> Verdict {
     let (status, wait) = match said.ending {
         Ending::NotSent(word) => {
-            let answer = Answer::refused(word, Reaction::HOST_RESTS);
-            return Verdict { answer, host: Health::Fails };
+            return Verdict { answer: Answer::unsent(word), host: Health::Fails };
         }
         Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Stumbles },
         Ending::Status(status, wait) => (status, wait),
@@ -205,7 +204,7 @@ mod tests {
     #[test]
     fn what_never_left_backs_off_and_what_was_not_answered_is_in_doubt() {
         let ended = |ending| verdict(&Said::bare(ending), |_, _| Reading::Taken);
-        let answer = Answer::refused("tls", Reaction::HOST_RESTS);
+        let answer = Answer::unsent("tls");
         assert_eq!(ended(Ending::NotSent("tls")), Verdict { answer, host: Health::Fails });
         let doubt = Verdict { answer: Answer::Uncertain, host: Health::Stumbles };
         assert_eq!(ended(Ending::Unanswered), doubt);

@@ -1,7 +1,5 @@
 //! One call to a provider: its request, what came of it, what that shows of the host.
 
-use followupd_domain::reaction::Reaction;
-
 use crate::places::Places;
 use crate::{Answer, Call, Rest, Slot};
 
@@ -29,7 +27,8 @@ pub(crate) struct Way<P> {
 impl<P: Provider> Way<P> {
     /// To `provider` over `line`, by so many connections.
     pub(crate) fn new(provider: P, line: Line, connections: usize) -> Way<P> {
-        Way { provider, line, places: Places::new(connections) }
+        let places = Places::new(line.host(), connections);
+        Way { provider, line, places }
     }
 
     /// Waits for a place to make one call from.
@@ -45,7 +44,7 @@ impl<P: Provider> Way<P> {
     /// Makes one call.
     pub(crate) async fn call(&self, call: &Call, _slot: Slot) -> Answer {
         if self.places.rests().is_some() {
-            return Answer::refused("host_rests", Reaction::HOST_RESTS);
+            return Answer::unsent("host_rests");
         }
         let post = match self.provider.post(call) {
             Ok(post) => post,

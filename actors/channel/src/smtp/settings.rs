@@ -93,12 +93,8 @@ impl Settings {
             "tls or starttls, unless plain is allowed or the host is loopback",
         );
         if let Some(Login { username, password }) = &self.login {
-            problems.unless(!username.is_empty(), "login.username", "a name, or no login at all");
-            problems.unless(
-                !password.reveal().is_empty(),
-                "login.password",
-                "a password, or no login at all",
-            );
+            problems.unless(!username.is_empty(), "username", "a name, or no login at all");
+            problems.unless(!password.reveal().is_empty(), "password", "a password, or no login at all");
         }
         problems.unless(
             address(&self.from).is_some(),

@@ -140,13 +140,13 @@ async fn a_reply_of_many_lines_is_read_to_its_end() {
 #[tokio::test]
 async fn a_reply_without_an_end_is_not_read_for_ever() {
     for flood in [Say::Flood("250-more\r\n"), Say::Flood("250 no end of a line ")] {
-        for script in [
-            Script { greeting: flood, ..KIND },
-            Script { ehlo: flood, ..KIND },
-            Script { mail: flood, ..KIND },
-            Script { rcpt: flood, ..KIND },
+        for (script, answer) in [
+            (Script { greeting: flood, ..KIND }, Answer::unsent("io")),
+            (Script { ehlo: flood, ..KIND }, Answer::unsent("io")),
+            (Script { mail: flood, ..KIND }, backed_off("io")),
+            (Script { rcpt: flood, ..KIND }, slowly("io")),
         ] {
-            assert_eq!(one(script).await, (backed_off("io"), true), "{script:?}");
+            assert_eq!(one(script).await, (answer, true), "{script:?}");
         }
         assert_eq!(one(Script { body: flood, ..KIND }).await, (Answer::Uncertain, true), "{flood:?}");
     }
@@ -155,39 +155,42 @@ async fn a_reply_without_an_end_is_not_read_for_ever() {
 #[tokio::test]
 async fn a_421_rests_the_host_in_every_phase() {
     let closing = Say::Line("421 4.3.2 closing");
-    for script in [
-        Script { greeting: closing, ..KIND },
-        Script { ehlo: closing, ..KIND },
-        Script { mail: closing, ..KIND },
-        Script { rcpt: closing, ..KIND },
-        Script { data: closing, ..KIND },
-        Script { body: closing, ..KIND },
+    for (script, answer) in [
+        (Script { greeting: closing, ..KIND }, backed_off("421 4.3.2")),
+        (Script { ehlo: closing, ..KIND }, backed_off("421 4.3.2")),
+        (Script { mail: closing, ..KIND }, backed_off("421 4.3.2")),
+        (Script { rcpt: closing, ..KIND }, slowly("421 4.3.2")),
+        (Script { data: closing, ..KIND }, slowly("421 4.3.2")),
+        (Script { body: closing, ..KIND }, slowly("421 4.3.2")),
     ] {
-        assert_eq!(one(script).await, (backed_off("421 4.3.2"), true), "{script:?}");
+        assert_eq!(one(script).await, (answer, true), "{script:?}");
     }
 }
 
 #[tokio::test]
 async fn what_breaks_before_the_final_dot_is_surely_not_sent() {
-    for out_of_step in [
-        Script { mail: Say::Line("354 go on"), ..KIND },
-        Script { rcpt: Say::Line("221 bye"), ..KIND },
-        Script { data: Say::Line("250 ok"), ..KIND },
+    let (rests, slowly) = (Reaction::HOST_RESTS, Reaction::again(Again::Slowly));
+    for (out_of_step, reaction) in [
+        (Script { mail: Say::Line("354 go on"), ..KIND }, rests),
+        (Script { rcpt: Say::Line("221 bye"), ..KIND }, slowly),
+        (Script { data: Say::Line("250 ok"), ..KIND }, slowly),
     ] {
-        assert_eq!(one(out_of_step).await, (backed_off("out_of_step"), true), "{out_of_step:?}");
+        let expected = (Answer::refused("out_of_step", reaction), true);
+        assert_eq!(one(out_of_step).await, expected, "{out_of_step:?}");
     }
     for fault in [Say::Close, Say::Line("garbage"), Say::Line("999 what"), Say::Line("")] {
-        for script in [
-            Script { greeting: fault, ..KIND },
-            Script { mail: fault, ..KIND },
-            Script { rcpt: fault, ..KIND },
+        for (script, expected) in [
+            (Script { greeting: fault, ..KIND }, None),
+            (Script { mail: fault, ..KIND }, Some(rests)),
+            (Script { rcpt: fault, ..KIND }, Some(slowly)),
         ] {
-            let (answer, rests) = one(script).await;
-            assert!(
-                matches!(answer, Answer::Refused { reaction: Reaction::HOST_RESTS, .. }),
-                "{answer:?} from {script:?}"
-            );
-            assert!(rests, "{script:?}");
+            let (answer, host_rests) = one(script).await;
+            match &answer {
+                Answer::Unsent { .. } => assert_eq!(None, expected, "{script:?}"),
+                Answer::Refused { reaction, .. } => assert_eq!(Some(*reaction), expected, "{script:?}"),
+                Answer::Accepted | Answer::Uncertain => panic!("{answer:?} from {script:?}"),
+            }
+            assert!(host_rests, "{script:?}");
         }
     }
 }
@@ -206,12 +209,16 @@ async fn each_phase_has_a_time_out_of_its_own() {
         (
             Script { greeting: Say::Hang, ..KIND },
             TimeOuts { hello: SHORT, ..time_outs },
-            backed_off("time_out"),
+            Answer::unsent("time_out"),
         ),
-        (Script { ehlo: Say::Hang, ..KIND }, TimeOuts { hello: SHORT, ..time_outs }, backed_off("time_out")),
+        (
+            Script { ehlo: Say::Hang, ..KIND },
+            TimeOuts { hello: SHORT, ..time_outs },
+            Answer::unsent("time_out"),
+        ),
         (Script { mail: Say::Hang, ..KIND }, TimeOuts { mail: SHORT, ..time_outs }, backed_off("time_out")),
-        (Script { rcpt: Say::Hang, ..KIND }, TimeOuts { rcpt: SHORT, ..time_outs }, backed_off("time_out")),
-        (Script { data: Say::Hang, ..KIND }, TimeOuts { data: SHORT, ..time_outs }, backed_off("time_out")),
+        (Script { rcpt: Say::Hang, ..KIND }, TimeOuts { rcpt: SHORT, ..time_outs }, slowly("time_out")),
+        (Script { data: Say::Hang, ..KIND }, TimeOuts { data: SHORT, ..time_outs }, slowly("time_out")),
         (Script { body: Say::Hang, ..KIND }, TimeOuts { body: SHORT, ..time_outs }, Answer::Uncertain),
     ] {
         let (port, served) = serve(&[script]).await;
@@ -231,10 +238,10 @@ async fn a_host_that_cannot_be_reached_rests_and_the_next_call_does_not_try() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let smtp = smtp(port);
-    assert_eq!(called(&smtp, call()).await, backed_off("connect"));
+    assert_eq!(called(&smtp, call()).await, Answer::unsent("connect"));
     assert!(smtp.slot(false).await.is_err());
     let _listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    assert_eq!(called(&smtp, call()).await, backed_off("host_rests"));
+    assert_eq!(called(&smtp, call()).await, Answer::unsent("host_rests"));
 }
 
 #[tokio::test]
@@ -319,9 +326,11 @@ async fn a_login_is_used_and_its_refusal_stops_the_sender() {
     let denying = Script { auth: Say::Line("535 5.7.8 wrong"), ..KIND };
     let without = Script { ehlo: Say::Line("250 mail.example"), ..KIND };
     let stopped = Answer::refused("535 5.7.8", Reaction::stop(Scope::Sender));
-    for (script, expected, rests) in
-        [(KIND, Answer::Accepted, false), (denying, stopped, false), (without, backed_off("no_auth"), true)]
-    {
+    for (script, expected, rests) in [
+        (KIND, Answer::Accepted, false),
+        (denying, stopped, false),
+        (without, Answer::unsent("no_auth"), true),
+    ] {
         let (port, served) = serve(&[script]).await;
         let smtp = Smtp::open(
             Settings { login: Some(login.clone()), ..settings(port) },
@@ -376,7 +385,7 @@ async fn nothing_in_a_call_is_a_command() {
 async fn a_server_without_tls_gets_no_mail_from_a_sender_that_wants_it() {
     for (security, code) in [(Security::StartTls, "no_starttls"), (Security::Tls, "tls")] {
         let (port, served) = serve(&[Script { greeting: Say::Line("220 plain"), ..KIND }]).await;
-        assert_eq!(called(&secure(port, security, &testing::trust()), call()).await, backed_off(code));
+        assert_eq!(called(&secure(port, security, &testing::trust()), call()).await, Answer::unsent(code));
         served.abort();
     }
 }
@@ -410,7 +419,7 @@ async fn a_certificate_nobody_vouches_for_gets_nothing() {
     for (security, script) in [(Security::Tls, FROM_THE_START), (Security::StartTls, WHEN_ASKED)] {
         let (port, served) = serve(&[script]).await;
         let smtp = secure(port, security, &testing::distrust());
-        assert_eq!(called(&smtp, call()).await, backed_off("tls"), "{security:?}");
+        assert_eq!(called(&smtp, call()).await, Answer::unsent("tls"), "{security:?}");
         assert!(smtp.places.rests().is_some());
         assert!(seen(served).await.iter().all(|seen| !seen.verbs().contains(&"MAIL")));
     }
@@ -420,7 +429,10 @@ async fn a_certificate_nobody_vouches_for_gets_nothing() {
 async fn what_is_slipped_in_before_tls_is_not_taken_for_an_answer() {
     let replies = "220 go\r\n250 hi\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 queued";
     let (port, served) = serve(&[Script { tls: Tls::Asked(replies), ..WHEN_ASKED }]).await;
-    assert_eq!(called(&secure(port, Security::StartTls, &testing::trust()), call()).await, backed_off("tls"));
+    assert_eq!(
+        called(&secure(port, Security::StartTls, &testing::trust()), call()).await,
+        Answer::unsent("tls")
+    );
     assert_eq!(seen(served).await[0].mails.len(), 0);
 }
 

@@ -108,10 +108,20 @@ pub(super) fn verdict(phase: Phase, ending: Ending) -> Verdict {
 
 fn unanswered(phase: Phase, word: &str) -> Verdict {
     let answer = match phase {
+        Phase::Hello => Answer::unsent(word),
+        Phase::Mail | Phase::Rcpt | Phase::Data => Answer::refused(word, broken_off(phase)),
         Phase::Body => Answer::Uncertain,
-        Phase::Hello | Phase::Mail | Phase::Rcpt | Phase::Data => Answer::refused(word, Reaction::HOST_RESTS),
     };
     Verdict { answer, host: Health::Fails }
+}
+
+/// What follows when a server ends the conversation. The host rests; where it was told whom the mail is for, the mail may
+/// be why, which would keep all others waiting for ever: it has so many attempts.
+fn broken_off(phase: Phase) -> Reaction {
+    match phase {
+        Phase::Hello | Phase::Mail => Reaction::HOST_RESTS,
+        Phase::Rcpt | Phase::Data | Phase::Body => Reaction::again(Again::Slowly),
+    }
 }
 
 fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
@@ -126,7 +136,7 @@ fn replied(phase: Phase, code: u16, enhanced: Option<Enhanced>) -> Verdict {
     match (phase, code) {
         (Phase::Body, 200..300) => Verdict { answer: Answer::Accepted, host: Health::Works },
         // The server shuts down, whatever it was asked.
-        (_, 421) => backed_off(said),
+        (_, 421) => Verdict { answer: Answer::refused(said, broken_off(phase)), host: Health::Fails },
         // A name or password that is wrong, or that it wants one, or TLS, stays so until a person gives another (RFC
         // 4954): asked again and again, a server closes the account.
         (_, 530 | 534 | 535 | 538) => refused(said, Reaction::stop(Scope::Sender)),
@@ -186,8 +196,6 @@ mod tests {
     use super::*;
     use Phase::{Body, Data, Hello, Mail, Rcpt};
 
-    const BEFORE_THE_DOT: [Phase; 4] = [Hello, Mail, Rcpt, Data];
-
     fn reply(text: &str) -> Ending {
         let (code, rest) = text.split_at(3);
         Ending::Reply { code: code.parse().unwrap(), enhanced: Enhanced::of(rest) }
@@ -221,7 +229,7 @@ mod tests {
     fn no_connection_or_no_tls_backs_off_the_host() {
         for word in ["io", "tls", "no_starttls", "broken_reply"] {
             let Verdict { answer, host } = verdict(Hello, Ending::Broken(word));
-            assert_eq!((answer, host), backed_off(word));
+            assert_eq!((answer, host), (Answer::unsent(word), Health::Fails));
         }
         for text in ["450 4.3.2", "554 5.7.1", "454 4.7.0", "450", "554"] {
             assert_eq!(of(Hello, text), backed_off(text), "{text}");
@@ -255,9 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn a_421_backs_off_the_host_in_every_phase() {
-        for phase in [Hello, Mail, Rcpt, Data, Body] {
+    fn a_421_backs_off_the_host_in_every_phase_and_counts_as_an_attempt_where_the_mail_may_be_why() {
+        for phase in [Hello, Mail] {
             assert_eq!(of(phase, "421 4.3.2 shutting down"), backed_off("421 4.3.2"));
+        }
+        let slowly = Reaction::again(Again::Slowly);
+        for phase in [Rcpt, Data, Body] {
+            let expected = (Answer::refused("421 4.3.2", slowly), Health::Fails);
+            assert_eq!(of(phase, "421 4.3.2 shutting down"), expected);
         }
     }
 
@@ -325,14 +338,18 @@ mod tests {
     }
 
     #[test]
-    fn silence_before_the_dot_backs_off_and_after_it_is_uncertain() {
+    fn silence_backs_off_the_host_counts_as_an_attempt_after_mail_and_is_uncertain_after_the_dot() {
         for (ending, word) in [(Ending::TimedOut, "time_out"), (Ending::Broken("io"), "io")] {
-            for phase in BEFORE_THE_DOT {
-                let (answer, host) = backed_off(word);
-                assert_eq!(verdict(phase, ending), Verdict { answer, host });
+            let slowly = Answer::refused(word, Reaction::again(Again::Slowly));
+            for (phase, answer) in [
+                (Hello, Answer::unsent(word)),
+                (Mail, Answer::refused(word, Reaction::HOST_RESTS)),
+                (Rcpt, slowly.clone()),
+                (Data, slowly),
+                (Body, Answer::Uncertain),
+            ] {
+                assert_eq!(verdict(phase, ending), Verdict { answer, host: Health::Fails });
             }
-            let expected = Verdict { answer: Answer::Uncertain, host: Health::Fails };
-            assert_eq!(verdict(Body, ending), expected);
         }
     }
 
@@ -340,7 +357,8 @@ mod tests {
     fn a_yes_to_something_else_is_out_of_step() {
         for (phase, text) in [(Mail, "354 go"), (Rcpt, "354 go"), (Data, "250 ok"), (Mail, "220 hi")] {
             assert!(!phase.wants(text[..3].parse().unwrap()));
-            assert_eq!(of(phase, text), backed_off("out_of_step"));
+            assert_eq!(of(phase, text).1, Health::Fails);
+            assert!(matches!(of(phase, text).0, Answer::Refused { code, .. } if code == "out_of_step"));
         }
         assert_eq!(of(Body, "354 go"), (Answer::Uncertain, Health::Fails));
     }

@@ -64,7 +64,9 @@ impl Settings {
             problems.unless(false, "base", right);
         }
         problems.unless(is_id(&self.account, "AC"), "account", "AC and 32 hexadecimal digits");
-        let is_user = is_id(&self.username, "AC") || is_id(&self.username, "SK");
+        // Where it is no other, it is the account that is wrong.
+        let is_user =
+            self.username == self.account || is_id(&self.username, "AC") || is_id(&self.username, "SK");
         problems.unless(is_user, "username", "the account's id, or an API key: SK and 32 hexadecimal digits");
         let password = (1..=limits::TOKEN_BYTES).contains(&self.password.reveal().len());
         problems.unless(password, "password", "the account's token, or the API key's secret");

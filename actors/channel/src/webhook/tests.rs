@@ -208,8 +208,8 @@ async fn what_cannot_be_connected_to_backs_off() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let webhook = webhook(port);
-    assert_eq!(called(&webhook, call()).await, backed_off("connect"));
-    assert_eq!(called(&webhook, call()).await, backed_off("host_rests"));
+    assert_eq!(called(&webhook, call()).await, Answer::unsent("connect"));
+    assert_eq!(called(&webhook, call()).await, Answer::unsent("host_rests"));
     assert!(webhook.slot(false).await.is_err());
 }
 
@@ -269,7 +269,7 @@ async fn a_name_that_leads_inside_is_not_connected_to() {
         let url = format!("http://hooks.example:{port}/");
         let settings = Settings { networks: Vec::new(), ..settings(&url) };
         let webhook = Webhook::open(settings, &testing::distrust(), Names::of(&[addresses])).unwrap();
-        assert_eq!(called(&webhook, call()).await, backed_off("address_not_allowed"), "{addresses:?}");
+        assert_eq!(called(&webhook, call()).await, Answer::unsent("address_not_allowed"), "{addresses:?}");
         assert!(tokio::time::timeout(Duration::from_millis(20), listener.accept()).await.is_err());
     }
 }
@@ -286,7 +286,7 @@ async fn the_address_that_was_checked_is_the_one_connected_to() {
     drop(webhook);
 
     let gone = Webhook::open(settings(&url), &testing::distrust(), Names::of(&[])).unwrap();
-    assert_eq!(called(&gone, call()).await, backed_off("resolve"));
+    assert_eq!(called(&gone, call()).await, Answer::unsent("resolve"));
 }
 
 #[tokio::test]
@@ -301,7 +301,7 @@ async fn a_name_that_leads_inside_the_second_time_is_asked_for_once_a_connection
     let webhook = Webhook::open(settings, &testing::distrust(), names.clone()).unwrap();
     assert_eq!(called(&webhook, call()).await, Answer::Accepted);
     assert_eq!(names.0.lock().unwrap().len(), 1, "it was asked for once");
-    assert_eq!(called(&webhook, call()).await, backed_off("address_not_allowed"));
+    assert_eq!(called(&webhook, call()).await, Answer::unsent("address_not_allowed"));
     assert!(tokio::time::timeout(Duration::from_millis(20), inside.accept()).await.is_err());
     assert_eq!(seen(served).await.len(), 1);
 }
@@ -337,12 +337,12 @@ async fn a_message_goes_over_tls_to_the_name_in_the_certificate() {
 async fn a_receiver_that_cannot_show_who_it_is_gets_nothing() {
     let (port, served) = serve_tls(vec![vec![status(200, "", "")]]).await;
     let webhook = secure("hooks.example", port, &testing::distrust());
-    assert_eq!(called(&webhook, call()).await, backed_off("tls"));
+    assert_eq!(called(&webhook, call()).await, Answer::unsent("tls"));
     assert_eq!(seen(served).await.len(), 0);
 
     let (port, served) = serve_tls(vec![vec![status(200, "", "")]]).await;
     let webhook = secure("other.example", port, &testing::trust());
-    assert_eq!(called(&webhook, call()).await, backed_off("tls"));
+    assert_eq!(called(&webhook, call()).await, Answer::unsent("tls"));
     assert_eq!(seen(served).await.len(), 0);
 }
 
@@ -350,6 +350,6 @@ async fn a_receiver_that_cannot_show_who_it_is_gets_nothing() {
 async fn a_receiver_without_tls_gets_nothing_over_https() {
     let (port, served) = serve(vec![Vec::new()]).await;
     let webhook = secure("hooks.example", port, &testing::trust());
-    assert_eq!(called(&webhook, call()).await, backed_off("tls"));
+    assert_eq!(called(&webhook, call()).await, Answer::unsent("tls"));
     assert_eq!(seen(served).await.len(), 0);
 }

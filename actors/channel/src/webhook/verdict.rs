@@ -13,7 +13,7 @@ use crate::places::Health;
 pub(super) fn verdict(ending: Ending) -> Verdict {
     let (status, wait) = match ending {
         Ending::NotSent(word) => {
-            return Verdict { answer: Answer::refused(word, Reaction::HOST_RESTS), host: Health::Fails };
+            return Verdict { answer: Answer::unsent(word), host: Health::Fails };
         }
         Ending::Unanswered => return Verdict { answer: Answer::Uncertain, host: Health::Stumbles },
         Ending::Status(status, wait) => (status, wait),
@@ -21,8 +21,8 @@ pub(super) fn verdict(ending: Ending) -> Verdict {
     let code = status.to_string();
     let answer = match status {
         200..300 => Answer::Accepted,
-        // Not in time, too early (RFC 8470): the same request may pass later.
-        408 | 425 => Answer::refused(code, Reaction::again(Again::Soon { at_least: span(wait) })),
+        // Not in time, another under the same key is under way, too early (RFC 8470): the same request may pass later.
+        408 | 409 | 425 => Answer::refused(code, Reaction::again(Again::Soon { at_least: span(wait) })),
         // Too many: the next would be one more. Or whoever runs the receiver has moved, closed or locked it, which all
         // messages share; a redirect is not followed.
         429 | 300..=399 | 401 | 403 | 404 | 405 | 410 => Answer::refused(code, Reaction::HOST_RESTS),
@@ -54,7 +54,7 @@ mod tests {
             let code = status.to_string();
             let expected = match status {
                 200..=299 => Answer::Accepted,
-                408 | 425 => Answer::refused(code, Reaction::again(Again::SOON)),
+                408 | 409 | 425 => Answer::refused(code, Reaction::again(Again::SOON)),
                 429 | 300..=399 | 401 | 403 | 404 | 405 | 410 => Answer::refused(code, Reaction::HOST_RESTS),
                 400..=499 => Answer::refused(code, Reaction::never(Blames::Message)),
                 _ => Answer::Uncertain,
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_never_left_backs_off_and_what_was_not_answered_is_uncertain() {
-        let answer = Answer::refused("connect", Reaction::HOST_RESTS);
+        let answer = Answer::unsent("connect");
         assert_eq!(verdict(Ending::NotSent("connect")), Verdict { answer, host: Health::Fails });
         let expected = Verdict { answer: Answer::Uncertain, host: Health::Stumbles };
         assert_eq!(verdict(Ending::Unanswered), expected);

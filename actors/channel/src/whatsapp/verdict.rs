@@ -60,9 +60,9 @@ pub fn reaction(code: u64) -> Option<Reaction> {
             Reaction::BAD_STEP
         }
         131_052 | 131_053 => Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep },
-        132_001 => Reaction::Hold { scope: Scope::Template, until: Until::Changed },
+        // There is none of this name and language, or it is disabled: another is needed.
+        132_001 | 132_016 => Reaction::Hold { scope: Scope::Template, until: Until::Changed },
         132_015 => told(Span::hours(3)),
-        132_016 => told(Span::hours(6)),
         _ => return None,
     })
 }
@@ -132,11 +132,7 @@ mod tests {
                 vec![132_015],
                 hold(Scope::Template, Until::Told { at_least: Span::hours(3) }),
             ),
-            (
-                "template disabled",
-                vec![132_016],
-                hold(Scope::Template, Until::Told { at_least: Span::hours(6) }),
-            ),
+            ("template disabled", vec![132_016], hold(Scope::Template, Until::Changed)),
         ]
     }
 

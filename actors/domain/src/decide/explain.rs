@@ -3,6 +3,7 @@
 //! It asks the gates that the last look asks, each at the moment by which those before it have opened. What others do
 //! meanwhile is not foreseen: limits and the line before it give estimates.
 
+use crate::decision::{Decision, Entry};
 use crate::enrollment::{ExitReason, FailReason, SendFailure, SkipReason, State};
 use crate::gate::{self, Binding, GATES, Verdict, View};
 use crate::ids::ChannelNo;
@@ -56,6 +57,8 @@ pub struct Outlook {
     pub earliest: Earliest,
     /// When each of those before it is due, in their order.
     pub ahead: Vec<Moment>,
+    /// Until when nothing leaves it, since the host it calls rests.
+    pub rests_until: Option<Moment>,
 }
 
 /// An explanation.
@@ -71,17 +74,19 @@ pub struct Explained {
     pub binding: Option<Binding>,
     /// All gates in order, and what each says; none where no step is waiting for them.
     pub gates: Vec<(Binding, Said)>,
+    /// What the provider said of the attempt that came to nothing, as a short code, where the next one is to come.
+    pub code: Option<String>,
 }
 
 impl Explained {
     fn bare(next: Next) -> Explained {
-        Explained { next, at: None, estimated: false, binding: None, gates: Vec::new() }
+        Explained { next, at: None, estimated: false, binding: None, gates: Vec::new(), code: None }
     }
 }
 
-/// Explains one enrollment.
+/// Explains one enrollment with this history.
 #[must_use]
-pub fn explain(view: &View<'_>, outlook: &Outlook) -> Explained {
+pub fn explain(view: &View<'_>, history: &[Entry], outlook: &Outlook) -> Explained {
     let enrollment = view.enrollment;
     if let Some(open) = enrollment.open {
         return Explained::bare(Next::Settle(open.channel));
@@ -92,7 +97,9 @@ pub fn explain(view: &View<'_>, outlook: &Outlook) -> Explained {
         State::Completed | State::Exited(_) | State::Failed(_) => return Explained::bare(Next::Over),
     }
     let Some(step) = view.version.step(enrollment.step) else { return Explained::bare(Next::Over) };
-    let mut walk = Walk { view, step, at: view.now, binding: None, gates: Vec::new(), stop: None };
+    let (placed, rests_until) = (placed(history), outlook.rests_until);
+    let mut walk =
+        Walk { view, step, placed, rests_until, at: view.now, binding: None, gates: Vec::new(), stop: None };
     for _ in 0..PASSES {
         if !walk.pass() {
             break;
@@ -101,10 +108,32 @@ pub fn explain(view: &View<'_>, outlook: &Outlook) -> Explained {
     walk.end(outlook)
 }
 
+/// The decision that says why a wake stands where it does.
+fn placed(history: &[Entry]) -> Option<&Decision> {
+    let placed = |decision: &&Decision| {
+        matches!(
+            decision,
+            Decision::Planned { .. }
+                | Decision::Moved { .. }
+                | Decision::Resumed { .. }
+                | Decision::Released { .. }
+                | Decision::Quarantined { .. }
+                | Decision::Refused { .. }
+                | Decision::BackedOff { .. }
+                | Decision::Doubted { .. }
+                | Decision::Reopened { .. }
+        )
+    };
+    history.iter().rev().map(|entry| &entry.decision).find(placed)
+}
+
 /// The way through the gates.
 struct Walk<'a> {
     view: &'a View<'a>,
     step: &'a Step,
+    /// Why its wake stands where it does.
+    placed: Option<&'a Decision>,
+    rests_until: Option<Moment>,
     /// The moment by which all gates so far are open.
     at: Moment,
     binding: Option<Binding>,
@@ -128,27 +157,30 @@ impl Walk<'_> {
         self.stop.is_none() && self.at > before
     }
 
-    /// The pause after a refusal: its wake stands later than the step is due.
+    /// The pause after an attempt that came to nothing: its own, whose wake stands later than the step is due, or that of
+    /// the host.
     fn retry(&self) -> Verdict {
-        let enrollment = self.view.enrollment;
-        match enrollment.wake.filter(|_| enrollment.attempts > 0) {
-            Some(wake) if wake.due_at > self.at => Verdict::Until(wake.due_at),
-            _ => Verdict::Open,
-        }
+        let came_to_nothing = matches!(
+            self.placed,
+            Some(
+                Decision::Refused { .. }
+                    | Decision::BackedOff { .. }
+                    | Decision::Doubted { .. }
+                    | Decision::Reopened { .. }
+            )
+        );
+        let wake = self.view.enrollment.wake.filter(|_| came_to_nothing).map(|wake| wake.due_at);
+        self.later(wake.max(self.rests_until))
     }
 
-    /// A wake that was put off stands later than all gates say.
+    /// Who waits for room among the new recipients was put off by what the store counts.
     fn new_recipients(&self) -> Verdict {
-        let enrollment = self.view.enrollment;
-        let counts = self.view.channel(self.step).is_some_and(|channel| {
-            let account = self.view.scope.account_of(channel.no);
-            let shared = account.and_then(|account| account.new_recipients);
-            channel.limits.new_recipients.or(shared).is_some()
-        });
-        match enrollment.wake.filter(|_| counts && enrollment.attempts == 0) {
-            Some(wake) if wake.due_at > self.at => Verdict::Until(wake.due_at),
-            _ => Verdict::Open,
-        }
+        let put_off = matches!(self.placed, Some(Decision::Moved { gate: Binding::NewRecipients, .. }));
+        self.later(self.view.enrollment.wake.filter(|_| put_off).map(|wake| wake.due_at))
+    }
+
+    fn later(&self, until: Option<Moment>) -> Verdict {
+        until.filter(|until| *until > self.at).map_or(Verdict::Open, Verdict::Until)
     }
 
     fn hears(&mut self, binding: Binding, verdict: Verdict) {
@@ -188,7 +220,7 @@ impl Walk<'_> {
             Some((_, Verdict::Open | Verdict::Until(_))) => return self.sends(outlook),
         };
         let binding = self.stop.map(|(binding, _)| binding);
-        Explained { next, at, estimated: false, binding, gates: self.gates }
+        self.explained(next, at, false, binding)
     }
 
     /// When it is looked at next: what a gate ends is ended then, not before.
@@ -226,7 +258,7 @@ impl Walk<'_> {
         if self.at >= enrollment.expires_at {
             let next = Next::Exit(ExitReason::Expired);
             let (at, binding) = (Some(enrollment.expires_at), Some(Binding::Lifetime));
-            return Explained { next, at, estimated, binding, gates: self.gates };
+            return self.explained(next, at, estimated, binding);
         }
         // What it says may depend on when it leaves: by then a service window can have closed.
         let then = View { now: self.at, ..*self.view };
@@ -234,7 +266,22 @@ impl Walk<'_> {
             Ok(_) => Next::Send(channel.no),
             Err(failure) => Next::Fail(failure),
         };
-        Explained { next, at: Some(self.at), estimated, binding: self.binding, gates: self.gates }
+        let (at, binding) = (Some(self.at), self.binding);
+        self.explained(next, at, estimated, binding)
+    }
+
+    fn explained(
+        self,
+        next: Next,
+        at: Option<Moment>,
+        estimated: bool,
+        binding: Option<Binding>,
+    ) -> Explained {
+        let code = match self.placed {
+            Some(Decision::Refused { code, .. } | Decision::BackedOff { code, .. }) => Some(code.clone()),
+            _ => None,
+        };
+        Explained { next, at, estimated, binding, gates: self.gates, code }
     }
 }
 

@@ -40,13 +40,33 @@ pub fn outcome(view: &View<'_>, send: SendId, outcome: &Outcome, jitter: u16) ->
     let Some(open) = view.enrollment.open.filter(|open| open.send == send) else { return Vec::new() };
     match outcome {
         Outcome::Accepted { at } => settle(view, Decision::Accepted { at: *at }),
-        Outcome::Refused { code, reaction } => said_no(view, code, *reaction, jitter),
+        Outcome::Refused { code, reaction } => {
+            with_code(send.step, code, said_no(view, code, *reaction, jitter))
+        }
         Outcome::Uncertain => {
             let pause = Again::SOON.pause(tries(view)).unwrap_or_default();
             doubted(view, &open, view.now + spread(pause, jitter))
         }
         Outcome::NotBegun => vec![Decision::Withdrawn],
     }
+}
+
+/// Decisions with the provider's code before them, where they settle a send that it refused: a timeline tells it.
+#[must_use]
+pub fn with_code(step: StepNo, code: &str, mut decisions: Vec<Decision>) -> Vec<Decision> {
+    let settles = |decision: &Decision| {
+        matches!(
+            decision,
+            Decision::StepFailed(_)
+                | Decision::Skipped(_)
+                | Decision::LeftUncertain
+                | Decision::Received { status: SendStatus::Failed(_), .. }
+        )
+    };
+    if !code.is_empty() && decisions.iter().any(settles) {
+        decisions.insert(0, Decision::Code { step, code: code.to_owned() });
+    }
+    decisions
 }
 
 /// What a no comes to for this enrollment. What is shared uses no attempt: whoever waits for it has done nothing wrong.

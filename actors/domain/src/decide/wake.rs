@@ -122,7 +122,7 @@ fn look_at_queue<'a>(view: &View<'a>, row: &WakeRow) -> Look<'a> {
     let step = view.version.step(view.enrollment.step);
     let channel = step.and_then(|step| view.scope.channel(&step.channel));
     let Some(channel) = channel else { return Look::Gone };
-    let address = view.contact.address(channel.kind, &view.enrollment.contact);
+    let address = view.enrollment.address(view.contact, channel.kind);
     match (wake_at(view, row.due_at), address) {
         (Some(wake), Some(address)) if wake.channel == row.lane.channel && serves(row.queue, wake.queue) => {
             Look::Send(channel, address)

@@ -12,13 +12,11 @@ use followupd_domain::name::Name;
 use followupd_domain::scope::HeldBy;
 use followupd_domain::{Moment, SequenceNo, Span};
 use followupd_store::{Key, Scan};
-use ractor::rpc::CallResult;
 
 use super::{Engine, named};
 use crate::api::{Caller, Error};
 use crate::loaded::Loaded;
 use crate::pacer::Fares;
-use crate::shard::ShardMsg;
 use crate::{limits, pacer};
 
 /// What waits in a lane.
@@ -141,7 +139,7 @@ impl Engine {
         let row = self.node.store.get(vec![Key::ledger(loaded.shard, lane)]).await?.pop().flatten();
         let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
         let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
-        let fares = self.fares(&loaded, lane).await;
+        let fares = self.node.fares(loaded.shard, lane).await;
         backlog.share = fares.map_or(1_000, |fares| u32::try_from(fares.share).unwrap_or(1_000));
         backlog.pace = channel.limits.slowest(backlog.share);
         backlog.waits = self.lane_waits(&loaded, channel, &ledger, fares, now);
@@ -275,15 +273,6 @@ impl Engine {
         let passed = u128::from(now.since(hour).0.unsigned_abs());
         let part = u128::from(count) * passed / u128::from(Span::hours(1).0.unsigned_abs());
         Ok(u64::try_from(part).unwrap_or(count).clamp(limit as u64, count.max(limit as u64)).min(count))
-    }
-
-    /// How a lane fares; `None`: its shard is not up.
-    pub(super) async fn fares(&self, loaded: &Loaded, lane: Lane) -> Option<Fares> {
-        let shard = self.node.shards().get(&loaded.shard).cloned()?;
-        match shard.call(|reply| ShardMsg::Fares(lane, reply), None).await {
-            Ok(CallResult::Success(fares)) => Some(fares),
-            Ok(CallResult::Timeout | CallResult::SenderError) | Err(_) => None,
-        }
     }
 
     /// What holds a whole lane.

@@ -10,7 +10,7 @@ use followupd_domain::decide::enroll::Profile;
 use followupd_domain::decide::outcome::Receipt;
 use followupd_domain::event::{Event, EventKey, EventKind};
 use followupd_domain::holds::Reacted;
-use followupd_domain::limits::SERVICE_WINDOW;
+use followupd_domain::limits::{BATCH_ITEMS, SERVICE_WINDOW};
 use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
 use followupd_domain::{Moment, Span};
@@ -60,7 +60,7 @@ impl Engine {
         let handle = self.tenant(&Caller::default(), tenant)?;
         let loaded = handle.loaded();
         let known = loaded.channel(&named("channel", channel)?)?;
-        let keys = self.node.transports.told(handle.no, known);
+        let keys = self.node.transports.told(handle.no, known.no, &known.transport);
         let keys = keys.map_err(|problems| {
             let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
             tracing::warn!(tenant, channel, why = why.join("; "), "a webhook cannot be checked");
@@ -184,7 +184,20 @@ impl Engine {
             let what = (kind, event.occurred_at);
             contact::hear(&self.node, &handle, &teller.caller, &address(&said.contact), what).await?;
         }
+        if !known {
+            self.knows_all(teller).await?;
+        }
         Ok(known)
+    }
+
+    /// Refuses what nobody is known to have written while contacts are still being written down by their addresses: told
+    /// again later, it may be somebody's reply.
+    async fn knows_all(&self, teller: &Teller<'_>) -> Result<(), Error> {
+        let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
+        match addresses::are_known(&*self.node.store, self.node.place(&loaded)).await? {
+            true => Ok(()),
+            false => Err(Error::Overloaded { retry_after: limits::COME_BACK }),
+        }
     }
 
     /// Whether a contact wants to be written to; whether anybody here has that address.
@@ -253,8 +266,11 @@ impl Engine {
         if calls.is_empty() {
             return Ok(Heard { known: false, all: false });
         }
-        let mut all = true;
-        for answer in self.event(&teller.caller, teller.tenant, calls).await? {
+        let (mut all, mut answers) = (true, Vec::with_capacity(calls.len()));
+        for some in calls.chunks(BATCH_ITEMS) {
+            answers.extend(self.event(&teller.caller, teller.tenant, some.to_vec()).await?);
+        }
+        for answer in answers {
             if let EventAnswer::Refused { reason, problem } = answer {
                 all = false;
                 // One that is too old to be told from a repeat, say: it will not be taken the next time either.

@@ -132,7 +132,7 @@ impl Engine {
     async fn signals(&self, loaded: &Loaded, channel: &Channel) -> Result<Fares, Error> {
         let counts = watch::counts(&self.node, loaded, channel).await?;
         let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
-        let fares = self.fares(loaded, lane).await;
+        let fares = self.node.fares(loaded.shard, lane).await;
         let run = fares.map(|fares| fares.run).unwrap_or_default();
         let tripped = watch::tripped(&self.node, loaded, channel, run).await?;
         Ok(Fares {

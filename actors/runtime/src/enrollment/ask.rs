@@ -129,6 +129,7 @@ impl Live {
                 let view = &View { target: known.map(|target| &target.value), ..*view };
                 let jitter = (self.activation.node.env.random() % 1_001) as u16;
                 let decisions = outcome::receipt(view, send, receipt, jitter);
+                let decisions = outcome::with_code(send.step, &told.code, decisions);
                 let moved_back = self.activation.node.planted.is(Bug::ReceiptMovesBack)
                     && decisions.is_empty()
                     && view

@@ -5,6 +5,7 @@ use followupd_domain::calendar::Wait;
 use followupd_domain::calendar::wait::Error as WaitError;
 use followupd_domain::channel::{Kind, Preset};
 use followupd_domain::ledger::{Limits, Rate, Rest};
+use followupd_domain::limits::LONGEST_WAIT;
 use followupd_domain::name::not_one_of;
 
 use super::Faults;
@@ -13,7 +14,7 @@ use crate::api::{ChannelSettings, RestSettings};
 /// The limits that `settings` describe, for a channel of this kind: those of the preset, each replaced by the one that
 /// is given beside it.
 pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mut Faults) -> Limits {
-    let preset = faults.take("preset", preset(&settings.preset, kind));
+    let preset = faults.take("preset", preset(settings, kind));
     let mut preset = preset.map(Preset::limits).unwrap_or_default();
     let faulty = faults.0.len();
     let given = given(settings, faults);
@@ -79,12 +80,16 @@ fn leave_out(settings: &ChannelSettings, given: &Limits, preset: &mut Limits, fa
     }
 }
 
-fn preset(word: &str, kind: Option<Kind>) -> Result<Option<Preset>, String> {
+fn preset(settings: &ChannelSettings, kind: Option<Kind>) -> Result<Option<Preset>, String> {
+    let word = settings.preset.as_str();
     if word.is_empty() {
         return Ok(None);
     }
     let preset = Preset::parse(word).ok_or_else(|| not_one_of(word, &Preset::ALL.map(Preset::word)))?;
     match kind.filter(|kind| *kind != preset.serves()) {
+        None if preset == Preset::WhatsappWeb && settings.transport == "meta" => {
+            Err(format!("{word} is for a number paired by QR code, not for meta: take one of whatsapp-cloud"))
+        }
         Some(kind) => Err(format!("{word} is for {}, not for {}", preset.serves().word(), kind.word())),
         None => Ok(Some(preset)),
     }
@@ -117,11 +122,22 @@ fn span(text: &str) -> Result<Option<Span>, String> {
     }
     match Wait::parse(text, None) {
         Ok(Wait::Span(span)) => Ok(Some(span)),
-        Ok(Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. }) => {
-            Err(format!("{text:?} has no exact length: write seconds, minutes or hours"))
-        }
+        Ok(Wait::None | Wait::Days { .. } | Wait::BusinessDays { .. }) => Err(format!(
+            "{text:?} has no exact length: write seconds, minutes or hours, such as \"36 hours\""
+        )),
         // What a step would be told of its wait.
         Err(WaitError::Zero) => Err(format!("is {text}: leave it out, or give a second or more")),
+        Err(WaitError::NoUnit(_)) => Err(format!(
+            "{text:?} has no unit: write for example \"{text} seconds\" or \"{text} minutes\"",
+            text = text.trim()
+        )),
+        Err(WaitError::UnknownUnit { unit, near: None }) => {
+            Err(format!("unknown unit {unit:?}: write seconds, minutes or hours"))
+        }
+        Err(WaitError::TooLong(_)) => {
+            let most = LONGEST_WAIT.0 / Span::hours(1).0;
+            Err(format!("{text:?} is too long: at most {most} hours"))
+        }
         Err(error) => Err(error.to_string()),
     }
 }
@@ -187,6 +203,8 @@ mod tests {
         assert!(unknown.contains("did you mean \"whatsapp-web\"?"), "{unknown}");
         let other = read(&ChannelSettings { preset: "mailbox".into(), ..web() }).unwrap_err();
         assert!(other.contains("mailbox is for email, not for whatsapp"), "{other}");
+        let official = read(&ChannelSettings { transport: "meta".into(), ..web() }).unwrap_err();
+        assert!(official.contains("paired by QR code"), "{official}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use followupd_domain::channel::{Channel, Kind};
 use followupd_domain::holds::Holds;
 use followupd_domain::limits::CONTACT_CAP;
 use followupd_domain::name::{self, Name, not_one_of};
+use followupd_domain::scope::Scope;
+use followupd_domain::sequence::{ChannelRef, Step};
 use followupd_domain::tenant::Tenant;
 use followupd_domain::{ChannelNo, Moment, TenantNo};
 
@@ -46,7 +48,9 @@ pub(crate) fn to_tenant(
     tenant.calendar = calendar(settings, &mut faults);
     tenant.switch(settings.on, now);
     tenant.contact_time_zone = settings.contact_time_zone;
-    tenant.stop_words = settings.stop_words.iter().map(|word| word.trim().to_uppercase()).collect();
+    let stop_words = settings.stop_words.iter().enumerate();
+    let stop_words = stop_words.map(|(i, word)| faults.take(&format!("stop_words[{i}]"), stop_word(word)));
+    tenant.stop_words = stop_words.collect();
     tenant.contact_per_day = faults.take("contact_per_day", contact_cap(settings.contact_per_day));
     tenant.contact_per_week = faults.take("contact_per_week", contact_cap(settings.contact_per_week));
     tenant.opt_out_of_all = settings.opt_out_of_all;
@@ -80,6 +84,14 @@ fn calendar(settings: &TenantSettings, faults: &mut Faults) -> Calendar {
         holidays,
         quiet,
     }
+}
+
+fn stop_word(given: &str) -> Result<String, String> {
+    let word = given.trim().to_uppercase();
+    if word.is_empty() {
+        return Err("is empty, as the text of a picture is: leave it out".to_owned());
+    }
+    Ok(word)
 }
 
 fn contact_cap(given: u32) -> Result<Option<u32>, String> {
@@ -118,14 +130,26 @@ fn default_channel(kind: Kind, given: &str, channels: &Channels) -> Result<Chann
     Ok(channel.no)
 }
 
-/// Whether a channel may carry this from now on: one that steps mean by the kind it had may not.
-pub(super) fn may_carry(tenant: &Tenant, no: ChannelNo, kind: Kind) -> Result<(), String> {
-    match tenant.default_channels.iter().find(|(of, known)| **known == no && **of != kind) {
-        Some((of, _)) => Err(format!(
+/// Whether a known channel may carry this from now on: one that steps mean, by its name or as their kind's default, by
+/// the kind it had may not.
+pub(super) fn may_carry(scope: &Scope, known: &Channel, kind: Kind) -> Result<(), String> {
+    let mut defaults = scope.tenant.default_channels.iter();
+    if let Some((of, _)) = defaults.find(|(of, no)| **no == known.no && **of != kind) {
+        return Err(format!(
             "it is the tenant's default for {}: choose another in default_channels first",
             of.word()
+        ));
+    }
+    let names_it = |step: &Step| step.channel == ChannelRef::Named(known.name.clone());
+    let names_it = scope.versions.iter().find(|(_, version)| version.steps.iter().any(names_it));
+    match names_it.and_then(|((sequence, _), _)| scope.sequences.get(sequence)) {
+        Some(sequence) if kind != known.kind => Err(format!(
+            "it is {}, and the sequence {} sends by it: put a channel of another name for {}",
+            known.kind.word(),
+            sequence.name,
+            kind.word()
         )),
-        None => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 

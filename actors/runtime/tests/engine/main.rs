@@ -9,6 +9,7 @@ mod outside;
 mod pacing;
 mod people;
 mod reactions;
+mod resting;
 mod returns;
 mod scopes;
 mod seen;

@@ -12,6 +12,8 @@ use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Rules, Transports};
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::enrollment::ExitReason;
+use followupd_domain::filter::Filter;
 use followupd_domain::limits::EVENT_MEMORY_OF_PROVIDERS;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::signal::Signal;
@@ -38,15 +40,18 @@ impl Transport for Nowhere {
 
 /// A daemon that may speak in the clear: no test of it depends on the certificates of its machine.
 async fn engine() -> Engine {
+    let engine = engine_on(Memory::default()).await;
+    engine.put_tenant(&Caller::default(), "acme", tenant()).await.unwrap();
+    engine
+}
+
+async fn engine_on(store: Memory) -> Engine {
     let rules = Rules { helo: "[127.0.0.1]".into(), plain_smtp: true, plain_http: true, ..Rules::default() };
     let seal = Seal::new(&[7; KEY_BYTES]).unwrap();
     let outside = Outside { trust: Trust::load(), resolver: Arc::new(System::default()), seal, rules };
     let transports = Transports::new(Arc::new(Nowhere), outside);
     let env = VirtualEnv::at(START);
-    let engine = Engine::start(Config::default(), Arc::new(Memory::default()), Arc::new(env), transports);
-    let engine = engine.await.unwrap();
-    engine.put_tenant(&Caller::default(), "acme", tenant()).await.unwrap();
-    engine
+    Engine::start(Config::default(), Arc::new(store), Arc::new(env), transports).await.unwrap()
 }
 
 fn tenant() -> TenantSettings {
@@ -211,8 +216,14 @@ async fn enrolled(engine: &Engine, contact: &str, phone: &str) -> &'static str {
 /// A daemon with the sequence `chat`, of one step by WhatsApp after an hour, and the channel `one`, whose provider tells
 /// of SMS.
 async fn told() -> Engine {
-    let (engine, caller) = (engine().await, Caller::default());
+    let engine = engine().await;
     assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
+    put_chat(&engine).await;
+    engine
+}
+
+async fn put_chat(engine: &Engine) {
+    let caller = Caller::default();
     let chat =
         ChannelSettings { kind: "whatsapp".into(), transport: "outbox".into(), ..ChannelSettings::default() };
     engine.put_channel(&caller, "acme", "chat", chat).await.unwrap();
@@ -225,7 +236,6 @@ async fn told() -> Engine {
     let draft = Draft { steps: vec![step], ..Draft::default() };
     engine.put_sequence(&caller, "acme", "chat", draft).await.unwrap();
     engine.publish(&caller, "acme", "chat").await.unwrap();
-    engine
 }
 
 /// An opt-out of one kind is one of all.
@@ -235,11 +245,15 @@ async fn opts_out_of_all(engine: &Engine) {
 }
 
 fn stop(phone: &str, at: Moment) -> Vec<Inbound> {
+    says("stop", phone, at)
+}
+
+fn says(text: &str, phone: &str, at: Moment) -> Vec<Inbound> {
     vec![Inbound::Said(Said {
         contact: phone.to_owned(),
         sender: "+15005550006".into(),
         id: format!("SM{phone}"),
-        text: Some("stop".into()),
+        text: Some(text.into()),
         button: None,
         answers: None,
         at,
@@ -286,4 +300,70 @@ async fn one_word_of_a_number_that_several_contacts_have_is_one_opt_out() {
     let counts = shown.fares.unwrap().counts;
     assert!(counts.contains(&(Signal::Sent, 3)) && counts.contains(&(Signal::OptedOut, 1)), "{counts:?}");
     assert_eq!(enrolled(&engine, "di", "+15550100").await, "suppressed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_with_a_number_hears_of_what_it_writes_however_many_they_are() {
+    let engine = told().await;
+    for n in 0..40 {
+        assert_eq!(enrolled(&engine, &format!("ticket-{n}"), "+15550100").await, "enrolled");
+    }
+    let taken = engine.take_in("acme", "one", says("yes, thanks", "+15550100", START)).await.unwrap();
+    assert_eq!((taken.taken, taken.unknown), (1, 0));
+    let of_chat = Filter { reason: Some(ExitReason::Replied), ..Filter::default() };
+    let left =
+        engine.enrollments(&Caller::default(), "acme", Some("chat"), of_chat, None, 100).await.unwrap();
+    assert_eq!(left.enrollments.len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_unknown_writes_is_to_be_told_again_while_contacts_are_still_written_down() {
+    let (store, caller) = (Memory::default(), Caller::default());
+    let engine = engine_on(store.clone()).await;
+    engine.put_tenant(&caller, "acme", tenant()).await.unwrap();
+    put_chat(&engine).await;
+    let request = |n: usize| {
+        let profile = Profile { phone: Some(format!("+1555{n:07}")), ..Profile::default() };
+        Request { contact: format!("c{n:07}"), profile, ..Request::default() }
+    };
+    let all: Vec<Request> = (0..9_000).map(request).collect();
+    for some in all.chunks(1_000) {
+        engine.enroll(&caller, "acme", "chat", some.to_vec()).await.unwrap();
+    }
+    assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
+    let yes = |n: usize| says("yes", &format!("+1555{n:07}"), START);
+    engine.take_in("acme", "one", yes(0)).await.unwrap();
+    let early = engine.take_in("acme", "one", yes(8_999)).await;
+    assert!(matches!(early, Err(Error::Overloaded { .. })), "{early:?}");
+    engine.stop();
+    let engine = engine_on(store).await;
+    let early = engine.take_in("acme", "one", yes(8_999)).await;
+    assert!(matches!(early, Err(Error::Overloaded { .. })), "a restart forgets nothing: {early:?}");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let taken = engine.take_in("acme", "one", yes(8_999)).await.unwrap();
+    assert_eq!((taken.taken, taken.unknown), (1, 0), "within seconds, and not an hour");
+    let nobody = engine.take_in("acme", "one", yes(9_999)).await.unwrap();
+    assert_eq!((nobody.taken, nobody.unknown), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_not_there_is_refused_at_the_put_though_only_webhooks_need_it() {
+    let engine = engine().await;
+    let missing = |_: &str| SecretGiven::Env("FOLLOWUPD_NO_SUCH_VARIABLE".into());
+    let refused = put(&engine, meta("http://graph.example", missing)).await;
+    let fields: Vec<&str> = refused.iter().filter_map(|fault| fault.split(':').next()).collect();
+    assert_eq!(fields, ["meta.token", "meta.app_secrets", "meta.verify_token"], "{refused:?}");
+    let key = format!("SK{}", "a".repeat(32));
+    let refused = put(&engine, twilio(&key, vec![missing("")])).await;
+    assert!(refused[0].starts_with("twilio.auth_tokens: has to be a variable"), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_word_that_is_empty_is_refused() {
+    let engine = engine().await;
+    let settings = TenantSettings { stop_words: vec!["basta".into(), "  ".into()], ..tenant() };
+    let Err(Error::Invalid(faults)) = engine.put_tenant(&Caller::default(), "acme", settings).await else {
+        panic!("it is taken")
+    };
+    assert_eq!(faults[0].field, "stop_words[1]");
 }

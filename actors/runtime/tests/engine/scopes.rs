@@ -560,7 +560,15 @@ async fn the_default_channel_of_a_kind_is_the_one_the_tenant_names() {
     let sms = ChannelSettings { kind: "sms".into(), ..mail() };
     let turned = engine.put_channel(&caller, "acme", "news", sms.clone()).await.unwrap_err().to_string();
     assert!(turned.contains("kind: it is the tenant's default for email"), "{turned}");
-    engine.put_channel(&caller, "acme", "short", sms).await.unwrap();
+    engine.put_channel(&caller, "acme", "short", sms.clone()).await.unwrap();
+    engine.put_channel(&caller, "acme", "mail", sms.clone()).await.unwrap();
+    engine.put_channel(&caller, "acme", "mail", mail()).await.unwrap();
+    let mut by_name = draft();
+    by_name.steps.iter_mut().for_each(|step| step.channel = "mail".into());
+    engine.put_sequence(&caller, "acme", "named", by_name).await.unwrap();
+    engine.publish(&caller, "acme", "named").await.unwrap();
+    let turned = engine.put_channel(&caller, "acme", "mail", sms).await.unwrap_err().to_string();
+    assert!(turned.contains("kind: it is email, and the sequence named sends by it"), "{turned}");
     for (kind, name, says) in [
         ("email", "newss", "default_channels.email: there is no channel \"newss\", did you mean \"news\"?"),
         ("email", "short", "default_channels.email: \"short\" is for sms, not for email"),

@@ -3,6 +3,7 @@
 use super::outside::{Chatwoot, Http, Meta, Smtp, Twilio};
 use super::{Account, Channel, KillSwitch, QuietHours, Rate, Rest, Sequence, Step, Tenant, WarmUp, rich};
 use followupd_proto::v1;
+use std::num::NonZeroU32;
 
 impl From<v1::TenantSettings> for Tenant {
     fn from(shown: v1::TenantSettings) -> Tenant {
@@ -15,8 +16,8 @@ impl From<v1::TenantSettings> for Tenant {
             business_days: shown.business_days,
             holidays: shown.holidays,
             stop_words: shown.stop_words,
-            contact_per_day: shown.contact_per_day,
-            contact_per_week: shown.contact_per_week,
+            contact_per_day: NonZeroU32::new(shown.contact_per_day),
+            contact_per_week: NonZeroU32::new(shown.contact_per_week),
             opt_out_of_all: shown.opt_out_of_all,
             default_channels: shown.default_channels.into_iter().collect(),
         }
@@ -25,7 +26,7 @@ impl From<v1::TenantSettings> for Tenant {
 
 impl From<v1::AccountSettings> for Account {
     fn from(shown: v1::AccountSettings) -> Account {
-        Account { new_recipients: shown.new_recipients }
+        Account { new_recipients: NonZeroU32::new(shown.new_recipients) }
     }
 }
 
@@ -44,7 +45,8 @@ impl From<v1::ChannelSettings> for Channel {
     fn from(shown: v1::ChannelSettings) -> Channel {
         // Nothing is shown with its preset, so none is none.
         let switches: Vec<KillSwitch> = shown.kill_switches.into_iter().map(KillSwitch::from).collect();
-        let rate = |rate: v1::Rate| Rate { count: rate.count, per: rate.per, burst: rate.burst };
+        let rate =
+            |rate: v1::Rate| Rate { count: rate.count, per: rate.per, burst: NonZeroU32::new(rate.burst) };
         Channel {
             kind: shown.kind,
             transport: shown.transport,
@@ -53,13 +55,13 @@ impl From<v1::ChannelSettings> for Channel {
             rate: shown.rate.into_option().map(rate),
             gap: shown.gap,
             jitter: shown.jitter,
-            per_minute: shown.per_minute,
-            per_hour: shown.per_hour,
-            per_day: shown.per_day,
+            per_minute: NonZeroU32::new(shown.per_minute),
+            per_hour: NonZeroU32::new(shown.per_hour),
+            per_day: NonZeroU32::new(shown.per_day),
             rest: shown.rest.into_option().map(|rest| Rest { after: rest.after, span: rest.span }),
             warm_up: shown.warm_up.into_option().map(|given| WarmUp { days: given.days, from: given.from }),
             recipient_gap: shown.recipient_gap,
-            new_recipients: shown.new_recipients,
+            new_recipients: NonZeroU32::new(shown.new_recipients),
             ignores_quiet_hours: shown.ignores_quiet_hours,
             in_doubt: shown.in_doubt,
             kill_switches: Some(switches).filter(|switches| !switches.is_empty()),

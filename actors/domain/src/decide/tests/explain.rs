@@ -5,19 +5,22 @@ use crate::calendar::{MinuteOfDay, QuietWindow};
 use crate::channel::Kind;
 use crate::decide::hold;
 use crate::decide::samples::{self, NOON, Sample};
-use crate::enrollment::{ExitReason, SendFailure, SkipReason};
+use crate::decide::tests::said_no;
+use crate::decision::Decision;
+use crate::enrollment::{ExitReason, SendFailure, SkipReason, Wake};
 use crate::gate::{Binding, Verdict};
 use crate::ids::ChannelNo;
 use crate::ledger::{Earliest, LimitName};
+use crate::reaction::Reaction;
 use crate::scope::HeldBy;
 use crate::time::{Moment, Span};
 
 fn free() -> Outlook {
-    Outlook { earliest: Earliest::Now, ahead: Vec::new() }
+    Outlook { earliest: Earliest::Now, ahead: Vec::new(), rests_until: None }
 }
 
 fn of(sample: &Sample) -> Explained {
-    explain(&sample.view(), &free())
+    explain(&sample.view(), &sample.history, &free())
 }
 
 /// `ana`, whose first step is due in an hour and useless two hours later.
@@ -116,16 +119,38 @@ fn limits_and_the_line_give_estimates() {
     let mut sample = waiting();
     let due = NOON + Span::hours(1);
     let used_up = Earliest::At(due + Span::minutes(5), LimitName::PerHour);
-    let explained = explain(&sample.view(), &Outlook { earliest: used_up, ahead: Vec::new() });
+    let explained = explain(&sample.view(), &sample.history, &Outlook { earliest: used_up, ..free() });
     assert_eq!((explained.at, explained.estimated), (Some(due + Span::minutes(5)), true));
     assert_eq!(explained.binding, Some(Binding::Limits));
     let lane = sample.scope.channels.get_mut(&ChannelNo(1)).unwrap();
     lane.limits.gap = Some(Span::seconds(1));
     let ahead: Vec<Moment> = vec![due; 600];
-    let explained = explain(&sample.view(), &Outlook { ahead, ..free() });
+    let explained = explain(&sample.view(), &sample.history, &Outlook { ahead, ..free() });
     assert_eq!((explained.at, explained.estimated), (Some(due + Span::minutes(10)), true));
     assert_eq!(explained.binding, Some(Binding::Line));
     let ahead: Vec<Moment> = vec![NOON; 600];
-    let explained = explain(&sample.view(), &Outlook { ahead, ..free() });
+    let explained = explain(&sample.view(), &sample.history, &Outlook { ahead, ..free() });
     assert_eq!(explained.at, Some(due), "those due now are gone by then");
+}
+
+#[test]
+fn an_attempt_that_came_to_nothing_decides_when_the_next_is_made_and_no_cap() {
+    let mut sample = Sample::enrolled();
+    sample.scope.channels.get_mut(&ChannelNo(1)).unwrap().limits.new_recipients = Some(250);
+    sample.begin();
+    sample.ends(&said_no(Reaction::HOST_RESTS));
+    assert_eq!(sample.enrollment.attempts, 0, "it is nobody's fault");
+    let explained = of(&sample);
+    let wake = sample.enrollment.wake.unwrap().due_at;
+    assert_eq!((explained.binding, explained.at), (Some(Binding::Retry), Some(wake)));
+    assert_eq!(explained.code.as_deref(), Some("no"));
+    sample.now = wake;
+    let rests_until = Some(wake + Span::minutes(2));
+    let explained = explain(&sample.view(), &sample.history, &Outlook { rests_until, ..free() });
+    assert_eq!((explained.binding, explained.at), (Some(Binding::Retry), rests_until), "its host rests");
+    let gate = Binding::NewRecipients;
+    let later = Wake { due_at: wake + Span::hours(5), ..sample.enrollment.wake.unwrap() };
+    sample.take(|_| vec![Decision::Moved { wake: later, gate }]);
+    let explained = of(&sample);
+    assert_eq!((explained.binding, explained.at), (Some(gate), Some(later.due_at)));
 }

@@ -41,7 +41,7 @@ fn the_pace_of_one_contact_is_its_own_affair() {
     }
     sample.begin();
     let decided = sample.ends(&said_no(Reaction::BackOff { scope: Scope::Contact, pause }));
-    assert_eq!(decided[0], Decision::StepFailed(SendFailure::Attempts));
+    assert!(decided.contains(&Decision::StepFailed(SendFailure::Attempts)), "{decided:?}");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn what_may_pass_after_a_long_time_is_tried_so_often_and_then_does_what_the_code
         assert!(matches!(sample.ends(&no)[..], [Decision::Refused { .. }]));
         assert_eq!(sample.row().due_at, sample.now + Span::hours(4));
         sample.begin();
-        assert_eq!(sample.ends(&no)[0], last);
+        assert!(sample.ends(&no).contains(&last));
     }
     let no = said_no(Reaction::Later { after: Span::minutes(1), times: 2, then: Then::HoldStep });
     let mut sample = in_flight();
@@ -64,7 +64,7 @@ fn what_may_pass_after_a_long_time_is_tried_so_often_and_then_does_what_the_code
         assert_eq!(sample.row().due_at, sample.now + pause);
         sample.begin();
     }
-    assert_eq!(sample.ends(&no)[0], Decision::StepFailed(SendFailure::Attempts));
+    assert!(sample.ends(&no).contains(&Decision::StepFailed(SendFailure::Attempts)));
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_step_that_could_not_be_made_meanwhile_comes_again_behind_the_one_that_was_r
         }
         assert_eq!(sample.statuses()[1..], [SendStatus::Failed(failure), SendStatus::Pending]);
         let decided = sample.receives(0, Receipt::Failed(Some(Reaction::SOON)));
-        assert!(matches!(decided[..], [_, Decision::Reopened { .. }]), "{failure:?}: {decided:?}");
+        assert!(matches!(decided[..], [.., Decision::Reopened { .. }]), "{failure:?}: {decided:?}");
         (sample.contact.phone, sample.contact.name) = (Some("+15550100".into()), Some("Ana".into()));
         sample.contact.suppressed.clear();
         sample.begin();
@@ -284,7 +284,7 @@ fn a_window_that_only_the_provider_knows_to_be_closed_sends_the_fallback_once() 
         let due_at = sample.enrollment.step_due_at;
         assert_eq!(text(&sample).as_deref(), Ok("about ch-1"), "as far as is known");
         let decided = tell(&mut sample);
-        assert!(matches!(decided[..], [_, Decision::Reopened { .. }]), "{decided:?}");
+        assert!(matches!(decided[..], [.., Decision::Reopened { .. }]), "{decided:?}");
         let failed = SendStatus::Failed(SendFailure::NeedsTemplate);
         assert_eq!(sample.statuses(), [failed, SendStatus::Pending]);
         assert!(told_later || sample.enrollment.step_due_at == due_at, "how late it is goes on");
