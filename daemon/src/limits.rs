@@ -115,6 +115,9 @@ pub(crate) const CODE_BYTES: usize = 64;
 /// usual ones, and what a flood of forged ones may take.
 pub(crate) const TOLD_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long such a body may take to come: a provider's own comes at once.
+pub(crate) const TOLD_BODY: Duration = Duration::from_secs(10);
+
 /// First pause before what a provider told and does not tell again is taken in once more; doubles each time.
 pub(crate) const TOLD_AGAIN: Duration = Duration::from_millis(100);
 

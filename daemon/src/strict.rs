@@ -57,7 +57,8 @@ fn mistyped(message: &str) -> Option<String> {
         "map" => "a list of keys",
         "unit" => "empty",
         _ if keys.is_some() => "no list of keys",
-        _ => value.trim_start_matches("point ").trim_matches('`'),
+        // What fits no type of ours says its own behind it.
+        _ => value.trim_start_matches("point ").trim_matches('`').split('`').next().unwrap_or_default(),
     };
     let right = match wanted {
         "u32" => "a whole number from 0 to 4294967295",
@@ -65,6 +66,7 @@ fn mistyped(message: &str) -> Option<String> {
         "a nonzero u32" => "a whole number from 1 to 4294967295, or leave it out",
         "a boolean" => "true or false",
         "a string" => "a text, in quotes",
+        "a sequence" if kind == "map" => "a list, with \"- \" before the first key of each",
         "a sequence" => "a list",
         wanted => keys.unwrap_or(wanted),
     };
@@ -133,6 +135,8 @@ mod tests {
             ("per_day: -4", "per_day: is -4: give a whole number from 0 to 4294967295 at line 1 column 10"),
             ("per_day: 9999999999", "per_day: is 9999999999: give a whole number from 0 to 4294967295"),
             ("per_day: 1.5", "per_day: is 1.5: give a whole number"),
+            ("per_day: 99999999999999999999", "per_day: is 99999999999999999999: give a whole number"),
+            ("holidays: { on: 1 }", "holidays: is a list of keys: give a list, with \"- \" before"),
             ("per_hour: 0", "per_hour: is 0: give a whole number from 1 to 4294967295, or leave it out"),
             (
                 "per_hour: few",

@@ -81,6 +81,7 @@ const NOW: Moment = Moment(1_800_000_000_000);
 fn rows() -> Vec<(&'static str, Answer)> {
     let no = Answer::refused;
     let (rests, slowly) = (Reaction::HOST_RESTS, Reaction::again(Again::Slowly));
+    let breaks_off = Reaction::Again { again: Again::Slowly, alike: Some(Scope::Host) };
     let (bounces, fails) = (Reaction::never(Blames::Address), Reaction::never(Blames::Message));
     let many = Reaction::Never { blames: Blames::Message, alike: Some(Scope::Sender) };
     let held = Reaction::Hold { scope: Scope::Sender, until: Until::After(Span::minutes(15)) };
@@ -93,10 +94,10 @@ fn rows() -> Vec<(&'static str, Answer)> {
         ("ehlo 421 4.7.0 too many connections", no("421 4.7.0", rests)),
         ("mail 421 4.3.2 shutting down", no("421 4.3.2", rests)),
         // And where the mail may be why, it has so many attempts.
-        ("rcpt 421 4.3.2 shutting down", no("421 4.3.2", slowly)),
-        ("data 421 4.3.2 shutting down", no("421 4.3.2", slowly)),
-        ("body 421 4.3.2 shutting down", no("421 4.3.2", slowly)),
-        ("rcpt close", no("broken_reply", slowly)),
+        ("rcpt 421 4.3.2 shutting down", no("421 4.3.2", breaks_off)),
+        ("data 421 4.3.2 shutting down", no("421 4.3.2", breaks_off)),
+        ("body 421 4.3.2 shutting down", no("421 4.3.2", breaks_off)),
+        ("rcpt close", no("broken_reply", breaks_off)),
         // Greylisting.
         ("rcpt 450 4.2.0 greylisted", no("450 4.2.0", slowly)),
         ("rcpt 451 4.7.1 try again later", no("451 4.7.1", slowly)),

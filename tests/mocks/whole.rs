@@ -186,7 +186,7 @@ fn a_last_message_that_is_refused_later_is_sent_again_unless_a_person_took_its_c
     let ana = of(&daemon, "ana");
     assert_eq!((&*ana.state, ana.statuses), ("completed", vec!["failed".to_owned(), "failed".to_owned()]));
     let kinds: Vec<&str> = ana.entries.iter().map(|entry| entry.kind.as_str()).collect();
-    let again = ["reopened", "intended", "sent", "completed", "closed", "received"];
+    let again = ["reopened", "intended", "sent", "completed", "closed", "code", "received"];
     assert_eq!(kinds[kinds.len() - again.len()..], again, "{kinds:?}");
 
     let store = daemon.store().display().to_string();

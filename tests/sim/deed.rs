@@ -276,7 +276,7 @@ async fn attempt_at(
                         .await
                         .map(drop)?;
                 }
-                scope => engine.hold(&caller, name(*tenant), scope.name(), "sim").await?,
+                scope => drop(engine.hold(&caller, name(*tenant), scope.name(), "sim").await?),
             }
             let mut inner = world.inner();
             if !inner.dead {

@@ -96,7 +96,7 @@ impl Says {
         match self {
             Says::Accepted => Some(Answer::Accepted),
             Says::Refused => refused("busy", Reaction::again(Again::SOON)),
-            Says::BackedOff => refused("connect", Reaction::HOST_RESTS),
+            Says::BackedOff => Some(Answer::unsent("connect")),
             Says::Down => refused("down", Reaction::SOON),
             Says::BadText => refused("bad_text", Reaction::BAD_STEP),
             Says::Throttled => refused("busy", Reaction::Slow { after: Span::seconds(1) }),

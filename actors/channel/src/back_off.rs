@@ -1,4 +1,4 @@
-//! The rest a host gets after it failed: it doubles with each failure, and the first success ends it.
+//! The rest a host gets after it failed: it doubles with each failure, until a call that began after it succeeds.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_rest_doubles_up_to_its_most_and_a_success_ends_it() {
+    async fn the_rest_doubles_up_to_its_most_until_a_call_behind_it_succeeds() {
         let host = BackOff::new(String::new());
         assert!(host.rests().is_none());
         for seconds in [5, 10, 20, 40, 80, 160, 300, 300] {

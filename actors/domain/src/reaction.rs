@@ -206,6 +206,7 @@ impl Reaction {
     #[must_use]
     pub fn is_of_message(self) -> bool {
         match self {
+            Reaction::Again { alike: Some(Scope::Host), .. } => false,
             Reaction::Again { .. }
             | Reaction::Later { .. }
             | Reaction::Never { .. }

@@ -126,15 +126,16 @@ pub fn counted(before: &Enrollment, after: &Enrollment) -> Vec<Counted> {
 }
 
 /// Whether a send counts as that. One that was refused for what passes, and made way for the next one of its step, counts
-/// as nothing: that one does. Where that one is never called, nothing else has become of the step.
+/// as nothing: that one does. Where that one comes to nothing that counts (it is too late, its contact wants no more),
+/// nothing else has become of the step.
 fn counts(enrollment: &Enrollment, place: usize, signal: Signal) -> bool {
     let send = enrollment.sends[place];
     let mut next = enrollment.sends[place + 1..].iter().filter(|next| next.step == send.step);
-    let made_way = shows(send.status, Signal::Failed) && next.any(|next| !was_never_called(next.status));
+    let made_way = shows(send.status, Signal::Failed) && next.any(|next| !counts_for_nothing(next.status));
     shows(send.status, signal) && !made_way
 }
 
-fn was_never_called(status: SendStatus) -> bool {
+fn counts_for_nothing(status: SendStatus) -> bool {
     match status {
         SendStatus::Failed(failure) => !is_providers(failure),
         SendStatus::Skipped(reason) => reason != SkipReason::NotDelivered,

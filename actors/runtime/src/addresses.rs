@@ -5,13 +5,14 @@
 //! those of contacts from before there was such a channel. A row of its own says when that has been done: until then
 //! nobody who writes is known to be no contact.
 
+use followupd_domain::channel::Channel;
 use followupd_domain::contact::Contact;
 use followupd_domain::scope::Scope;
 use followupd_domain::suppression::Address;
-use followupd_store::{Class, Commit, Expect, Key, Refused, Row, Store};
+use followupd_store::{Class, Commit, Expect, Key, Refused, Row, Scan, Store};
 
 use crate::api::Error;
-use crate::loaded::scan_all;
+use crate::limits;
 use crate::old;
 use crate::settings::refused;
 use crate::suppression::{Place, reachable};
@@ -58,30 +59,62 @@ pub(crate) async fn note_missing(
     Ok(())
 }
 
-/// Whether all contacts are written down by now.
-pub(crate) async fn are_known(store: &dyn Store, place: Place) -> Result<bool, Error> {
-    let known = Key::addresses_known(place.shard, place.tenant);
-    Ok(store.get(vec![known]).await?.pop().flatten().is_some())
+/// What the row holds that says how far the index is, while contacts are being written down; empty when all are. Where
+/// nobody may be told by number there is no such row.
+const BEGUN: &[u8] = &[1];
+
+async fn mark(store: &dyn Store, place: Place) -> Result<Option<Row>, Error> {
+    let key = Key::addresses_known(place.shard, place.tenant);
+    Ok(store.get(vec![key]).await?.pop().flatten())
 }
 
-/// Keeps whether all contacts are written down.
-pub(crate) async fn set_known(store: &dyn Store, place: Place, known: bool) -> Result<(), Error> {
-    if are_known(store, place).await? == known {
+/// Whether all contacts are written down by now.
+pub(crate) async fn are_known(store: &dyn Store, place: Place) -> Result<bool, Error> {
+    Ok(mark(store, place).await?.is_some_and(|row| row.body.is_empty()))
+}
+
+/// A channel is put, and with it perhaps the first that may be told something by number, or none is left: said in the
+/// same commit, which whoever writes a contact on the scope from before runs into (see [`note`]).
+pub(crate) fn turn(place: Place, scope: &Scope, channel: &Channel, commit: &mut Commit) {
+    let mut others = scope.channels.values().filter(|known| known.no != channel.no);
+    let is_told = channel.transport.is_told() || others.any(|known| known.transport.is_told());
+    let key = Key::addresses_known(place.shard, place.tenant);
+    match (self::is_told(scope), is_told) {
+        (false, true) => commit.puts.push((key, BEGUN.into())),
+        (true, false) => commit.deletes.push(key),
+        (true, true) | (false, false) => {}
+    }
+}
+
+/// Contacts are written down from the first one on: said where nothing says so yet, in a store of before.
+pub(crate) async fn begin(store: &dyn Store, place: Place) -> Result<(), Error> {
+    if mark(store, place).await?.is_some() {
         return Ok(());
     }
-    let (key, mut commit) = (
-        Key::addresses_known(place.shard, place.tenant),
-        Commit::new(Class::Event, place.tenant, place.shard),
-    );
-    if known {
-        commit.puts.push((key, bytes::Bytes::new()));
-    } else {
-        commit.deletes.push(key);
-    }
+    let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
+    commit.puts.push((Key::addresses_known(place.shard, place.tenant), BEGUN.into()));
     store.commit(commit).await.map(drop).map_err(refused)
 }
 
-/// Writes down a contact's number where somebody may write by it, and takes out the one it had before.
+/// All contacts are written down that there were when it was said that this begins; whether it was.
+pub(crate) async fn finish(store: &dyn Store, place: Place) -> Result<bool, Error> {
+    let Some(row) = mark(store, place).await? else { return Ok(false) };
+    if row.body.is_empty() {
+        return Ok(true);
+    }
+    let key = Key::addresses_known(place.shard, place.tenant);
+    let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
+    commit.expects.push(Expect { key: key.clone(), version: Some(row.version) });
+    commit.puts.push((key, bytes::Bytes::new()));
+    match store.commit(commit).await {
+        Ok(_) => Ok(true),
+        Err(Refused::Stale(_)) => Ok(false),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// Writes down a contact's number where somebody may write by it, and takes out the one it had before. Where nobody may,
+/// the commit expects that this stays so: a sweep that began meanwhile could have passed the contact by.
 pub(crate) fn note(
     place: Place,
     scope: &Scope,
@@ -92,9 +125,13 @@ pub(crate) fn note(
     let row = |phone: &str| place.address(&Address::Phone(phone.to_owned()), id);
     let (before, after) = (before.map(row), after.map(row));
     // It may have been written down while a channel was told something, whether or not one is now.
+    let is_new = after.is_some() && before != after;
     commit.deletes.extend(before.filter(|before| Some(before) != after.as_ref()));
     if is_told(scope) {
         commit.puts.extend(after.map(|after| (after, bytes::Bytes::new())));
+    } else if is_new {
+        let key = Key::addresses_known(place.shard, place.tenant);
+        commit.expects.push(Expect { key, version: None });
     }
 }
 
@@ -103,13 +140,56 @@ pub(crate) fn forget(place: Place, id: &str, contact: &Contact, commit: &mut Com
     commit.deletes.extend(reachable(contact).iter().map(|address| place.address(address, id)));
 }
 
-/// The contacts that have an address, as far as they were written down.
+/// The contacts that have an address, as far as they were written down, up to a bound.
 pub(crate) async fn contacts(
     store: &dyn Store,
     place: Place,
     address: &Address,
 ) -> Result<Vec<String>, Error> {
-    let prefix = Key::at_address(place.shard, place.tenant, address.hash(place.key, place.tenant));
-    let rows = scan_all(store, prefix.clone(), prefix.after_prefix()).await?;
+    let from = Key::at_address(place.shard, place.tenant, address.hash(place.key, place.tenant));
+    let to = from.after_prefix();
+    let rows = store.scan(Scan { from, to, limit: limits::CONTACTS_OF_AN_ADDRESS }).await?;
+    if rows.len() == limits::CONTACTS_OF_AN_ADDRESS {
+        tracing::warn!(
+            tenant = place.tenant.0,
+            contacts = rows.len(),
+            "more contacts have one number than hear of what it writes"
+        );
+    }
     Ok(rows.iter().filter_map(|(key, _)| key.to_address_contact().map(str::to_owned)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::new_tenant;
+    use followupd_domain::name::Name;
+    use followupd_domain::{IdKey, TenantNo, route};
+    use followupd_store::memory::Memory;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn who_is_written_on_a_scope_from_before_somebody_was_told_by_number_is_written_anew() {
+        let (store, tenant) = (Memory::default(), TenantNo(1));
+        let place = Place { key: IdKey([7; 16]), shard: route(tenant, ""), tenant };
+        let scope = Scope {
+            accounts: BTreeMap::new(),
+            tenant: new_tenant(tenant, Name::parse("acme").unwrap()),
+            channels: BTreeMap::new(),
+            sequences: BTreeMap::new(),
+            versions: BTreeMap::new(),
+        };
+        let noted = |before: Option<&str>| {
+            let mut commit = Commit::new(Class::Enroll, tenant, place.shard);
+            note(place, &scope, "ana", (before, Some("+15550100")), &mut commit);
+            store.commit(commit)
+        };
+        assert!(noted(None).await.is_ok());
+        begin(&store, place).await.unwrap();
+        assert!(matches!(noted(None).await, Err(Refused::Stale(_))));
+        assert!(noted(Some("+15550100")).await.is_ok(), "the sweep finds it where it was");
+        assert!(!are_known(&store, place).await.unwrap());
+        assert!(finish(&store, place).await.unwrap() && are_known(&store, place).await.unwrap());
+        assert!(matches!(noted(None).await, Err(Refused::Stale(_))));
+    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct CallEnded {
     pub(crate) outcome: Outcome,
     /// When the call began, in engine time.
     pub(crate) began_at: Option<Moment>,
+    /// Whether nothing of it left.
+    pub(crate) unsent: bool,
     pub(crate) trace: TraceId,
     /// Held until the outcome is committed, so that a drain waits for it, and whoever is activated meanwhile knows that
     /// the call is out.
@@ -64,8 +66,8 @@ pub(crate) fn begin(node: &Arc<Node>, call: Call, ready: Ready, made_for: For) {
         // Looked at here, and nothing waits between this and the call.
         let (now, began_at) = (node.now(), node.engine_now());
         let too_early_or_late = now < call.at || now > not_after;
-        let (outcome, began_at) = if too_early_or_late || node.stop.is_closed() {
-            (Outcome::NotBegun, None)
+        let (outcome, began_at, unsent) = if too_early_or_late || node.stop.is_closed() {
+            (Outcome::NotBegun, None, true)
         } else {
             noted.get_or_init(|| began_at);
             let call = transport.call(Call { at: now, ..call }, slot);
@@ -74,31 +76,30 @@ pub(crate) fn begin(node: &Arc<Node>, call: Call, ready: Ready, made_for: For) {
                 let began = ShardMsg::CallBegan { tenant, send, at: began_at };
                 node.tell(send.enrollment.shard(), began);
             };
-            let (answer, told) = watched(call, told_after, tell).await;
-            // Of what never left no limit knows, unless it was told of it.
-            let left = told || !matches!(answer, Answer::Unsent { .. });
-            (outcome(&node, answer), left.then_some(began_at))
+            let answer = watched(call, told_after, tell).await;
+            let unsent = matches!(answer, Answer::Unsent { .. });
+            (outcome(&node, answer), Some(began_at), unsent)
         };
         node.stats.sent(kind, &outcome);
         let _under_way = under_way;
-        let ended = CallEnded { tenant, send, kind, address, outcome, began_at, trace, _under_way };
+        let ended = CallEnded { tenant, send, kind, address, outcome, began_at, unsent, trace, _under_way };
         node.tell(send.enrollment.shard(), ShardMsg::CallEnded(ended));
     });
 }
 
-/// Waits for a call, and has its enrollment told that it has begun where that takes longer; whether it was.
+/// Waits for a call, and has its enrollment told that it has begun where that takes longer.
 async fn watched(
     mut call: std::pin::Pin<&mut impl Future<Output = Answer>>,
     told_after: Option<Span>,
     tell: impl FnOnce(),
-) -> (Answer, bool) {
-    let Some(told_after) = told_after else { return (call.await, false) };
+) -> Answer {
+    let Some(told_after) = told_after else { return call.await };
     let told_after = std::time::Duration::from_millis(told_after.0.unsigned_abs());
     if let Ok(answer) = tokio::time::timeout(told_after, call.as_mut()).await {
-        return (answer, false);
+        return answer;
     }
     tell();
-    (call.await, true)
+    call.await
 }
 
 async fn made(call: BoxFuture<'_, Answer>) -> Answer {

@@ -219,7 +219,7 @@ impl Engine {
         Ok(Published { version, revision })
     }
 
-    /// Holds a scope: nothing under it is sent until it is released; exits still act.
+    /// Holds a scope: nothing under it is sent until it is released; exits still act. Whether no person held it before.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such scope.
@@ -229,9 +229,10 @@ impl Engine {
         tenant: &str,
         scope: ScopeName,
         reason: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let put = Put::Hold(scope, reason.to_owned());
-        self.put(caller, &self.tenant(caller, tenant)?, put.into()).await.map(drop)
+        let held = self.put(caller, &self.tenant(caller, tenant)?, put.into()).await?;
+        Ok(held.answer != PutAnswer::Unchanged)
     }
 
     /// Releases a scope; one that is not held stays as it is. Whether it was held.

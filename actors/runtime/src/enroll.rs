@@ -200,7 +200,8 @@ impl Round<'_> {
                 Ok((Attempt::Answered(answer), new.enrollment.wake_row()))
             }
             Err(Refused::Stale(key)) => {
-                Ok((Attempt::Again { scope: self.loaded.versions.contains_key(&key) }, None))
+                let scope = self.loaded.versions.contains_key(&key) || key.is_addresses_known();
+                Ok((Attempt::Again { scope }, None))
             }
             // It may be there: its lane has to hear of it, and the next reading says.
             Err(Refused::Unknown) => Ok((Attempt::Again { scope: false }, new.enrollment.wake_row())),

@@ -12,6 +12,7 @@ use followupd_domain::decision::{Decision, TraceId};
 use followupd_domain::enrollment::{Enrollment, OpenSend};
 use followupd_domain::health::{Said, StepOf};
 use followupd_domain::lane::{Lane, WakeRow};
+use followupd_domain::ledger::Charge;
 use followupd_domain::limits::UNUSABLE_FOR;
 use followupd_domain::reaction::{Blames, Reaction};
 use followupd_domain::suppression::{Address, Suppression, Why};
@@ -222,11 +223,12 @@ impl Live {
         };
         let is_no = |ended: &CallEnded| matches!(ended.outcome, Outcome::NotBegun | Outcome::Refused { .. });
         let surely_not = uncalled || ended.is_some_and(is_no);
-        let charge = open.charge;
-        let op = if surely_not && began_at.is_none() {
-            LedgerOp::Refund { charge }
-        } else {
-            LedgerOp::Settle { charge, started_at: began_at }
+        let (charge, unsent) = (open.charge, uncalled || ended.is_some_and(|ended| ended.unsent));
+        let op = match began_at.filter(|_| !charge.open) {
+            // Its limits were told of the start.
+            Some(at) if unsent => LedgerOp::Refund { charge: Charge { at: at.max(charge.at), ..charge } },
+            _ if unsent => LedgerOp::Refund { charge },
+            _ => LedgerOp::Settle { charge, started_at: began_at },
         };
         let key = Key::ledger(facts.loaded.shard, lane);
         let no = ended.and_then(No::of_call).or(told);
@@ -240,7 +242,7 @@ impl Live {
                 transition.commit.ledger.extend(recipients.into_iter().flatten());
                 // One whose start was told is settled.
                 let change = LedgerChange { key, op: op.clone() };
-                transition.commit.ledger.extend(Some(change).filter(|_| charge.open));
+                transition.commit.ledger.extend(Some(change).filter(|_| charge.open || unsent));
                 transition.take_in(suppressed);
             })
             .await?;

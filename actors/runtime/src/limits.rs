@@ -9,6 +9,10 @@ use followupd_domain::limits::{self as domain_limits, BATCH_ITEMS};
 /// check of the contact.
 pub(crate) const TOLD_ID_BYTES: usize = followupd_domain::limits::ID_BYTES - 9;
 
+/// Contacts of one address that hear of what it writes. A number is one person's, with an id for each of their tickets at
+/// most; what more have is a placeholder, and a provider does not wait for them.
+pub(crate) const CONTACTS_OF_AN_ADDRESS: usize = 10_000;
+
 /// Calls of one tenant that may wait for their answer: enough to keep the committer busy with single calls, few
 /// enough that all of them are answered within a second or so.
 pub(crate) const WAITING_A_TENANT: usize = 4_096;
@@ -176,6 +180,9 @@ pub(crate) const CLOCK_BACK_MOST: Span = Span::seconds(5);
 /// How far ahead the clock may be at a start: a night without the process is more, and somebody should look at what
 /// goes out after one.
 pub(crate) const CLOCK_AHEAD_MOST: Span = Span::hours(6);
+
+/// How often the pause before a step of a sweep doubles that failed again: up to an hour and more.
+pub(crate) const SWEEP_DOUBLES: u32 = 12;
 
 /// Pause between two rounds of a sweep.
 pub(crate) const SWEEP_ROUND: Span = Span::hours(1);

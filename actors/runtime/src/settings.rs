@@ -13,6 +13,7 @@ use followupd_store::codec::Format;
 use followupd_store::{Class, Commit, Key, Refused};
 use serde::{Deserialize, Serialize};
 
+use crate::addresses;
 use crate::api::{AccountSettings, Caller, ChannelSettings, Error, ScopeName, TenantSettings};
 use crate::audit::{self, Act};
 use crate::loaded::{Loaded, with_cause};
@@ -154,10 +155,21 @@ impl Change<'_> {
         class: Class,
         answer: PutAnswer,
     ) -> Result<Written, Error> {
+        let commit = self.commit(key, format, value, class)?;
+        self.submit(commit, answer).await
+    }
+
+    fn commit<T: Serialize>(
+        &self,
+        key: Key,
+        format: Format,
+        value: &T,
+        class: Class,
+    ) -> Result<Commit, Error> {
         let mut commit = Commit::new(class, self.loaded.scope.tenant.no, self.loaded.shard);
         commit.expects.push(self.loaded.expectation(key.clone()));
         record::put(&mut commit, key, format, value)?;
-        self.submit(commit, answer).await
+        Ok(commit)
     }
 
     /// Commits the change, with its line in the audit log, and its answer for those who ask again.
@@ -215,8 +227,9 @@ async fn put_channel(change: &Change<'_>, name: Name, settings: &ChannelSettings
     let loaded = change.loaded;
     let channel = to_channel(&Ground { node: change.node, loaded, caller: change.caller }, name, settings)?;
     let key = Key::channel(loaded.shard, loaded.scope.tenant.no, channel.no);
-    let answer = PutAnswer::Channel { kind: channel.kind };
-    change.write(key, Format::Channel4, &channel, Class::Event, answer).await
+    let mut commit = change.commit(key, Format::Channel4, &channel, Class::Event)?;
+    addresses::turn(change.node.place(loaded), &loaded.scope, &channel, &mut commit);
+    change.submit(commit, PutAnswer::Channel { kind: channel.kind }).await
 }
 
 /// The channel that `settings` make of the one of this name, or of a new one.
@@ -352,32 +365,34 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         Some(reason) => holds.hold(now, reason),
         None => _ = holds.release(now),
     };
-    let answer = |was_held: bool| match reason {
-        None if !was_held => PutAnswer::Unchanged,
+    // One that a person holds stays as it is; what holds it by itself ends with a person's release alone.
+    let answer = |by_person: bool, by_itself: bool| match reason {
+        Some(_) if by_person => PutAnswer::Unchanged,
+        None if !by_person && !by_itself => PutAnswer::Unchanged,
         Some(_) | None => PutAnswer::Done,
     };
     let is_on = |reacted: &Option<Reacted>| reacted.as_ref().is_some_and(|reacted| reacted.is_on(now));
     match scope {
         ScopeName::Tenant => {
             let mut tenant = loaded.scope.tenant.clone();
-            let answer = answer(tenant.holds.current.is_some());
+            let answer = answer(tenant.holds.current.is_some(), false);
             turn(&mut tenant.holds);
             change.write(Key::tenant(shard, no), Format::Tenant3, &tenant, Class::Exit, answer).await
         }
         ScopeName::Channel(name) => {
             let mut channel = loaded.channel(name)?.clone();
-            let was_held = channel.holds.current.is_some() || is_on(&channel.reacted);
+            let (by_person, by_itself) = (channel.holds.current.is_some(), is_on(&channel.reacted));
             turn(&mut channel.holds);
-            if reason.is_none() && was_held {
+            if reason.is_none() && (by_person || by_itself) {
                 channel.reacted.iter_mut().for_each(|reacted| reacted.end(now));
                 watch::begin_anew(change.node, loaded, &mut channel).await?;
             }
             let key = Key::channel(shard, no, channel.no);
-            change.write(key, Format::Channel4, &channel, Class::Exit, answer(was_held)).await
+            change.write(key, Format::Channel4, &channel, Class::Exit, answer(by_person, by_itself)).await
         }
         ScopeName::Account(name) => {
             let mut account = loaded.account(name)?.clone();
-            let answer = answer(account.holds.current.is_some() || is_on(&account.reacted));
+            let answer = answer(account.holds.current.is_some(), is_on(&account.reacted));
             turn(&mut account.holds);
             if reason.is_none() {
                 account.reacted.iter_mut().for_each(|reacted| reacted.end(now));
@@ -386,11 +401,11 @@ async fn hold(change: &Change<'_>, scope: &ScopeName, reason: Option<&str>) -> R
         }
         ScopeName::Sequence(name) => {
             let mut sequence = loaded.sequence(name.as_str())?.clone();
-            let was_held = sequence.holds.current.is_some();
+            let by_person = sequence.holds.current.is_some();
             turn(&mut sequence.holds);
             let steps_were = reason.is_none() && sequence.let_steps_go(|_, _| true, now);
             let key = Key::sequence(shard, no, sequence.no);
-            let answer = answer(was_held || steps_were);
+            let answer = answer(by_person, steps_were);
             change.write(key, Format::Sequence5, &sequence, Class::Exit, answer).await
         }
     }

@@ -81,11 +81,15 @@ impl Sweep {
             Stage::Addresses => Key::suppressions(shard, tenant),
             Stage::Contacts => Key::contacts(shard, tenant),
         };
+        let notes = self.stage == Stage::Contacts && addresses::is_told(scope);
+        if notes && self.from.is_none() {
+            addresses::begin(store, place).await?;
+        }
         let from = self.from.clone().unwrap_or_else(|| prefix.clone());
         let rows = store.scan(Scan { from, to: prefix.after_prefix(), limit: limits::SWEEP }).await?;
         let full = rows.len() == limits::SWEEP;
         let next = rows.last().map(|(last, _)| last.successor()).filter(|_| full);
-        if self.stage == Stage::Contacts && addresses::is_told(scope) {
+        if notes {
             addresses::note_missing(store, place, &rows).await?;
         }
         let mut commit = Commit::new(Class::Event, tenant, shard);
@@ -114,15 +118,13 @@ impl Sweep {
                 Err(error) => return Err(refused(error)),
             }
         }
-        let done = self.stage == Stage::Contacts && next.is_none();
-        if done && addresses::is_told(scope) {
-            addresses::set_known(store, place, true).await?;
-        }
+        let all_noted = !notes || next.is_some() || addresses::finish(store, place).await?;
         // What failed on the way is swept again.
         self.from = next;
-        if self.from.is_some() {
+        if self.from.is_some() || !all_noted {
             return Ok(Swept { done: false, old });
         }
+        let done = self.stage == Stage::Contacts;
         self.stage = match self.stage {
             Stage::Onces => Stage::Events,
             Stage::Events => Stage::Signals,

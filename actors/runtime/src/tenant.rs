@@ -65,10 +65,18 @@ impl Actor for TenantActor {
         myself: ActorRef<Self::Msg>,
         arguments: TenantArguments,
     ) -> Result<TenantState, ActorProcessingErr> {
-        let mut state =
-            TenantState { arguments, sweep: Sweep::new(), next_sweep: None, reported: BTreeMap::new() };
-        let unfinished =
-            state.arguments.has_archived_under_way().await? || !state.arguments.knows_addresses().await?;
+        let is_told = addresses::is_told(&arguments.current().scope);
+        let mut state = TenantState {
+            arguments,
+            is_told,
+            sweep: Sweep::new(),
+            failed: 0,
+            next_sweep: None,
+            reported: BTreeMap::new(),
+        };
+        let place = state.arguments.node.place(&state.arguments.current());
+        let unknown = is_told && !addresses::are_known(&*state.arguments.node.store, place).await?;
+        let unfinished = unknown || state.arguments.has_archived_under_way().await?;
         if unfinished {
             state.sweep = Sweep::of_contacts();
         }
@@ -93,16 +101,8 @@ impl Actor for TenantActor {
                 let answer = put.unwrap_or_else(|_| Err(Error::Unavailable("the put failed".to_owned())));
                 tenant.read_again().await;
                 let archived = archives && answer.is_ok();
-                let (was_told, is_told) =
-                    (addresses::is_told(&current.scope), addresses::is_told(&tenant.current().scope));
-                if was_told != is_told {
-                    tenant.forget_addresses().await;
-                }
-                if archived || (is_told && !was_told) {
-                    state.sweep = Sweep::of_contacts();
-                    // Where there are few contacts they are written down before anything is told of them.
-                    state.sweep_on(&myself).await;
-                }
+                // Where there are few contacts they are written down before anything is told of them.
+                state.follow(&myself, archived).await;
                 // The caller may have gone; what was put stays.
                 let _ = reply.send(answer);
             }
@@ -136,6 +136,7 @@ impl Actor for TenantActor {
             }
             TenantMsg::Sweep => state.sweep_on(&myself).await,
         }
+        state.follow(&myself, false).await;
         Ok(())
     }
 }
@@ -143,7 +144,11 @@ impl Actor for TenantActor {
 /// A tenant at work.
 pub(crate) struct TenantState {
     arguments: TenantArguments,
+    /// Whether somebody may be told by number, as far as was followed.
+    is_told: bool,
     sweep: Sweep,
+    /// Steps of it in a row that failed.
+    failed: u32,
     /// What ends with the next step of the sweep: there is one at a time.
     next_sweep: Option<JoinHandle<()>>,
     /// The hour each kill switch that only reports has last done so in.
@@ -151,17 +156,30 @@ pub(crate) struct TenantState {
 }
 
 impl TenantState {
+    /// Sweeps contacts at once where a sequence was archived, or somebody may be told by number from now on.
+    async fn follow(&mut self, myself: &ActorRef<TenantMsg>, archived: bool) {
+        let was_told = self.is_told;
+        self.is_told = addresses::is_told(&self.arguments.current().scope);
+        if archived || (self.is_told && !was_told) {
+            self.sweep = Sweep::of_contacts();
+            self.sweep_on(myself).await;
+        }
+    }
+
     /// Sweeps the next few rows, and goes on after a while.
     async fn sweep_on(&mut self, myself: &ActorRef<TenantMsg>) {
         let TenantArguments { node, no, shard, .. } = &self.arguments;
         let loaded = self.arguments.current();
         let swept = self.sweep.go_on(&*node.store, node.place(&loaded), &loaded.scope, node.now()).await;
+        self.failed = if swept.is_ok() { 0 } else { self.failed.saturating_add(1) };
         let Swept { done, old } = swept.unwrap_or_else(|error| {
             tracing::warn!(tenant = no.0, %error, "a sweep is put off");
             Swept { done: false, old: Vec::new() }
         });
         let expired = expire(Arc::clone(node), *shard, *no, old);
-        self.sweep_when(myself, expired, if done { limits::SWEEP_ROUND } else { limits::SWEEP_STEP });
+        let again =
+            Span(limits::SWEEP_STEP.0 << self.failed.min(limits::SWEEP_DOUBLES)).min(limits::SWEEP_ROUND);
+        self.sweep_when(myself, expired, if done { limits::SWEEP_ROUND } else { again });
     }
 
     fn sweep_after(&mut self, myself: &ActorRef<TenantMsg>, pause: Span) {
@@ -240,25 +258,6 @@ impl TenantArguments {
             }
         }
         Ok(false)
-    }
-
-    /// Whether all contacts are written down by their addresses, or need not be: who changes then is not.
-    async fn knows_addresses(&self) -> Result<bool, Error> {
-        let (store, loaded) = (&*self.node.store, self.current());
-        let place = self.node.place(&loaded);
-        if addresses::is_told(&loaded.scope) {
-            return addresses::are_known(store, place).await;
-        }
-        addresses::set_known(store, place, false).await.map(|()| true)
-    }
-
-    /// Contacts are not all written down, or not any more. What a crash leaves of this is made good at the start, before
-    /// anybody is told anything.
-    async fn forget_addresses(&self) {
-        let place = self.node.place(&self.current());
-        if let Err(error) = addresses::set_known(&*self.node.store, place, false).await {
-            tracing::warn!(tenant = self.no.0, %error, "it stays unsaid that contacts have to be written down anew");
-        }
     }
 
     /// Holds something, now or later: what a provider asked for is not forgotten because a store did not answer.

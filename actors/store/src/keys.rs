@@ -266,7 +266,7 @@ impl Key {
         Key::start(Table::Address, shard).u32(tenant.0).bytes(&address)
     }
 
-    /// Says that all contacts of a tenant are written down by their addresses.
+    /// Says how far the contacts of a tenant are written down by their addresses.
     #[must_use]
     pub fn addresses_known(shard: Shard, tenant: TenantNo) -> Key {
         Key::of_tenant(Table::Address, shard, tenant)

@@ -77,7 +77,7 @@ pub(crate) struct Tenant {
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys: days, from and to")]
 struct QuietHours {
     days: String,
     from: String,
@@ -145,7 +145,7 @@ pub(crate) struct Channel {
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys: signal, percent, after and report_only")]
 struct KillSwitch {
     #[serde(skip_serializing_if = "is_default")]
     signal: String,
@@ -158,7 +158,7 @@ struct KillSwitch {
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys: count, per and burst")]
 struct Rate {
     #[serde(skip_serializing_if = "is_default")]
     count: u32,
@@ -169,14 +169,14 @@ struct Rate {
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys: after and span")]
 struct Rest {
     after: u32,
     span: String,
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "keys: days and from")]
 struct WarmUp {
     days: u32,
     from: u32,

@@ -254,7 +254,7 @@ pub(crate) async fn sequence(shared: &Shared, command: SequenceCommand) -> Resul
                 ..Default::default()
             };
             let put = answer(&server, server.sequences().put_sequence(request)).await?;
-            sequence::warn(&server, &tenant, &name).await?;
+            sequence::warn(&server, &tenant, &name).await;
             if at_once {
                 return publish(shared, tenant, name).await;
             }
@@ -289,7 +289,10 @@ pub(crate) async fn hold(shared: &Shared, scope: ScopeOption, reason: String) ->
     let scope = scope.message().into();
     let request = v1::HoldRequest { tenant: shared.tenant()?, scope, reason, ..Default::default() };
     let held = answer(&server, server.tenants().hold(request)).await?;
-    shared.answer(&held, || format!("{text} is held: no send begins until it is released"))
+    shared.answer(&held, || match held.changed {
+        true => format!("{text} is held: no send begins until it is released"),
+        false => format!("{text} was held already, and keeps its reason: `holds` shows it"),
+    })
 }
 
 /// Releases a scope.

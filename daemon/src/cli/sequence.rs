@@ -124,14 +124,14 @@ pub(crate) async fn validate(shared: &Shared, name: String, file: Option<PathBuf
 }
 
 /// Says, beside the answer, what of a draft that was put is probably not meant.
-pub(crate) async fn warn(server: &Server, tenant: &str, sequence: &str) -> Result<(), Failure> {
+pub(crate) async fn warn(server: &Server, tenant: &str, sequence: &str) {
     let (tenant, sequence) = (tenant.to_owned(), sequence.to_owned());
     let request = v1::ValidateSequenceRequest { tenant, sequence, ..Default::default() };
-    let found = answer(server, server.sequences().validate_sequence(request)).await?;
+    // It is put, whether or not anything more can be said of it.
+    let Ok(found) = answer(server, server.sequences().validate_sequence(request)).await else { return };
     for one in &found.warnings {
         eprintln!("warning {}: {}", one.field, one.problem);
     }
-    Ok(())
 }
 
 /// Shows what a contact would get.

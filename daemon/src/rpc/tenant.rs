@@ -215,8 +215,9 @@ impl v1::TenantService for Tenants {
             scopes::reason(&request.reason)?;
             self.0.engine.hold(&caller, &request.tenant, scope, &request.reason).await
         };
-        held.instrument(span).await.map_err(|error| refusal::of(&error, "", caller.trace))?;
-        Response::ok(v1::HoldResponse::default())
+        let changed = held.instrument(span).await;
+        let changed = changed.map_err(|error| refusal::of(&error, "", caller.trace))?;
+        Response::ok(v1::HoldResponse { changed, ..Default::default() })
     }
 
     async fn release(

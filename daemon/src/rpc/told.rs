@@ -83,10 +83,16 @@ async fn told(
             // What it is answered with is sent to the contact.
             Told::Twilio { .. } => (INBOUND_FORM_BYTES, false, StatusCode::NO_CONTENT),
         };
-        let (body, _held) = read(body, most, &room).await?;
+        // Nor is anything read of one that nobody signed.
+        is_signed(&keys, &parts.headers).map_err(not_theirs)?;
+        let body = tokio::time::timeout(limits::TOLD_BODY, read(body, most, (&room, tells_again))).await;
+        let (body, held) = body.unwrap_or_else(|_| {
+            let within = limits::TOLD_BODY.as_secs();
+            Err(ConnectError::deadline_exceeded(format!("the body did not come within {within} s")))
+        })?;
         let facts =
             facts(&keys, &parts.uri, &parts.headers, &body, service.env.wall()).map_err(not_theirs)?;
-        let taken = take_in(&service.engine, &tenant, &channel, (facts, tells_again)).await?;
+        let taken = take_in(&service.engine, &tenant, &channel, (facts, tells_again), held).await?;
         Ok((taken, answer))
     };
     let taken = async {
@@ -107,10 +113,12 @@ async fn take_in(
     tenant: &str,
     channel: &str,
     (facts, tells_again): (Vec<Inbound>, bool),
+    held: Option<OwnedSemaphorePermit>,
 ) -> Result<TakenIn, ConnectError> {
     let (engine, tenant, channel) = (engine.clone(), tenant.to_owned(), channel.to_owned());
     // A provider that hangs up has told it all the same.
     let taken = tokio::spawn(async move {
+        let _held = held;
         let mut pause = limits::TOLD_AGAIN;
         loop {
             let taken = engine.take_in(&tenant, &channel, facts.clone()).await;
@@ -131,6 +139,16 @@ async fn take_in(
         | Error::Overloaded { .. }
         | Error::Unavailable(_) => refusal::of(&error, "", TraceId::default()),
     })
+}
+
+/// Whether a request says that its provider signed it.
+fn is_signed(keys: &Told, headers: &HeaderMap) -> Result<(), inbound::Error> {
+    let header = match keys {
+        Told::Meta { .. } => meta::SIGNATURE,
+        Told::Twilio { .. } => twilio::SIGNATURE,
+    };
+    let missing = inbound::Wrong { at: header.to_owned(), right: "the provider's signature" };
+    if headers.contains_key(header) { Ok(()) } else { Err(inbound::Error::Unsigned(missing)) }
 }
 
 /// The facts of a request, when it is its provider's.
@@ -170,11 +188,12 @@ fn outside(told: Option<&str>, host: Option<&str>, uri: &Uri) -> String {
     }
 }
 
-/// Reads a body of so many bytes at most, and takes the room for them.
+/// Reads a body of so many bytes at most, and takes the room for them: where that is not there, one that is told again is
+/// refused, and any other waits.
 async fn read(
     mut body: Body,
     most: usize,
-    room: &Arc<Semaphore>,
+    (room, tells_again): (&Arc<Semaphore>, bool),
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ConnectError> {
     let (mut bytes, mut held) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
     while let Some(frame) = body.frame().await {
@@ -186,9 +205,14 @@ async fn read(
             let error = ConnectError::resource_exhausted(says);
             return Err(error.with_http_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let taken = Arc::clone(room).try_acquire_many_owned(u32::try_from(data.len()).unwrap_or(u32::MAX));
-        let taken = taken
-            .map_err(|_| ConnectError::unavailable("too many bodies are under way: tell it again later"))?;
+        let (room, bytes_more) = (Arc::clone(room), u32::try_from(data.len()).unwrap_or(u32::MAX));
+        let taken = if tells_again {
+            room.try_acquire_many_owned(bytes_more).ok()
+        } else {
+            room.acquire_many_owned(bytes_more).await.ok()
+        };
+        let says = "too many bodies are under way: tell it again later";
+        let taken = taken.ok_or_else(|| ConnectError::unavailable(says))?;
         match &mut held {
             Some(held) => held.merge(taken),
             None => held = Some(taken),
@@ -231,13 +255,17 @@ mod tests {
     #[tokio::test]
     async fn bodies_that_are_under_way_together_have_a_bound() {
         let room = Arc::new(Semaphore::new(100));
-        let send = |length: usize| read(Body::from(vec![b'x'; length]), 80, &room);
+        let send = |length: usize| read(Body::from(vec![b'x'; length]), 80, (&room, true));
         let (first, held) = send(60).await.unwrap();
         assert_eq!(first.len(), 60);
         let refused = send(60).await.unwrap_err();
         assert_eq!(refused.http_status(), StatusCode::SERVICE_UNAVAILABLE, "{refused}");
         assert_eq!(send(40).await.unwrap().0.len(), 40);
+        let waits = read(Body::from(vec![b'x'; 60]), 80, (&room, false));
+        let mut waits = std::pin::pin!(waits);
+        assert!(futures::poll!(waits.as_mut()).is_pending(), "it is told once");
         drop(held);
+        assert!(waits.await.is_ok());
         assert!(send(60).await.is_ok());
         let long = send(81).await.unwrap_err();
         assert_eq!(long.http_status(), StatusCode::PAYLOAD_TOO_LARGE, "{long}");

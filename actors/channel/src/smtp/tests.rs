@@ -71,6 +71,11 @@ fn backed_off(code: &str) -> Answer {
     Answer::refused(code, Reaction::HOST_RESTS)
 }
 
+/// The server ended the conversation, perhaps because of the mail.
+fn broken_off(code: &str) -> Answer {
+    Answer::refused(code, Reaction::Again { again: Again::Slowly, alike: Some(Scope::Host) })
+}
+
 fn slowly(code: &str) -> Answer {
     Answer::refused(code, Reaction::again(Again::Slowly))
 }
@@ -144,7 +149,7 @@ async fn a_reply_without_an_end_is_not_read_for_ever() {
             (Script { greeting: flood, ..KIND }, Answer::unsent("io")),
             (Script { ehlo: flood, ..KIND }, Answer::unsent("io")),
             (Script { mail: flood, ..KIND }, backed_off("io")),
-            (Script { rcpt: flood, ..KIND }, slowly("io")),
+            (Script { rcpt: flood, ..KIND }, broken_off("io")),
         ] {
             assert_eq!(one(script).await, (answer, true), "{script:?}");
         }
@@ -159,9 +164,9 @@ async fn a_421_rests_the_host_in_every_phase() {
         (Script { greeting: closing, ..KIND }, backed_off("421 4.3.2")),
         (Script { ehlo: closing, ..KIND }, backed_off("421 4.3.2")),
         (Script { mail: closing, ..KIND }, backed_off("421 4.3.2")),
-        (Script { rcpt: closing, ..KIND }, slowly("421 4.3.2")),
-        (Script { data: closing, ..KIND }, slowly("421 4.3.2")),
-        (Script { body: closing, ..KIND }, slowly("421 4.3.2")),
+        (Script { rcpt: closing, ..KIND }, broken_off("421 4.3.2")),
+        (Script { data: closing, ..KIND }, broken_off("421 4.3.2")),
+        (Script { body: closing, ..KIND }, broken_off("421 4.3.2")),
     ] {
         assert_eq!(one(script).await, (answer, true), "{script:?}");
     }
@@ -169,7 +174,8 @@ async fn a_421_rests_the_host_in_every_phase() {
 
 #[tokio::test]
 async fn what_breaks_before_the_final_dot_is_surely_not_sent() {
-    let (rests, slowly) = (Reaction::HOST_RESTS, Reaction::again(Again::Slowly));
+    let rests = Reaction::HOST_RESTS;
+    let slowly = Reaction::Again { again: Again::Slowly, alike: Some(Scope::Host) };
     for (out_of_step, reaction) in [
         (Script { mail: Say::Line("354 go on"), ..KIND }, rests),
         (Script { rcpt: Say::Line("221 bye"), ..KIND }, slowly),
@@ -217,8 +223,8 @@ async fn each_phase_has_a_time_out_of_its_own() {
             Answer::unsent("time_out"),
         ),
         (Script { mail: Say::Hang, ..KIND }, TimeOuts { mail: SHORT, ..time_outs }, backed_off("time_out")),
-        (Script { rcpt: Say::Hang, ..KIND }, TimeOuts { rcpt: SHORT, ..time_outs }, slowly("time_out")),
-        (Script { data: Say::Hang, ..KIND }, TimeOuts { data: SHORT, ..time_outs }, slowly("time_out")),
+        (Script { rcpt: Say::Hang, ..KIND }, TimeOuts { rcpt: SHORT, ..time_outs }, broken_off("time_out")),
+        (Script { data: Say::Hang, ..KIND }, TimeOuts { data: SHORT, ..time_outs }, broken_off("time_out")),
         (Script { body: Say::Hang, ..KIND }, TimeOuts { body: SHORT, ..time_outs }, Answer::Uncertain),
     ] {
         let (port, served) = serve(&[script]).await;

@@ -120,7 +120,9 @@ fn unanswered(phase: Phase, word: &str) -> Verdict {
 fn broken_off(phase: Phase) -> Reaction {
     match phase {
         Phase::Hello | Phase::Mail => Reaction::HOST_RESTS,
-        Phase::Rcpt | Phase::Data | Phase::Body => Reaction::again(Again::Slowly),
+        Phase::Rcpt | Phase::Data | Phase::Body => {
+            Reaction::Again { again: Again::Slowly, alike: Some(Scope::Host) }
+        }
     }
 }
 
@@ -267,7 +269,7 @@ mod tests {
         for phase in [Hello, Mail] {
             assert_eq!(of(phase, "421 4.3.2 shutting down"), backed_off("421 4.3.2"));
         }
-        let slowly = Reaction::again(Again::Slowly);
+        let slowly = Reaction::Again { again: Again::Slowly, alike: Some(Scope::Host) };
         for phase in [Rcpt, Data, Body] {
             let expected = (Answer::refused("421 4.3.2", slowly), Health::Fails);
             assert_eq!(of(phase, "421 4.3.2 shutting down"), expected);
@@ -340,7 +342,8 @@ mod tests {
     #[test]
     fn silence_backs_off_the_host_counts_as_an_attempt_after_mail_and_is_uncertain_after_the_dot() {
         for (ending, word) in [(Ending::TimedOut, "time_out"), (Ending::Broken("io"), "io")] {
-            let slowly = Answer::refused(word, Reaction::again(Again::Slowly));
+            let slowly = Reaction::Again { again: Again::Slowly, alike: Some(Scope::Host) };
+            let slowly = Answer::refused(word, slowly);
             for (phase, answer) in [
                 (Hello, Answer::unsent(word)),
                 (Mail, Answer::refused(word, Reaction::HOST_RESTS)),

@@ -97,9 +97,18 @@ pub fn explain(view: &View<'_>, history: &[Entry], outlook: &Outlook) -> Explain
         State::Completed | State::Exited(_) | State::Failed(_) => return Explained::bare(Next::Over),
     }
     let Some(step) = view.version.step(enrollment.step) else { return Explained::bare(Next::Over) };
-    let (placed, rests_until) = (placed(history), outlook.rests_until);
-    let mut walk =
-        Walk { view, step, placed, rests_until, at: view.now, binding: None, gates: Vec::new(), stop: None };
+    let placed = placed(history);
+    let mut walk = Walk {
+        view,
+        step,
+        placed: placed.map(|(decision, _)| decision),
+        code: placed.and_then(|(decision, before)| code(decision, before)),
+        rests_until: outlook.rests_until,
+        at: view.now,
+        binding: None,
+        gates: Vec::new(),
+        stop: None,
+    };
     for _ in 0..PASSES {
         if !walk.pass() {
             break;
@@ -108,11 +117,11 @@ pub fn explain(view: &View<'_>, history: &[Entry], outlook: &Outlook) -> Explain
     walk.end(outlook)
 }
 
-/// The decision that says why a wake stands where it does.
-fn placed(history: &[Entry]) -> Option<&Decision> {
-    let placed = |decision: &&Decision| {
+/// The decision that says why a wake stands where it does, and those before it.
+fn placed(history: &[Entry]) -> Option<(&Decision, &[Entry])> {
+    let places = |entry: &Entry| {
         matches!(
-            decision,
+            entry.decision,
             Decision::Planned { .. }
                 | Decision::Moved { .. }
                 | Decision::Resumed { .. }
@@ -124,7 +133,19 @@ fn placed(history: &[Entry]) -> Option<&Decision> {
                 | Decision::Reopened { .. }
         )
     };
-    history.iter().rev().map(|entry| &entry.decision).find(placed)
+    let place = history.iter().rposition(places)?;
+    Some((&history[place].decision, &history[..place]))
+}
+
+/// The code of the attempt that came to nothing, where a wake stands for the next one.
+fn code<'a>(placed: &'a Decision, before: &'a [Entry]) -> Option<&'a str> {
+    if let Decision::Refused { code, .. } | Decision::BackedOff { code, .. } = placed {
+        return Some(code);
+    }
+    // What opened a step again was told just before.
+    let mut before = before.iter().rev().filter(|_| matches!(placed, Decision::Reopened { .. }));
+    let told = before.find(|entry| matches!(entry.decision, Decision::Code { .. }))?;
+    if let Decision::Code { code, .. } = &told.decision { Some(code) } else { None }
 }
 
 /// The way through the gates.
@@ -133,6 +154,7 @@ struct Walk<'a> {
     step: &'a Step,
     /// Why its wake stands where it does.
     placed: Option<&'a Decision>,
+    code: Option<&'a str>,
     rests_until: Option<Moment>,
     /// The moment by which all gates so far are open.
     at: Moment,
@@ -277,10 +299,7 @@ impl Walk<'_> {
         estimated: bool,
         binding: Option<Binding>,
     ) -> Explained {
-        let code = match self.placed {
-            Some(Decision::Refused { code, .. } | Decision::BackedOff { code, .. }) => Some(code.clone()),
-            _ => None,
-        };
+        let code = self.code.map(str::to_owned);
         Explained { next, at, estimated, binding, gates: self.gates, code }
     }
 }

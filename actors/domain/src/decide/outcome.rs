@@ -51,7 +51,7 @@ pub fn outcome(view: &View<'_>, send: SendId, outcome: &Outcome, jitter: u16) ->
     }
 }
 
-/// Decisions with the provider's code before them, where they settle a send that it refused: a timeline tells it.
+/// Decisions with the provider's code before the one that settles a send it refused: a timeline tells it.
 #[must_use]
 pub fn with_code(step: StepNo, code: &str, mut decisions: Vec<Decision>) -> Vec<Decision> {
     let settles = |decision: &Decision| {
@@ -63,8 +63,8 @@ pub fn with_code(step: StepNo, code: &str, mut decisions: Vec<Decision>) -> Vec<
                 | Decision::Received { status: SendStatus::Failed(_), .. }
         )
     };
-    if !code.is_empty() && decisions.iter().any(settles) {
-        decisions.insert(0, Decision::Code { step, code: code.to_owned() });
+    if let Some(place) = decisions.iter().position(settles).filter(|_| !code.is_empty()) {
+        decisions.insert(place, Decision::Code { step, code: code.to_owned() });
     }
     decisions
 }

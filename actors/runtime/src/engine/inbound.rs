@@ -190,8 +190,8 @@ impl Engine {
         Ok(known)
     }
 
-    /// Refuses what nobody is known to have written while contacts are still being written down by their addresses: told
-    /// again later, it may be somebody's reply.
+    /// Refuses what nobody is known to have written while contacts are still being written down by their addresses: where
+    /// it is told again, it may be somebody's reply.
     async fn knows_all(&self, teller: &Teller<'_>) -> Result<(), Error> {
         let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
         match addresses::are_known(&*self.node.store, self.node.place(&loaded)).await? {
@@ -213,6 +213,9 @@ impl Engine {
         if !all {
             self.suppress_address(teller, &choice.contact, told).await?;
         }
+        if !known {
+            self.knows_all(teller).await?;
+        }
         Ok(known)
     }
 
@@ -225,6 +228,10 @@ impl Engine {
     ) -> Result<bool, Error> {
         let address = address(number);
         let whoever = self.contacts_at(teller, &address).await?;
+        if whoever.is_empty() {
+            // It is remembered as told, and would lift nothing of theirs the next time.
+            self.knows_all(teller).await?;
+        }
         let handle = self.tenant(&teller.caller, teller.tenant)?;
         let (whom, what) = ((&address, whoever.as_slice()), (teller.channel.kind, at, told));
         contact::opt_in(&self.node, &handle, &teller.caller, whom, what).await?;

@@ -66,6 +66,10 @@ fn calendar(settings: &TenantSettings, faults: &mut Faults) -> Calendar {
     });
     let quiet = QuietHours { windows: quiet.collect() };
     if faults.0.is_empty() {
+        for (i, window) in quiet.windows.iter().enumerate().filter(|(_, window)| window.from == window.to) {
+            let problem = format!("is {} as from is: for the whole day write 00:00 to 24:00", window.to);
+            faults.take(&format!("quiet_hours[{i}].to"), Err::<(), _>(problem));
+        }
         faults.take("quiet_hours", quiet.validate());
     }
     let days = &settings.business_days;
@@ -141,10 +145,13 @@ pub(super) fn may_carry(scope: &Scope, known: &Channel, kind: Kind) -> Result<()
         ));
     }
     let names_it = |step: &Step| step.channel == ChannelRef::Named(known.name.clone());
-    let names_it = scope.versions.iter().find(|(_, version)| version.steps.iter().any(names_it));
-    match names_it.and_then(|((sequence, _), _)| scope.sequences.get(sequence)) {
+    let mut naming = scope.versions.iter().filter(|(_, version)| version.steps.iter().any(names_it));
+    let sends = naming.find_map(|((sequence, _), _)| {
+        scope.sequences.get(sequence).filter(|sequence| sequence.archived_at.is_none())
+    });
+    match sends {
         Some(sequence) if kind != known.kind => Err(format!(
-            "it is {}, and the sequence {} sends by it: put a channel of another name for {}",
+            "it is {}, and the sequence {} has steps by it: put a channel of another name for {}",
             known.kind.word(),
             sequence.name,
             kind.word()

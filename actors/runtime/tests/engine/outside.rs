@@ -347,6 +347,18 @@ async fn what_somebody_unknown_writes_is_to_be_told_again_while_contacts_are_sti
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_came_while_nobody_was_told_of_replies_is_known_as_soon_as_somebody_is() {
+    let engine = told().await;
+    let silent =
+        ChannelSettings { kind: "sms".into(), transport: "outbox".into(), ..ChannelSettings::default() };
+    assert_eq!(put(&engine, silent).await, [""; 0]);
+    assert_eq!(enrolled(&engine, "ana", "+15550100").await, "enrolled");
+    assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
+    let taken = engine.take_in("acme", "one", says("yes", "+15550100", START)).await.unwrap();
+    assert_eq!((taken.taken, taken.unknown), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_is_not_there_is_refused_at_the_put_though_only_webhooks_need_it() {
     let engine = engine().await;
     let missing = |_: &str| SecretGiven::Env("FOLLOWUPD_NO_SUCH_VARIABLE".into());
@@ -366,4 +378,16 @@ async fn a_stop_word_that_is_empty_is_refused() {
         panic!("it is taken")
     };
     assert_eq!(faults[0].field, "stop_words[1]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_window_that_ends_as_it_begins_is_refused() {
+    let engine = engine().await;
+    let quiet_hours =
+        vec![("mon".into(), "20:00".into(), "08:00".into()), ("tue".into(), "20:00".into(), "20:00".into())];
+    let settings = TenantSettings { quiet_hours, ..tenant() };
+    let Err(Error::Invalid(faults)) = engine.put_tenant(&Caller::default(), "acme", settings).await else {
+        panic!("it is taken")
+    };
+    assert_eq!((faults.len(), faults[0].field.as_str()), (1, "quiet_hours[1].to"));
 }

@@ -310,7 +310,7 @@ async fn what_a_person_held_or_stopped_leaves_gently_and_who_held_for_a_moment_w
         let paced = ChannelSettings { rate_count, rate_burst: 1, account, ..channel() };
         engine.put_channel(&caller, "acme", "mail", paced).await.unwrap();
         match scope.clone() {
-            Some(scope) => engine.hold(&caller, "acme", scope, "").await.unwrap(),
+            Some(scope) => drop(engine.hold(&caller, "acme", scope, "").await.unwrap()),
             None => engine.stop_sending(&caller, "").await.unwrap(),
         }
         world.enroll("welcome", 0..200).await;

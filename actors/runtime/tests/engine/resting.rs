@@ -26,8 +26,10 @@ const START: Moment = Moment(1_795_435_200_000);
 enum Does {
     /// It takes what comes.
     Well,
-    /// Nothing reaches it.
+    /// Nothing reaches it, as is known at once.
     Away,
+    /// The same, after a while: by then limits have been told that the call began.
+    Silent,
     /// It rests for so long.
     Rests(Duration),
 }
@@ -44,15 +46,24 @@ impl Transport for Host {
         Box::pin(async move {
             match does {
                 Does::Rests(rest) => Err(Rest(rest)),
-                Does::Well | Does::Away => Ok(Slot::default()),
+                Does::Well | Does::Away | Does::Silent => Ok(Slot::default()),
             }
         })
     }
 
     fn call(&self, _call: Call, _slot: Slot) -> BoxFuture<'_, Answer> {
         *self.calls.lock().unwrap() += 1;
-        let away = *self.does.lock().unwrap() == Does::Away;
-        Box::pin(async move { if away { Answer::unsent("connect") } else { Answer::Accepted } })
+        let does = *self.does.lock().unwrap();
+        Box::pin(async move {
+            match does {
+                Does::Away => Answer::unsent("connect"),
+                Does::Silent => {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    Answer::unsent("connect")
+                }
+                Does::Well | Does::Rests(_) => Answer::Accepted,
+            }
+        })
     }
 }
 
@@ -120,16 +131,22 @@ async fn pass(span: Span) {
 
 #[tokio::test(start_paused = true)]
 async fn what_never_left_uses_up_no_cap_of_a_day_and_nobodys_attempts() {
-    let world = world(ChannelSettings { per_day: 2, new_recipients: 2, ..mail() }, Does::Away).await;
-    let ids = [world.enroll("ana").await, world.enroll("bo").await];
-    pass(Span::hours(1)).await;
-    assert!(world.calls() > 10, "{} calls: each is tried again", world.calls());
-    let explained = world.engine.explain(&Caller::default(), "acme", ids[0]).await.unwrap().explained;
-    assert_eq!((explained.binding, explained.code.as_deref()), (Some(Binding::Retry), Some("connect")));
-    world.does(Does::Well);
-    pass(Span::minutes(1)).await;
-    for id in ids {
-        assert_eq!(world.state(id).await, State::Completed, "on the same day");
+    for (does, gap) in
+        [(Does::Away, ""), (Does::Silent, ""), (Does::Away, "2 seconds"), (Does::Silent, "2 seconds")]
+    {
+        let paced = ChannelSettings { per_day: 2, new_recipients: 2, gap: gap.into(), ..mail() };
+        let world = world(paced, does).await;
+        let ids = [world.enroll("ana").await, world.enroll("bo").await];
+        pass(Span::hours(1)).await;
+        assert!(world.calls() > 10, "{} calls: each is tried again", world.calls());
+        let explained = world.engine.explain(&Caller::default(), "acme", ids[0]).await.unwrap().explained;
+        assert_eq!(explained.code.as_deref(), Some("connect"), "{explained:?}");
+        assert_eq!(explained.binding, Some(Binding::Retry), "{explained:?}");
+        world.does(Does::Well);
+        pass(Span::minutes(1)).await;
+        for id in ids {
+            assert_eq!(world.state(id).await, State::Completed, "on the same day");
+        }
     }
 }
 

@@ -390,7 +390,9 @@ async fn a_release_says_whether_anything_was_held() {
         ScopeName::Sequence(name("welcome")),
     ] {
         assert!(!engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
-        engine.hold(&caller, "acme", scope.clone(), "").await.unwrap();
+        assert!(engine.hold(&caller, "acme", scope.clone(), "first").await.unwrap(), "{scope:?}");
+        assert!(!engine.hold(&caller, "acme", scope.clone(), "again").await.unwrap(), "{scope:?}");
+        assert_eq!(engine.holds(&caller, "acme").await.unwrap()[0].held.reason, "first", "{scope:?}");
         assert!(engine.release(&caller, "acme", scope.clone()).await.unwrap(), "{scope:?}");
     }
     engine.hold(&caller, "acme", ScopeName::Tenant, "").await.unwrap();
@@ -568,7 +570,7 @@ async fn the_default_channel_of_a_kind_is_the_one_the_tenant_names() {
     engine.put_sequence(&caller, "acme", "named", by_name).await.unwrap();
     engine.publish(&caller, "acme", "named").await.unwrap();
     let turned = engine.put_channel(&caller, "acme", "mail", sms).await.unwrap_err().to_string();
-    assert!(turned.contains("kind: it is email, and the sequence named sends by it"), "{turned}");
+    assert!(turned.contains("kind: it is email, and the sequence named has steps by it"), "{turned}");
     for (kind, name, says) in [
         ("email", "newss", "default_channels.email: there is no channel \"newss\", did you mean \"news\"?"),
         ("email", "short", "default_channels.email: \"short\" is for sms, not for email"),
