@@ -25,6 +25,8 @@ struct Call {
     begun: Begun,
     /// Whether it surely reached nobody: its provider said no.
     refused: bool,
+    /// Whether nothing of it left: no limit of its lane counts it.
+    unsent: bool,
 }
 
 /// Holds every call of a run to the rules.
@@ -37,7 +39,7 @@ pub(crate) fn check(world: &World) {
             match &line.what {
                 What::Begun(begun) => {
                     let (line, begun) = (line.clone(), begun.clone());
-                    calls.push(Call { place, line, begun, refused: false });
+                    calls.push(Call { place, line, begun, refused: false, unsent: false });
                 }
                 What::Ended(send, says) => {
                     let mut known = calls.iter_mut().filter(|call| call.begun.send == *send);
@@ -45,8 +47,9 @@ pub(crate) fn check(world: &World) {
                         // Who recognises a send and rejects it never took it.
                         known.for_each(|call| call.refused = true);
                     } else {
-                        let refused = !["accepted", "uncertain", "broke"].contains(says);
-                        known.next_back().unwrap().refused = refused;
+                        let call = known.next_back().unwrap();
+                        call.refused = !["accepted", "uncertain", "broke"].contains(says);
+                        call.unsent = *says == "backed off";
                     }
                 }
                 _ => {}
@@ -171,7 +174,7 @@ fn slowed(world: &World, calls: &[&Call], (tenant, place): (usize, usize)) {
 /// E6, for each lane.
 fn limits(world: &World, calls: &[Call]) {
     let mut lanes: BTreeMap<(u32, &str), Vec<&Call>> = BTreeMap::new();
-    for call in calls {
+    for call in calls.iter().filter(|call| !call.unsent) {
         lanes.entry((call.begun.tenant.0, call.begun.channel.as_str())).or_default().push(call);
     }
     let lives = lives(world);
