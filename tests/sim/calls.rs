@@ -49,7 +49,7 @@ pub(crate) fn check(world: &World) {
                     } else {
                         let call = known.next_back().unwrap();
                         call.refused = !["accepted", "uncertain", "broke"].contains(says);
-                        call.unsent = *says == "backed off";
+                        call.unsent = *says == "not reached";
                     }
                 }
                 _ => {}

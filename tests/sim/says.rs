@@ -16,6 +16,8 @@ pub(crate) enum Says {
     Refused,
     /// It cannot be connected to.
     BackedOff,
+    /// Nothing of the call left.
+    Unsent,
     /// It is down for everybody.
     Down,
     /// There is no such address.
@@ -51,10 +53,11 @@ pub(crate) const LATER: Span = Span::minutes(40);
 
 impl Says {
     /// All of them.
-    pub(crate) const ALL: [Says; 15] = [
+    pub(crate) const ALL: [Says; 16] = [
         Says::Accepted,
         Says::Refused,
         Says::BackedOff,
+        Says::Unsent,
         Says::Down,
         Says::Rejected,
         Says::BadText,
@@ -73,7 +76,8 @@ impl Says {
     pub(crate) fn draw(dice: &mut Dice) -> (Says, bool) {
         match dice.below(100) {
             0..=7 => (Says::Refused, false),
-            8..=9 => (Says::BackedOff, false),
+            8 => (Says::BackedOff, false),
+            9 => (Says::Unsent, false),
             10..=12 => (Says::Rejected, false),
             13 => (Says::OptedOut, false),
             14..=16 => (Says::Uncertain, true),
@@ -96,7 +100,8 @@ impl Says {
         match self {
             Says::Accepted => Some(Answer::Accepted),
             Says::Refused => refused("busy", Reaction::again(Again::SOON)),
-            Says::BackedOff => Some(Answer::unsent("connect")),
+            Says::BackedOff => refused("421", Reaction::HOST_RESTS),
+            Says::Unsent => Some(Answer::unsent("connect")),
             Says::Down => refused("down", Reaction::SOON),
             Says::BadText => refused("bad_text", Reaction::BAD_STEP),
             Says::Throttled => refused("busy", Reaction::Slow { after: Span::seconds(1) }),
@@ -121,6 +126,7 @@ impl Says {
             Says::Accepted => "accepted",
             Says::Refused => "refused",
             Says::BackedOff => "backed off",
+            Says::Unsent => "not reached",
             Says::Down => "down",
             Says::BadText => "bad text",
             Says::Throttled => "throttled",
@@ -144,6 +150,7 @@ impl Says {
             Says::Uncertain | Says::Breaks => Event::Uncertain,
             Says::Refused
             | Says::BackedOff
+            | Says::Unsent
             | Says::Down
             | Says::Throttled
             | Says::Rests

@@ -201,7 +201,7 @@ impl World {
                 let not_before = again.map(|entry| (open.send, entry.at + LATER));
                 inner.words.not_before.extend(not_before);
             }
-            Says::Refused | Says::BackedOff | Says::Down | Says::Uncertain | Says::Breaks => {}
+            Says::Refused | Says::BackedOff | Says::Unsent | Says::Down | Says::Uncertain | Says::Breaks => {}
         }
     }
 

@@ -28,13 +28,13 @@ pub(crate) fn is_told(scope: &Scope) -> bool {
     scope.channels.values().any(|channel| channel.transport.is_told())
 }
 
-/// Writes down the numbers of these contacts that are not: they are from before a channel was told anything. One that
-/// changes meanwhile is written down by what changes it.
+/// Writes down the numbers of these contacts that are not: they are from before a channel was told anything. Whether all
+/// are; one that changed meanwhile may not be.
 pub(crate) async fn note_missing(
     store: &dyn Store,
     place: Place,
     contacts: &[(Key, Row)],
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut wanted = Vec::new();
     for (key, row) in contacts {
         let (Some(id), contact) = (key.to_contact(), old::contact(&row.body)?) else { continue };
@@ -50,13 +50,15 @@ pub(crate) async fn note_missing(
         commit.puts.push((address, bytes::Bytes::new()));
         store.commit(commit)
     });
+    let mut all = true;
     for written in futures::future::join_all(commits).await {
         match written {
-            Ok(_) | Err(Refused::Stale(_)) => {}
+            Ok(_) => {}
+            Err(Refused::Stale(_)) => all = false,
             Err(error) => return Err(refused(error)),
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 /// What the row holds that says how far the index is, while contacts are being written down; empty when all are. Where
@@ -91,8 +93,20 @@ pub(crate) async fn begin(store: &dyn Store, place: Place) -> Result<(), Error> 
     if mark(store, place).await?.is_some() {
         return Ok(());
     }
+    let key = Key::addresses_known(place.shard, place.tenant);
     let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
-    commit.puts.push((Key::addresses_known(place.shard, place.tenant), BEGUN.into()));
+    commit.expects.push(Expect { key: key.clone(), version: None });
+    commit.puts.push((key, BEGUN.into()));
+    store.commit(commit).await.map(drop).map_err(refused)
+}
+
+/// Nobody may be told by number: what says how far contacts are written down goes, where a put could not take it along.
+pub(crate) async fn end(store: &dyn Store, place: Place) -> Result<(), Error> {
+    let Some(row) = mark(store, place).await? else { return Ok(()) };
+    let key = Key::addresses_known(place.shard, place.tenant);
+    let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
+    commit.expects.push(Expect { key: key.clone(), version: Some(row.version) });
+    commit.deletes.push(key);
     store.commit(commit).await.map(drop).map_err(refused)
 }
 
@@ -191,5 +205,32 @@ mod tests {
         assert!(!are_known(&store, place).await.unwrap());
         assert!(finish(&store, place).await.unwrap() && are_known(&store, place).await.unwrap());
         assert!(matches!(noted(None).await, Err(Refused::Stale(_))));
+        end(&store, place).await.unwrap();
+        assert!(noted(None).await.is_ok(), "nobody is told any more");
+    }
+
+    #[tokio::test]
+    async fn a_contact_that_changes_while_it_is_to_be_written_down_is_looked_at_again() {
+        let (store, tenant) = (Memory::default(), TenantNo(1));
+        let place = Place { key: IdKey([7; 16]), shard: route(tenant, ""), tenant };
+        let key = Key::contact(place.shard, tenant, "ana");
+        let contact = Contact { phone: Some("+15550100".into()), ..Contact::default() };
+        let write = || {
+            let mut commit = Commit::new(Class::Outcome, tenant, place.shard);
+            let body = followupd_store::codec::encode(followupd_store::codec::Format::Contact3, &contact);
+            commit.puts.push((key.clone(), body.unwrap()));
+            store.commit(commit)
+        };
+        let read = async || {
+            let row = store.get(vec![key.clone()]).await.unwrap().pop().flatten().unwrap();
+            vec![(key.clone(), row)]
+        };
+        write().await.unwrap();
+        let before = read().await;
+        write().await.unwrap();
+        assert!(!note_missing(&store, place, &before).await.unwrap());
+        assert!(note_missing(&store, place, &read().await).await.unwrap());
+        let address = Address::Phone("+15550100".into());
+        assert_eq!(contacts(&store, place, &address).await.unwrap(), ["ana"]);
     }
 }

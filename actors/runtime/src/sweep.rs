@@ -82,15 +82,19 @@ impl Sweep {
             Stage::Contacts => Key::contacts(shard, tenant),
         };
         let notes = self.stage == Stage::Contacts && addresses::is_told(scope);
-        if notes && self.from.is_none() {
-            addresses::begin(store, place).await?;
+        if self.stage == Stage::Contacts && self.from.is_none() {
+            if notes {
+                addresses::begin(store, place).await?;
+            } else {
+                addresses::end(store, place).await?;
+            }
         }
         let from = self.from.clone().unwrap_or_else(|| prefix.clone());
         let rows = store.scan(Scan { from, to: prefix.after_prefix(), limit: limits::SWEEP }).await?;
         let full = rows.len() == limits::SWEEP;
         let next = rows.last().map(|(last, _)| last.successor()).filter(|_| full);
-        if notes {
-            addresses::note_missing(store, place, &rows).await?;
+        if notes && !addresses::note_missing(store, place, &rows).await? {
+            return Ok(Swept { done: false, old: Vec::new() });
         }
         let mut commit = Commit::new(Class::Event, tenant, shard);
         let mut old = Vec::new();

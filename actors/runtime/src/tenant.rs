@@ -75,7 +75,11 @@ impl Actor for TenantActor {
             reported: BTreeMap::new(),
         };
         let place = state.arguments.node.place(&state.arguments.current());
-        let unknown = is_told && !addresses::are_known(&*state.arguments.node.store, place).await?;
+        let store = &*state.arguments.node.store;
+        if !is_told {
+            addresses::end(store, place).await?;
+        }
+        let unknown = is_told && !addresses::are_known(store, place).await?;
         let unfinished = unknown || state.arguments.has_archived_under_way().await?;
         if unfinished {
             state.sweep = Sweep::of_contacts();
@@ -156,11 +160,12 @@ pub(crate) struct TenantState {
 }
 
 impl TenantState {
-    /// Sweeps contacts at once where a sequence was archived, or somebody may be told by number from now on.
+    /// Sweeps contacts at once where a sequence was archived, or somebody may be told by number from now on, or nobody any
+    /// more.
     async fn follow(&mut self, myself: &ActorRef<TenantMsg>, archived: bool) {
         let was_told = self.is_told;
         self.is_told = addresses::is_told(&self.arguments.current().scope);
-        if archived || (self.is_told && !was_told) {
+        if archived || self.is_told != was_told {
             self.sweep = Sweep::of_contacts();
             self.sweep_on(myself).await;
         }

@@ -85,11 +85,7 @@ async fn told(
         };
         // Nor is anything read of one that nobody signed.
         is_signed(&keys, &parts.headers).map_err(not_theirs)?;
-        let body = tokio::time::timeout(limits::TOLD_BODY, read(body, most, (&room, tells_again))).await;
-        let (body, held) = body.unwrap_or_else(|_| {
-            let within = limits::TOLD_BODY.as_secs();
-            Err(ConnectError::deadline_exceeded(format!("the body did not come within {within} s")))
-        })?;
+        let (body, held) = read(body, most, (&room, tells_again)).await?;
         let facts =
             facts(&keys, &parts.uri, &parts.headers, &body, service.env.wall()).map_err(not_theirs)?;
         let taken = take_in(&service.engine, &tenant, &channel, (facts, tells_again), held).await?;
@@ -141,7 +137,7 @@ async fn take_in(
     })
 }
 
-/// Whether a request says that its provider signed it.
+/// Whether a request says that its provider signed it: whether that is so, its body shows.
 fn is_signed(keys: &Told, headers: &HeaderMap) -> Result<(), inbound::Error> {
     let header = match keys {
         Told::Meta { .. } => meta::SIGNATURE,
@@ -188,14 +184,31 @@ fn outside(told: Option<&str>, host: Option<&str>, uri: &Uri) -> String {
     }
 }
 
-/// Reads a body of so many bytes at most, and takes the room for them: where that is not there, one that is told again is
-/// refused, and any other waits.
+/// Reads a body of so many bytes at most, and takes the room for them as they come. What is told once waits for all the
+/// room it may take before it is read; anything else is refused where there is none.
 async fn read(
-    mut body: Body,
+    body: Body,
     most: usize,
     (room, tells_again): (&Arc<Semaphore>, bool),
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ConnectError> {
-    let (mut bytes, mut held) = (BytesMut::new(), None::<OwnedSemaphorePermit>);
+    let all = u32::try_from(most).unwrap_or(u32::MAX);
+    // It is never closed.
+    let held = if tells_again { None } else { Arc::clone(room).acquire_many_owned(all).await.ok() };
+    let read = read_in_time(body, most, Some(room).filter(|_| tells_again), held);
+    let within = limits::TOLD_BODY;
+    tokio::time::timeout(within, read).await.unwrap_or_else(|_| {
+        let says = format!("the body did not come within {} s", within.as_secs());
+        Err(ConnectError::deadline_exceeded(says))
+    })
+}
+
+async fn read_in_time(
+    mut body: Body,
+    most: usize,
+    room: Option<&Arc<Semaphore>>,
+    mut held: Option<OwnedSemaphorePermit>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ConnectError> {
+    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame
             .map_err(|error| ConnectError::invalid_argument(format!("the body ended early: {error}")))?;
@@ -205,17 +218,15 @@ async fn read(
             let error = ConnectError::resource_exhausted(says);
             return Err(error.with_http_status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let (room, bytes_more) = (Arc::clone(room), u32::try_from(data.len()).unwrap_or(u32::MAX));
-        let taken = if tells_again {
-            room.try_acquire_many_owned(bytes_more).ok()
-        } else {
-            room.acquire_many_owned(bytes_more).await.ok()
-        };
-        let says = "too many bodies are under way: tell it again later";
-        let taken = taken.ok_or_else(|| ConnectError::unavailable(says))?;
-        match &mut held {
-            Some(held) => held.merge(taken),
-            None => held = Some(taken),
+        if let Some(room) = room {
+            let more = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            let taken = Arc::clone(room).try_acquire_many_owned(more);
+            let says = "too many bodies are under way: tell it again later";
+            let taken = taken.map_err(|_| ConnectError::unavailable(says))?;
+            match &mut held {
+                Some(held) => held.merge(taken),
+                None => held = Some(taken),
+            }
         }
         bytes.extend_from_slice(&data);
     }
@@ -261,7 +272,7 @@ mod tests {
         let refused = send(60).await.unwrap_err();
         assert_eq!(refused.http_status(), StatusCode::SERVICE_UNAVAILABLE, "{refused}");
         assert_eq!(send(40).await.unwrap().0.len(), 40);
-        let waits = read(Body::from(vec![b'x'; 60]), 80, (&room, false));
+        let waits = read(Body::from(vec![b'x'; 6]), 80, (&room, false));
         let mut waits = std::pin::pin!(waits);
         assert!(futures::poll!(waits.as_mut()).is_pending(), "it is told once");
         drop(held);

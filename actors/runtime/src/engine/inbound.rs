@@ -184,14 +184,12 @@ impl Engine {
             let what = (kind, event.occurred_at);
             contact::hear(&self.node, &handle, &teller.caller, &address(&said.contact), what).await?;
         }
-        if !known {
-            self.knows_all(teller).await?;
-        }
+        self.knows_all(teller).await?;
         Ok(known)
     }
 
-    /// Refuses what nobody is known to have written while contacts are still being written down by their addresses: where
-    /// it is told again, it may be somebody's reply.
+    /// Refuses what a number tells while contacts are still being written down by their addresses: where it is told again,
+    /// whoever else has that number hears of it too.
     async fn knows_all(&self, teller: &Teller<'_>) -> Result<(), Error> {
         let loaded = self.tenant(&teller.caller, teller.tenant)?.loaded();
         match addresses::are_known(&*self.node.store, self.node.place(&loaded)).await? {
@@ -213,9 +211,7 @@ impl Engine {
         if !all {
             self.suppress_address(teller, &choice.contact, told).await?;
         }
-        if !known {
-            self.knows_all(teller).await?;
-        }
+        self.knows_all(teller).await?;
         Ok(known)
     }
 
@@ -227,11 +223,9 @@ impl Engine {
         (at, told): (Moment, &EventKey),
     ) -> Result<bool, Error> {
         let address = address(number);
+        // It is remembered as told, and would lift nothing of others' the next time.
+        self.knows_all(teller).await?;
         let whoever = self.contacts_at(teller, &address).await?;
-        if whoever.is_empty() {
-            // It is remembered as told, and would lift nothing of theirs the next time.
-            self.knows_all(teller).await?;
-        }
         let handle = self.tenant(&teller.caller, teller.tenant)?;
         let (whom, what) = ((&address, whoever.as_slice()), (teller.channel.kind, at, told));
         contact::opt_in(&self.node, &handle, &teller.caller, whom, what).await?;

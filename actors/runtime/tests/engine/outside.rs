@@ -12,7 +12,7 @@ use followupd_channel::tls::Trust;
 use followupd_channel::transports::{Outside, Rules, Transports};
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::decide::enroll::{Profile, Request};
-use followupd_domain::enrollment::ExitReason;
+use followupd_domain::enrollment::{ExitReason, State};
 use followupd_domain::filter::Filter;
 use followupd_domain::limits::EVENT_MEMORY_OF_PROVIDERS;
 use followupd_domain::sequence::{Draft, DraftStep};
@@ -332,9 +332,13 @@ async fn what_somebody_unknown_writes_is_to_be_told_again_while_contacts_are_sti
     }
     assert_eq!(put(&engine, twilio("", Vec::new())).await, [""; 0]);
     let yes = |n: usize| says("yes", &format!("+1555{n:07}"), START);
-    engine.take_in("acme", "one", yes(0)).await.unwrap();
-    let early = engine.take_in("acme", "one", yes(8_999)).await;
-    assert!(matches!(early, Err(Error::Overloaded { .. })), "{early:?}");
+    for n in [0, 8_999] {
+        let early = engine.take_in("acme", "one", yes(n)).await;
+        assert!(matches!(early, Err(Error::Overloaded { .. })), "another may have that number: {early:?}");
+    }
+    let of_chat = |n: usize| Filter { contact: Some(format!("c{n:07}")), ..Filter::default() };
+    let of = engine.enrollments(&caller, "acme", Some("chat"), of_chat(0), None, 1).await.unwrap();
+    assert_eq!(of.enrollments[0].state, State::Exited(ExitReason::Replied), "who is known has heard of it");
     engine.stop();
     let engine = engine_on(store).await;
     let early = engine.take_in("acme", "one", yes(8_999)).await;
@@ -342,6 +346,8 @@ async fn what_somebody_unknown_writes_is_to_be_told_again_while_contacts_are_sti
     tokio::time::sleep(Duration::from_secs(10)).await;
     let taken = engine.take_in("acme", "one", yes(8_999)).await.unwrap();
     assert_eq!((taken.taken, taken.unknown), (1, 0), "within seconds, and not an hour");
+    let again = engine.take_in("acme", "one", yes(0)).await.unwrap();
+    assert_eq!((again.taken, again.unknown), (1, 0));
     let nobody = engine.take_in("acme", "one", yes(9_999)).await.unwrap();
     assert_eq!((nobody.taken, nobody.unknown), (0, 1));
 }
