@@ -38,6 +38,19 @@ enum Stage {
     Contacts,
 }
 
+impl Stage {
+    fn next(self) -> Stage {
+        match self {
+            Stage::Onces => Stage::Events,
+            Stage::Events => Stage::Signals,
+            Stage::Signals => Stage::Targets,
+            Stage::Targets => Stage::Addresses,
+            Stage::Addresses => Stage::Contacts,
+            Stage::Contacts => Stage::Onces,
+        }
+    }
+}
+
 /// How far a tenant is swept.
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -129,14 +142,7 @@ impl Sweep {
             return Ok(Swept { done: false, old });
         }
         let done = self.stage == Stage::Contacts;
-        self.stage = match self.stage {
-            Stage::Onces => Stage::Events,
-            Stage::Events => Stage::Signals,
-            Stage::Signals => Stage::Targets,
-            Stage::Targets => Stage::Addresses,
-            Stage::Addresses => Stage::Contacts,
-            Stage::Contacts => Stage::Onces,
-        };
+        self.stage = self.stage.next();
         Ok(Swept { done, old })
     }
 }
