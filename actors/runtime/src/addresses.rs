@@ -90,36 +90,43 @@ pub(crate) fn turn(place: Place, scope: &Scope, channel: &Channel, commit: &mut 
 
 /// Contacts are written down from the first one on: said where nothing says so yet, in a store of before.
 pub(crate) async fn begin(store: &dyn Store, place: Place) -> Result<(), Error> {
-    if mark(store, place).await?.is_some() {
-        return Ok(());
+    match mark(store, place).await? {
+        Some(_) => Ok(()),
+        None => set_mark(store, place, None, Some(BEGUN)).await.map(drop),
     }
-    let key = Key::addresses_known(place.shard, place.tenant);
-    let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
-    commit.expects.push(Expect { key: key.clone(), version: None });
-    commit.puts.push((key, BEGUN.into()));
-    store.commit(commit).await.map(drop).map_err(refused)
 }
 
 /// Nobody may be told by number: what says how far contacts are written down goes, where a put could not take it along.
 pub(crate) async fn end(store: &dyn Store, place: Place) -> Result<(), Error> {
-    let Some(row) = mark(store, place).await? else { return Ok(()) };
-    let key = Key::addresses_known(place.shard, place.tenant);
-    let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
-    commit.expects.push(Expect { key: key.clone(), version: Some(row.version) });
-    commit.deletes.push(key);
-    store.commit(commit).await.map(drop).map_err(refused)
+    match mark(store, place).await? {
+        Some(row) => set_mark(store, place, Some(&row), None).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 /// All contacts are written down that there were when it was said that this begins; whether it was.
 pub(crate) async fn finish(store: &dyn Store, place: Place) -> Result<bool, Error> {
-    let Some(row) = mark(store, place).await? else { return Ok(false) };
-    if row.body.is_empty() {
-        return Ok(true);
+    match mark(store, place).await? {
+        Some(row) if row.body.is_empty() => Ok(true),
+        Some(row) => set_mark(store, place, Some(&row), Some(&[])).await,
+        None => Ok(false),
     }
+}
+
+/// Writes the row that says how far contacts are written down, or takes it out; whether it was as it was read.
+async fn set_mark(
+    store: &dyn Store,
+    place: Place,
+    was: Option<&Row>,
+    says: Option<&'static [u8]>,
+) -> Result<bool, Error> {
     let key = Key::addresses_known(place.shard, place.tenant);
     let mut commit = Commit::new(Class::Event, place.tenant, place.shard);
-    commit.expects.push(Expect { key: key.clone(), version: Some(row.version) });
-    commit.puts.push((key, bytes::Bytes::new()));
+    commit.expects.push(Expect { key: key.clone(), version: was.map(|row| row.version) });
+    match says {
+        Some(says) => commit.puts.push((key, says.into())),
+        None => commit.deletes.push(key),
+    }
     match store.commit(commit).await {
         Ok(_) => Ok(true),
         Err(Refused::Stale(_)) => Ok(false),
@@ -176,23 +183,17 @@ pub(crate) async fn contacts(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loaded::Loaded;
     use crate::settings::new_tenant;
     use followupd_domain::name::Name;
     use followupd_domain::{IdKey, TenantNo, route};
     use followupd_store::memory::Memory;
-    use std::collections::BTreeMap;
 
     #[tokio::test]
     async fn who_is_written_on_a_scope_from_before_somebody_was_told_by_number_is_written_anew() {
         let (store, tenant) = (Memory::default(), TenantNo(1));
         let place = Place { key: IdKey([7; 16]), shard: route(tenant, ""), tenant };
-        let scope = Scope {
-            accounts: BTreeMap::new(),
-            tenant: new_tenant(tenant, Name::parse("acme").unwrap()),
-            channels: BTreeMap::new(),
-            sequences: BTreeMap::new(),
-            versions: BTreeMap::new(),
-        };
+        let scope = Loaded::of_new(new_tenant(tenant, Name::parse("acme").unwrap())).scope;
         let noted = |before: Option<&str>| {
             let mut commit = Commit::new(Class::Enroll, tenant, place.shard);
             note(place, &scope, "ana", (before, Some("+15550100")), &mut commit);

@@ -191,6 +191,7 @@ fn old_enrollments(row: &Row, scope: &Scope, now: Moment) -> Result<Vec<Enrollme
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loaded::Loaded;
     use crate::settings::new_tenant;
     use followupd_domain::event::EventKey;
     use followupd_domain::name::Name;
@@ -212,13 +213,7 @@ mod tests {
             store.commit(commit).await.unwrap();
         }
         let now = old + domain_limits::EVENT_MEMORY + domain_limits::EVENT_AHEAD + Span(1);
-        let scope = Scope {
-            accounts: BTreeMap::new(),
-            tenant: new_tenant(tenant, Name::parse("acme").unwrap()),
-            channels: BTreeMap::new(),
-            sequences: BTreeMap::new(),
-            versions: BTreeMap::new(),
-        };
+        let scope = Loaded::of_new(new_tenant(tenant, Name::parse("acme").unwrap())).scope;
         let mut sweep = Sweep::new();
         let mut steps = 1;
         let place = Place { key: IdKey([7; 16]), shard, tenant };

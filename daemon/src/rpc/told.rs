@@ -83,7 +83,7 @@ async fn told(
             // What it is answered with is sent to the contact.
             Told::Twilio { .. } => (INBOUND_FORM_BYTES, false, StatusCode::NO_CONTENT),
         };
-        // Nor is anything read of one that nobody signed.
+        // Nor is anything read of one that does not even say that it is signed.
         is_signed(&keys, &parts.headers).map_err(not_theirs)?;
         let (body, held) = read(body, most, (&room, tells_again)).await?;
         let facts =
