@@ -80,6 +80,21 @@ pub fn empty_at(lines: &[Line], pace: Pace, ahead: &impl Ahead, now: Moment) -> 
     None
 }
 
+/// From when on the days, each of which has room for some, have room for the last of so many; the end of what a forecast
+/// looks at, where that is later.
+#[must_use]
+pub fn room_at(mut count: u64, now: Moment, day: impl Fn(Moment) -> Day) -> Moment {
+    let (mut at, end) = (now, now + limits::FORECAST_MOST);
+    while at < end {
+        let today = day(at);
+        match today.left.filter(|left| *left < count) {
+            None => return at,
+            Some(left) => (count, at) = (count - left, today.ends_at.max(at + Span(1))),
+        }
+    }
+    end
+}
+
 /// The lane as it will be at a moment.
 struct Forecast<'a, A> {
     ahead: &'a A,
@@ -266,6 +281,19 @@ mod tests {
         let lines = [due(700_000), due(300_000)];
         assert_eq!(after(&lines, &World::default()), Some(Span::seconds(12_500)));
         assert_eq!(after(&[], &World::default()), None, "nothing waits");
+    }
+
+    #[test]
+    fn days_have_room_for_the_last_of_many_on_a_later_one() {
+        let room_at = |count, a_day| {
+            let world = World { a_day, ..World::default() };
+            room_at(count, NOW, |at| world.day(at)).since(NOW)
+        };
+        assert_eq!(room_at(1_000_000, None), Span::ZERO);
+        let hours = [3, 4, 8, 9].map(|count| room_at(count, Some((3, 5))).0 / Span::hours(1).0);
+        assert_eq!(hours, [0, 12, 12, 36]);
+        assert_eq!(room_at(1, Some((0, 5))), Span::hours(12));
+        assert_eq!(room_at(1, Some((0, 0))), limits::FORECAST_MOST, "nobody can tell");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use followupd_domain::decide::explain::{self, Outlook};
 use followupd_domain::enrollment::Enrollment;
 use followupd_domain::gate::View;
 use followupd_domain::lane::Lane;
-use followupd_domain::ledger::{Earliest, Ledger};
+use followupd_domain::ledger::Earliest;
 use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_store::{Key, Scan, Store};
 
@@ -12,7 +12,8 @@ use crate::api::{Error, Explanation};
 use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::{pacer, record};
+use crate::record;
+use crate::used::Used;
 
 /// Explains one enrollment as things are now.
 pub(crate) async fn explain(
@@ -37,20 +38,20 @@ pub(crate) async fn explain(
 async fn outlook(node: &Node, loaded: &Loaded, view: &View<'_>) -> Result<Outlook, Error> {
     let step = view.version.step(view.enrollment.step);
     let Some(channel) = step.and_then(|step| view.channel(step)) else {
-        return Ok(Outlook { earliest: Earliest::Now, ahead: Vec::new(), rests_until: None });
+        let ahead = Vec::new();
+        return Ok(Outlook { earliest: Earliest::Now, ahead, days_room_at: None, rests_until: None });
     };
     let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
-    let row = node.store.get(vec![Key::ledger(loaded.shard, lane)]).await?.pop().flatten();
-    let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
-    let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
-    let earliest = ledger.earliest(&channel.limits, node.engine_now(), pacer::day(loaded, view.now));
+    let used = Used::read(node, loaded, channel).await?;
     let ahead = match explain::line_until(view) {
         Some(until) => ahead(&*node.store, loaded, lane, view.enrollment, (until, view.now)).await?,
         None => Vec::new(),
     };
-    let rest = node.fares(loaded.shard, lane).await.map(|fares| fares.rests_until.since(node.engine_now()));
-    let rests_until = rest.filter(|rest| *rest > Span::ZERO).map(|rest| view.now + rest);
-    Ok(Outlook { earliest, ahead, rests_until })
+    let days_room_at = Some(ahead.len()).filter(|ahead| *ahead > 0 && used.bounds_days());
+    let days_room_at = days_room_at.map(|ahead| used.room_at(ahead as u64 + 1));
+    let rest = node.fares(loaded.shard, lane).await.map(|fares| fares.rests_until);
+    let rests_until = rest.map(|rest| used.on_the_wall(rest)).filter(|until| *until > view.now);
+    Ok(Outlook { earliest: used.earliest(), ahead, days_room_at, rests_until })
 }
 
 /// When those are due that stand before an enrollment in its lane: in queues of its class or a higher one whose

@@ -46,6 +46,7 @@ mod stop;
 mod suppression;
 mod sweep;
 mod tenant;
+mod used;
 pub mod verify;
 mod waves;
 

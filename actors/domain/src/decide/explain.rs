@@ -57,6 +57,9 @@ pub struct Outlook {
     pub earliest: Earliest,
     /// When each of those before it is due, in their order.
     pub ahead: Vec<Moment>,
+    /// By when the days to come have room for all of those and for it; `None`: nothing bounds a day, or nobody stands
+    /// before it.
+    pub days_room_at: Option<Moment>,
     /// Until when nothing leaves it, since the host it calls rests.
     pub rests_until: Option<Moment>,
 }
@@ -269,7 +272,11 @@ impl Walk<'_> {
         // Where hours close it now, those before it wait for them too.
         let opens_at = if self.binding == Some(Binding::Hours) { at_gates } else { self.view.now };
         let clear_at = clear_at(opens_at, &outlook.ahead, channel.limits.pace());
+        let clear_at = clear_at.max(outlook.days_room_at.unwrap_or(clear_at));
         let line = if clear_at > self.at {
+            // By then its hours may be closed.
+            let hours = gate::hours(&View { now: clear_at, ..*self.view }, self.step);
+            let clear_at = if let Verdict::Until(opens_at) = hours { opens_at } else { clear_at };
             (self.at, self.binding) = (clear_at, Some(Binding::Line));
             Said::About(clear_at)
         } else {

@@ -4,10 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use followupd_domain::backlog::{Ahead, Day, Line, Opening, Pace, empty_at};
+use followupd_domain::backlog::{Ahead, Day, Line, Opening, empty_at};
 use followupd_domain::channel::Channel;
 use followupd_domain::lane::{HoldGroup, Lane, PriorityClass, Queue};
-use followupd_domain::ledger::{Earliest, Ledger, LimitName, Recipients, Window};
+use followupd_domain::ledger::{Earliest, LimitName};
 use followupd_domain::name::Name;
 use followupd_domain::scope::HeldBy;
 use followupd_domain::{Moment, SequenceNo, Span};
@@ -17,6 +17,7 @@ use super::{Engine, named};
 use crate::api::{Caller, Error};
 use crate::loaded::Loaded;
 use crate::pacer::Fares;
+use crate::used::Used;
 use crate::{limits, pacer};
 
 /// What waits in a lane.
@@ -136,66 +137,19 @@ impl Engine {
             backlog.due_24h += group.due_24h;
             backlog.later += group.later;
         }
-        let row = self.node.store.get(vec![Key::ledger(loaded.shard, lane)]).await?.pop().flatten();
-        let ledger = row.map(|row| Ledger::decode(&row.body)).transpose();
-        let ledger = ledger.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
+        let used = Used::read(&self.node, &loaded, channel).await?;
         let fares = self.node.fares(loaded.shard, lane).await;
         backlog.share = fares.map_or(1_000, |fares| u32::try_from(fares.share).unwrap_or(1_000));
         backlog.pace = channel.limits.slowest(backlog.share);
-        backlog.waits = self.lane_waits(&loaded, channel, &ledger, fares, now);
+        backlog.waits = self.lane_waits(&loaded, channel, &used, fares);
         let held = backlog.waits.iter().any(|waits| waits.until.is_none());
-        let new = self.room_for_new(&loaded, channel).await?;
-        let bounds_days = channel.limits.per_day.is_some() || new.is_some();
-        let pace = self.pace(channel, &ledger, backlog.due).or_else(|| {
-            // One that only days bound is as fast as can be.
-            bounds_days.then_some(Pace { every: 1, window: None })
-        });
-        if let Some(pace) = pace.filter(|_| !held && !backlog.more) {
+        if let Some(pace) = used.pace(backlog.due).filter(|_| !held && !backlog.more) {
             let begins = backlog.waits.iter().filter_map(|waits| waits.until).max();
-            let (loaded, ledger, waiting) = (&*loaded, &ledger, &*waiting);
-            let world = World { loaded, lane, channel, ledger, new, waiting, now, begins };
+            let (loaded, used, waiting) = (&*loaded, &used, &*waiting);
+            let world = World { loaded, lane, used, waiting, begins };
             backlog.empty_at = empty_at(&world.lines(), pace, &world, now);
         }
         Ok(backlog)
-    }
-
-    /// How fast so many leave, by what their lane's limits leave of now. Of one that is slowed for a while the whole pace
-    /// counts. `None`: nothing paces it.
-    fn pace(&self, channel: &Channel, ledger: &Ledger, due: u64) -> Option<Pace> {
-        let now = self.node.engine_now();
-        let (name, every) = channel.limits.slowest(1_000)?;
-        let wanted = u32::try_from(due).unwrap_or(u32::MAX);
-        let window = ledger.window(&channel.limits, name, wanted, now);
-        // Over many spans of a cap it comes to the same as if it were spread over them.
-        let window = window.filter(|window| due / window.count.max(1) < limits::FORECAST_WINDOWS);
-        let window =
-            window.map(|window| Window { ends_at: self.node.now() + window.ends_at.since(now), ..window });
-        let every = window.map_or(every, |_| channel.limits.slowest_besides(name, 1_000).unwrap_or(1));
-        Some(Pace { every, window })
-    }
-
-    /// How many new people a channel may write to now, and a day: by its own limit and that of its account.
-    async fn room_for_new(&self, loaded: &Loaded, channel: &Channel) -> Result<Option<(u64, u64)>, Error> {
-        let (shard, tenant) = (loaded.shard, loaded.scope.tenant.no);
-        let own = channel.limits.new_recipients;
-        let own = own.map(|cap| (cap, Key::recipients(shard, Lane { tenant, channel: channel.no })));
-        let account = loaded.scope.account_of(channel.no);
-        let account = account.and_then(|account| {
-            Some((account.new_recipients?, Key::account_recipients(shard, tenant, account.no)))
-        });
-        let caps: Vec<(u32, Key)> = own.into_iter().chain(account).collect();
-        if caps.is_empty() {
-            return Ok(None);
-        }
-        let rows = self.node.store.get(caps.iter().map(|(_, key)| key.clone()).collect()).await?;
-        let (mut left, mut a_day) = (u64::MAX, u64::MAX);
-        for ((cap, _), row) in caps.into_iter().zip(rows) {
-            let known = row.map(|row| Recipients::decode(&row.body)).transpose();
-            let known = known.map_err(|error| Error::Unavailable(error.to_string()))?.unwrap_or_default();
-            left = left.min(u64::from(cap.saturating_sub(known.counted(self.node.engine_now()))));
-            a_day = a_day.min(u64::from(cap));
-        }
-        Ok(Some((left, a_day)))
     }
 
     /// The queues of a lane and how much waits in each.
@@ -280,11 +234,10 @@ impl Engine {
         &self,
         loaded: &Loaded,
         channel: &Channel,
-        ledger: &Ledger,
+        used: &Used<'_>,
         fares: Option<Fares>,
-        now: Moment,
     ) -> Vec<Waits> {
-        let (scope, engine_now) = (&loaded.scope, self.node.engine_now());
+        let (scope, now, engine_now) = (&loaded.scope, self.node.now(), self.node.engine_now());
         let mut waits = Vec::new();
         let mut held = |on, until| waits.push(Waits { on, until });
         if self.node.stop.is_closed() {
@@ -302,17 +255,14 @@ impl Engine {
         if let Some(reacted) = channel.reacted.as_ref().filter(|reacted| reacted.is_on(now)) {
             held(WaitsFor::Provider, reacted.until);
         }
-        let wall = |at: Moment| now + at.since(engine_now);
         if let Some(fares) = fares.filter(|fares| fares.rests_until > engine_now) {
-            held(WaitsFor::Host, Some(wall(fares.rests_until)));
+            held(WaitsFor::Host, Some(used.on_the_wall(fares.rests_until)));
         }
-        match ledger.earliest(&channel.limits, engine_now, pacer::day_of_limits(loaded, now, engine_now)) {
+        match used.earliest() {
             // What paces it is no hold, however slow.
             Earliest::At(_, LimitName::Rate | LimitName::Gap) => {}
-            // A day is the wall's.
-            Earliest::At(at, name @ LimitName::PerDay) => held(WaitsFor::Limit(name), Some(at.max(now))),
-            Earliest::At(at, name) if at.since(engine_now) > limits::BACKLOG_HOLDS => {
-                held(WaitsFor::Limit(name), Some(wall(at)));
+            Earliest::At(at, name) if name == LimitName::PerDay || at.since(now) > limits::BACKLOG_HOLDS => {
+                held(WaitsFor::Limit(name), Some(at));
             }
             Earliest::At(..) | Earliest::Now | Earliest::WhenOpenSettles(_) => {}
         }
@@ -366,12 +316,8 @@ fn groups(loaded: &Loaded, lane: Lane, waiting: &[Waiting], now: Moment) -> Vec<
 struct World<'a> {
     loaded: &'a Loaded,
     lane: Lane,
-    channel: &'a Channel,
-    ledger: &'a Ledger,
-    /// New people now and a day; taken as if all were new.
-    new: Option<(u64, u64)>,
+    used: &'a Used<'a>,
     waiting: &'a [Waiting],
-    now: Moment,
     /// Nothing leaves before that.
     begins: Option<Moment>,
 }
@@ -394,9 +340,6 @@ impl Ahead for World<'_> {
     }
 
     fn day(&self, at: Moment) -> Day {
-        let (today, day) = (pacer::day(self.loaded, self.now), pacer::day(self.loaded, at));
-        let left = self.ledger.left_on(&self.channel.limits, today.day, day.day).map(u64::from);
-        let new = self.new.map(|(now, a_day)| if day.day == today.day { now } else { a_day });
-        Day { left: left.into_iter().chain(new).min(), ends_at: day.next_day_at }
+        self.used.day(at)
     }
 }

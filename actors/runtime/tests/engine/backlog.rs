@@ -6,6 +6,7 @@ use followupd_channel::transports::Transports;
 use followupd_channel::{Answer, Call, Slot, Transport};
 use followupd_domain::calendar::Zone;
 use followupd_domain::decide::enroll::{Profile, Request};
+use followupd_domain::gate::Binding;
 use followupd_domain::ledger::LimitName;
 use followupd_domain::name::Name;
 use followupd_domain::sequence::{Draft, DraftStep};
@@ -115,6 +116,22 @@ async fn a_few_do_not_wait_for_what_a_cap_leaves_in_the_long_run() {
     assert!(backlog(&engine).await.due > 0, "the last is told to leave in 4 seconds");
     pass(Span::seconds(6)).await;
     assert_eq!(backlog(&engine).await.due, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_behind_more_new_people_than_a_day_has_room_for_is_told_a_later_day() {
+    let engine = start(&Memory::default()).await;
+    put(&engine, ChannelSettings { new_recipients: 5, ..one_a_minute() }).await;
+    enroll(&engine, "renewal", "UTC", 12).await;
+    let caller = Caller::default();
+    let told = async |contact: &str| {
+        let one = engine.contact_enrollments(&caller, "acme", contact).await.unwrap()[0];
+        engine.explain(&caller, "acme", one).await.unwrap().explained
+    };
+    let last = told("renewal-11").await;
+    let morning = Moment(START) + Span::hours(20 + 24);
+    assert_eq!((last.binding, last.at), (Some(Binding::Line), Some(morning)), "5 today, 5 on the next day");
+    assert_eq!(told("renewal-4").await.at, Some(Moment(START) + Span::minutes(34)));
 }
 
 #[tokio::test(start_paused = true)]

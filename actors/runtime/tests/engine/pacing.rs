@@ -12,14 +12,14 @@ use followupd_domain::decision::Decision;
 use followupd_domain::enrollment::State;
 use followupd_domain::filter::Filter;
 use followupd_domain::gate::Binding;
-use followupd_domain::ledger::WarmUp;
+use followupd_domain::ledger::{LimitName, WarmUp};
 use followupd_domain::name::Name;
 use followupd_domain::render::Message;
 use followupd_domain::sequence::{Draft, DraftStep};
 use followupd_domain::{Moment, Span};
 use followupd_runtime::{
     Caller, Change, ChannelSettings, Config, Engine, Env, Error, RestSettings, ScopeName, Settings,
-    TenantSettings, Wanted,
+    TenantSettings, WaitsFor, Wanted,
 };
 use followupd_store::keys::SYSTEM;
 use followupd_store::memory::Memory;
@@ -722,6 +722,35 @@ async fn a_clock_that_jumps_back_over_midnight_gives_no_day_a_second_time() {
         let day = |at: i64| (at - START).div_euclid(86_400_000);
         let sent = [0, 1, 2, 3].map(|n| starts.iter().filter(|(at, _)| day(*at) == n).count());
         assert_eq!(sent, days, "{name}, after {jumps_after:?}");
+        world.engine.stop();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_of_limits_is_told_by_a_wall_that_was_set_back() {
+    let (hour, day) = (Span::hours(1), Span::days(1));
+    let rows = [
+        (LimitName::PerHour, ChannelSettings { per_hour: 2, ..chat() }, Span::minutes(30)),
+        (LimitName::PerDay, ChannelSettings { per_day: 2, ..chat() }, day),
+    ];
+    for (name, channel, opens) in rows {
+        let (world, caller) = (world(channel).await, Caller::default());
+        world.enroll(0..3).await;
+        pass(Span::minutes(1)).await;
+        assert_eq!(world.starts().len(), 2, "{name:?}");
+        world.env.jumped.store(-hour.0 / 2, Ordering::Relaxed);
+        pass(Span::minutes(1)).await;
+        let backlog = world.engine.backlog(&caller, "acme", "chat").await.unwrap();
+        let held = backlog.waits.iter().find(|waits| waits.on == WaitsFor::Limit(name)).unwrap();
+        let filter = Filter { state: Some("active"), ..Filter::default() };
+        let page = world.engine.enrollments(&caller, "acme", None, filter, None, 10).await.unwrap();
+        let waits = page.enrollments[0].id;
+        let explained = world.engine.explain(&caller, "acme", waits).await.unwrap().explained;
+        for until in [held.until, explained.at] {
+            let late = until.unwrap().since(Moment(START) + opens);
+            // A window opens up to a 64th of it after its sends began.
+            assert!((Span::ZERO..Span::minutes(2)).contains(&late), "{name:?}: {late:?} late");
+        }
         world.engine.stop();
     }
 }

@@ -16,7 +16,7 @@ use crate::scope::HeldBy;
 use crate::time::{Moment, Span};
 
 fn free() -> Outlook {
-    Outlook { earliest: Earliest::Now, ahead: Vec::new(), rests_until: None }
+    Outlook { earliest: Earliest::Now, ahead: Vec::new(), days_room_at: None, rests_until: None }
 }
 
 fn of(sample: &Sample) -> Explained {
@@ -131,6 +131,25 @@ fn limits_and_the_line_give_estimates() {
     let ahead: Vec<Moment> = vec![NOON; 600];
     let explained = explain(&sample.view(), &sample.history, &Outlook { ahead, ..free() });
     assert_eq!(explained.at, Some(due), "those due now are gone by then");
+    let days_room_at = Some(due + Span::minutes(20));
+    let bounded = Outlook { ahead: vec![due; 600], days_room_at, ..free() };
+    let explained = explain(&sample.view(), &sample.history, &bounded);
+    assert_eq!(
+        (explained.binding, explained.at),
+        (Some(Binding::Line), days_room_at),
+        "others use up its days"
+    );
+}
+
+#[test]
+fn who_stands_in_line_until_hours_are_closed_waits_for_them_too() {
+    let mut sample = Sample::enrolled();
+    quiet(&mut sample, "18:00");
+    let days_room_at = Some(NOON + Span::hours(7 * 24));
+    let bounded = Outlook { ahead: vec![NOON], days_room_at, ..free() };
+    let explained = explain(&sample.view(), &sample.history, &bounded);
+    let opens_at = NOON + Span::hours(7 * 24 + 6);
+    assert_eq!((explained.binding, explained.at), (Some(Binding::Line), Some(opens_at)));
 }
 
 #[test]
