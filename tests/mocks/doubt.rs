@@ -78,6 +78,15 @@ fn funnel(daemon: &Daemon, people: &[One]) -> [u64; 3] {
     counts
 }
 
+/// How many sends of the tenant's channel are told to be uncertain.
+fn uncertain(daemon: &Daemon) -> u64 {
+    let listed = daemon.client().must("TenantService/ListChannels", &json!({ "tenant": TENANT }));
+    let asked = json!({ "tenant": TENANT, "channel": listed["channels"][0]["name"] });
+    let shown = daemon.client().must("TenantService/GetChannel", &asked);
+    let count = &shown["channel"]["fares"]["uncertain"];
+    count.as_str().map_or(0, |count| count.parse().unwrap())
+}
+
 /// Has each doubt come up and holds the daemon to one call each. `whom` says who stands at a place and which sequence
 /// they are enrolled in; `told` tells how far the message of a record at the mock came.
 fn check(
@@ -109,6 +118,7 @@ fn check(
         assert_eq!(one.timeline(daemon).of("left_uncertain").count(), 1, "{kind}");
     }
     assert_eq!(funnel(daemon, &people), [people.len() as u64, 0, 0]);
+    assert_eq!(uncertain(daemon), people.len() as u64);
 
     // The lane goes on, and comes back to none of them.
     let after = One::enroll(daemon, whom(people.len()), people.len());
@@ -122,6 +132,7 @@ fn check(
     people.push(after);
     let counted = |status| DOUBTS.iter().filter(|(_, told)| *told == status).count() as u64;
     assert_eq!(funnel(daemon, &people), [0, counted("sent") + 1, counted("delivered")]);
+    assert_eq!(uncertain(daemon), 0, "all are settled");
     assert_eq!(mock.sent().len(), PEOPLE);
 }
 

@@ -33,12 +33,20 @@ pub enum Signal {
     OptedOut,
     /// Those that failed since the last that did not: a [`Row`] knows, and no hour counts it.
     FailedInARow,
+    /// Those whose end nobody knows, no call of theirs being under way.
+    Uncertain,
 }
 
 impl Signal {
-    /// All that are counted by the hour; the place is the byte in a counter's key.
-    pub const ALL: [Signal; 5] =
-        [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied, Signal::OptedOut];
+    /// All that are counted by the hour; the number of each is the byte in a counter's key.
+    pub const ALL: [Signal; 6] = [
+        Signal::Sent,
+        Signal::Failed,
+        Signal::Delivered,
+        Signal::Replied,
+        Signal::OptedOut,
+        Signal::Uncertain,
+    ];
 
     /// Its word.
     #[must_use]
@@ -50,13 +58,16 @@ impl Signal {
             Signal::Replied => "replied",
             Signal::OptedOut => "opted_out",
             Signal::FailedInARow => "failed_in_a_row",
+            Signal::Uncertain => "uncertain",
         }
     }
 
     /// How long it takes until most of it is known: younger sends are left out of its share.
     fn settles(self) -> Span {
         match self {
-            Signal::Sent | Signal::Failed | Signal::OptedOut | Signal::FailedInARow => Span::ZERO,
+            Signal::Sent | Signal::Failed | Signal::OptedOut | Signal::FailedInARow | Signal::Uncertain => {
+                Span::ZERO
+            }
             Signal::Delivered => limits::DELIVERED_WITHIN,
             Signal::Replied => limits::REPLIED_WITHIN,
         }
@@ -110,7 +121,8 @@ pub fn counted(before: &Enrollment, after: &Enrollment) -> Vec<Counted> {
     let mut counted = Vec::new();
     for (place, is) in after.sends.iter().enumerate() {
         let was = before.sends.get(place).filter(|was| was.step == is.step);
-        for signal in [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied] {
+        let moved = [Signal::Sent, Signal::Failed, Signal::Delivered, Signal::Replied, Signal::Uncertain];
+        for signal in moved {
             let shown = was.is_some_and(|_| counts(before, place, signal));
             let shows = counts(after, place, signal);
             // What counts no more is taken from the hour it counted in.
@@ -125,14 +137,15 @@ pub fn counted(before: &Enrollment, after: &Enrollment) -> Vec<Counted> {
     counted
 }
 
-/// Whether a send counts as that. One that was refused for what passes, and made way for the next one of its step, counts
-/// as nothing: that one does. Where that one comes to nothing that counts (it is too late, its contact wants no more),
-/// nothing else has become of the step.
+/// Whether a send counts as that. One whose call is under way is not uncertain. One that was refused for what passes, and
+/// made way for the next one of its step, counts as nothing: that one does. Where that one comes to nothing that counts
+/// (it is too late, its contact wants no more), nothing else has become of the step.
 fn counts(enrollment: &Enrollment, place: usize, signal: Signal) -> bool {
     let send = enrollment.sends[place];
     let mut next = enrollment.sends[place + 1..].iter().filter(|next| next.step == send.step);
+    let under_way = enrollment.open.is_some_and(|open| open.send.step == send.step);
     let made_way = shows(send.status, Signal::Failed) && next.any(|next| !counts_for_nothing(next.status));
-    shows(send.status, signal) && !made_way
+    shows(send.status, signal) && !made_way && !(under_way && signal == Signal::Uncertain)
 }
 
 fn counts_for_nothing(status: SendStatus) -> bool {
@@ -190,6 +203,7 @@ fn shows(status: SendStatus, signal: Signal) -> bool {
         Signal::Failed => refused,
         Signal::Delivered => arrived,
         Signal::Replied => status == SendStatus::Replied,
+        Signal::Uncertain => status == SendStatus::Uncertain,
         Signal::OptedOut | Signal::FailedInARow => false,
     }
 }
@@ -262,10 +276,11 @@ impl KillSwitch {
 pub struct Counts(pub Vec<(Hour, Signal, i64)>);
 
 impl Counts {
-    /// Without what was counted before.
+    /// Without what was counted before; but what is uncertain is so until it is settled, whoever has seen it.
     #[must_use]
     pub fn without(mut self, before: &Counts) -> Counts {
-        self.0.extend(before.0.iter().map(|(hour, signal, count)| (*hour, *signal, -count)));
+        let before = before.0.iter().filter(|(_, signal, _)| *signal != Signal::Uncertain);
+        self.0.extend(before.map(|(hour, signal, count)| (*hour, *signal, -count)));
         self
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use followupd_domain::Span;
 use followupd_domain::limits::{self as domain_limits, BATCH_ITEMS};
+use followupd_domain::signal::Signal;
 
 /// Bytes of a provider's id of a message that stand in an event's id as they are; behind them there is room for a
 /// check of the contact.
@@ -166,7 +167,7 @@ pub(crate) const TEMPLATE_RESTS: Span = Span::hours(3);
 pub(crate) const TEMPLATE_AWAY: Span = Span::hours(6);
 
 /// Rows of a channel's signals that are read: one for each signal of each hour that any is kept of.
-pub(crate) const SIGNAL_ROWS: usize = 5 * (8 * 24 + 2);
+pub(crate) const SIGNAL_ROWS: usize = Signal::ALL.len() * (8 * 24 + 2);
 
 /// How often a channel's kill switches look at it, at most: what is in between is few sends for whom it matters.
 pub(crate) const WATCH_EVERY: Span = Span::seconds(1);

@@ -73,8 +73,14 @@ pub(crate) async fn channel(shared: &Shared, channel: String) -> Result<(), Fail
 
 /// How a channel's sends fare, as lines above its settings; nothing of one that has sent nothing.
 fn fares(fares: &v1::Fares) -> String {
+    let uncertain = match fares.uncertain {
+        0 => String::new(),
+        count => {
+            format!("# {count} of the last 7 days uncertain: `enrollment list --send-status uncertain`\n")
+        }
+    };
     if fares.sent == 0 {
-        return String::new();
+        return uncertain;
     }
     let of = [
         ("failed", fares.failed),
@@ -89,7 +95,7 @@ fn fares(fares: &v1::Fares) -> String {
         let does = if tripped.report_only { "would trip" } else { "trips" };
         text.push_str(&format!("# a kill switch {does}: {}\n", tripped.why));
     }
-    text
+    text + &uncertain
 }
 
 /// All channels of a tenant.

@@ -246,6 +246,7 @@ fn fares(fares: Fares) -> v1::Fares {
             Signal::Delivered => &mut shown.delivered,
             Signal::Replied => &mut shown.replied,
             Signal::OptedOut => &mut shown.opted_out,
+            Signal::Uncertain => &mut shown.uncertain,
             // Of a row it is told whether it trips.
             Signal::FailedInARow => continue,
         };

@@ -34,8 +34,8 @@ impl Key {
         let rest = self.0.strip_prefix(&[Table::Signal as u8])?.get(2 + 4 + 4..)?;
         let (hour, signal) = rest.split_first_chunk::<4>()?;
         let [signal] = signal else { return None };
-        let signal = Signal::ALL.get(usize::from(*signal))?;
-        Some((Hour(u32::from_be_bytes(*hour)), *signal))
+        let signal = Signal::ALL.into_iter().find(|known| *known as u8 == *signal)?;
+        Some((Hour(u32::from_be_bytes(*hour)), signal))
     }
 
     /// How many calls of a lane are under way whose start its limits know.

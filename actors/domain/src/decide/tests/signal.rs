@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::outcome::in_flight;
+use super::outcome::{in_flight, in_flight_by_mail};
 use super::{Sample, holds, leaves, said_no};
 use crate::channel::Kind;
 use crate::decide::apply;
-use crate::decide::outcome::Receipt;
+use crate::decide::outcome::{Outcome, Receipt};
 use crate::decision::Decision;
 use crate::enrollment::{Enrollment, ExitReason, SendFailure, SendStatus, SkipReason, State};
 use crate::ids::ChannelNo;
@@ -125,4 +125,40 @@ fn one_refused_after_all_whose_step_is_never_sent_again_has_failed() {
     assert_eq!(then(Decision::Skipped(SkipReason::Late)), failed, "too late");
     assert_eq!(then(Decision::StepFailed(SendFailure::NoAddress)), failed, "to nobody");
     assert_eq!(then(Decision::Skipped(SkipReason::NotDelivered)), [], "its provider chose so");
+}
+
+#[test]
+fn a_send_in_doubt_counts_as_uncertain_until_it_is_settled() {
+    let by = |counted: &[Counted]| -> Vec<(Signal, i64)> {
+        counted.iter().map(|one| (one.signal, one.by)).collect()
+    };
+    let mut sample = in_flight_by_mail();
+    let called = sample.enrollment.clone();
+    sample.ends(&Outcome::Uncertain);
+    let doubt = since(&called, &sample);
+    assert_eq!(by(&doubt), [(Signal::Uncertain, 1)]);
+    sample.pass(Span::hours(2));
+    let before = sample.enrollment.clone();
+    sample.receives(0, Receipt::Delivered);
+    let settled = since(&before, &sample);
+    assert_eq!(by(&settled), [(Signal::Sent, 1), (Signal::Delivered, 1), (Signal::Uncertain, -1)]);
+    assert!(settled.iter().all(|one| one.hour == doubt[0].hour), "{settled:?}");
+}
+
+#[test]
+fn one_in_doubt_that_is_called_again_is_not_uncertain_while_it_is_called() {
+    let mut sample = Sample::enrolled();
+    let planned = sample.enrollment.clone();
+    sample.begin();
+    assert_eq!(since(&planned, &sample), []);
+    let called = sample.enrollment.clone();
+    sample.ends(&Outcome::Uncertain);
+    let doubt = since(&called, &sample)[0];
+    assert_eq!((doubt.signal, doubt.by), (Signal::Uncertain, 1));
+    let doubted = sample.enrollment.clone();
+    sample.begin();
+    assert_eq!(since(&doubted, &sample), [Counted { by: -1, ..doubt }]);
+    let called = sample.enrollment.clone();
+    sample.accepted();
+    assert_eq!(signals(&since(&called, &sample)), [Signal::Sent]);
 }
