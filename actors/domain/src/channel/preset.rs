@@ -171,7 +171,7 @@ mod tests {
     fn every_preset_has_a_word_and_limits_that_are_taken() {
         for preset in Preset::ALL {
             assert_eq!(Preset::parse(preset.word()), Some(preset));
-            assert_eq!(preset.limits().validate(), Ok(()), "{}", preset.word());
+            assert_eq!(preset.limits().problems(), [], "{}", preset.word());
             assert_ne!(preset.limits(), Limits::default());
         }
         assert_eq!(Preset::parse("whatsapp"), None);

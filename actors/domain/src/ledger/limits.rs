@@ -372,43 +372,57 @@ impl Limits {
         spans.into_iter().filter_map(|(name, span)| Some((name, span?.unsigned_abs())))
     }
 
-    /// Checks each setting, then those that bear on each other.
-    ///
-    /// # Errors
-    /// The first [`LimitsError`] found, in the order of the fields.
-    pub fn validate(&self) -> Result<(), LimitsError> {
-        if let Some(rate) = &self.rate {
-            positive(Field::RateCount, i64::from(rate.count))?;
-            span(Field::RatePer, rate.per)?;
-            positive(Field::RateBurst, i64::from(rate.burst))?;
+    /// What is wrong, in the order of the fields: of each setting; where that is nothing, of those that bear on each other.
+    #[must_use]
+    pub fn problems(&self) -> Vec<LimitsError> {
+        let by_themselves = wrong(self.by_themselves());
+        // What is wrong by itself contradicts nothing yet.
+        if by_themselves.is_empty() { wrong(self.together()) } else { by_themselves }
+    }
+
+    fn by_themselves(&self) -> Vec<Result<(), LimitsError>> {
+        let mut said = Vec::new();
+        if let Some(Rate { count, per, burst }) = self.rate {
+            said.push(positive(Field::RateCount, i64::from(count)));
+            said.push(span(Field::RatePer, per));
+            said.push(positive(Field::RateBurst, i64::from(burst)));
         }
-        if let Some(gap) = self.gap {
-            span(Field::Gap, gap)?;
-        }
-        if let Some(jitter) = self.jitter {
-            span(Field::Jitter, jitter)?;
-            if self.gap.is_none() {
-                return Err(LimitsError::Without { fields: [Field::Jitter, Field::Gap] });
-            }
-        }
-        if let Some(gap) = self.recipient_gap {
-            span(Field::RecipientGap, gap)?;
-        }
+        let spans =
+            [(Field::Gap, self.gap), (Field::Jitter, self.jitter), (Field::RecipientGap, self.recipient_gap)];
+        said.extend(spans.into_iter().filter_map(|(field, found)| Some(span(field, found?))));
         let caps = [
             (Field::PerMinute, self.per_minute),
             (Field::PerHour, self.per_hour),
             (Field::PerDay, self.per_day),
             (Field::NewRecipients, self.new_recipients),
         ];
-        for (field, cap) in caps {
-            positive(field, cap.map_or(1, i64::from))?;
+        said.extend(caps.into_iter().filter_map(|(field, cap)| Some(positive(field, i64::from(cap?)))));
+        if let Some(Rest { after, span: pause }) = self.rest {
+            said.push(positive(Field::RestAfter, i64::from(after)));
+            said.push(span(Field::RestSpan, pause));
         }
-        self.rate.as_ref().map_or(Ok(()), |rate| self.validate_burst(rate))?;
-        self.rest.map_or(Ok(()), |rest| self.validate_rest(rest))?;
-        self.warm_up.map_or(Ok(()), |warm_up| self.validate_warm_up(warm_up))
+        if let Some(WarmUp { days, from }) = self.warm_up {
+            said.push(positive(Field::WarmUpDays, i64::from(days)));
+            said.push(positive(Field::WarmUpFrom, i64::from(from)));
+            if days > MOST_DAYS {
+                said.push(Err(LimitsError::TooManyDays { field: Field::WarmUpDays, found: days }));
+            }
+        }
+        said
     }
 
-    fn validate_burst(&self, rate: &Rate) -> Result<(), LimitsError> {
+    fn together(&self) -> Vec<Result<(), LimitsError>> {
+        let mut said = Vec::new();
+        if self.jitter.is_some() && self.gap.is_none() {
+            said.push(Err(LimitsError::Without { fields: [Field::Jitter, Field::Gap] }));
+        }
+        said.extend(self.rate.as_ref().map(|rate| self.check_burst(rate)));
+        said.extend(self.rest.map(|rest| self.check_rest(rest)));
+        said.extend(self.warm_up.map(|warm_up| self.check_warm_up(warm_up)));
+        said
+    }
+
+    fn check_burst(&self, rate: &Rate) -> Result<(), LimitsError> {
         let Rate { burst, per, .. } = *rate;
         if rate.interval().saturating_mul(i64::from(burst)) > LONGEST.0 * 1_000 {
             return Err(LimitsError::BurstTooLong { fields: [Field::RateBurst, Field::RatePer], burst, per });
@@ -421,9 +435,7 @@ impl Limits {
         }
     }
 
-    fn validate_rest(&self, Rest { after, span: pause }: Rest) -> Result<(), LimitsError> {
-        positive(Field::RestAfter, i64::from(after))?;
-        span(Field::RestSpan, pause)?;
+    fn check_rest(&self, Rest { after, span: pause }: Rest) -> Result<(), LimitsError> {
         if let Some(gap) = self.gap.filter(|gap| *gap >= pause) {
             let fields = [Field::RestSpan, Field::Gap];
             return Err(LimitsError::RestUnderGap { fields, span: pause, gap });
@@ -436,12 +448,7 @@ impl Limits {
         }
     }
 
-    fn validate_warm_up(&self, WarmUp { days, from }: WarmUp) -> Result<(), LimitsError> {
-        positive(Field::WarmUpDays, i64::from(days))?;
-        positive(Field::WarmUpFrom, i64::from(from))?;
-        if days > MOST_DAYS {
-            return Err(LimitsError::TooManyDays { field: Field::WarmUpDays, found: days });
-        }
+    fn check_warm_up(&self, WarmUp { from, .. }: WarmUp) -> Result<(), LimitsError> {
         let Some(cap) = self.per_day else {
             return Err(LimitsError::Without { fields: [Field::WarmUpDays, Field::PerDay] });
         };
@@ -450,6 +457,10 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+fn wrong(said: Vec<Result<(), LimitsError>>) -> Vec<LimitsError> {
+    said.into_iter().filter_map(Result::err).collect()
 }
 
 fn positive(field: Field, found: i64) -> Result<(), LimitsError> {
@@ -479,13 +490,13 @@ mod tests {
 
     /// Holds that these limits are refused, and by which two names.
     fn names_both(limits: &Limits, one: &str, other: &str) {
-        let error = limits.validate().unwrap_err().to_string();
+        let error = limits.problems()[0].to_string();
         assert!(error.contains(one) && error.contains(other), "{error}");
     }
 
     #[test]
     fn a_rest_that_never_comes_or_is_no_pause_names_both() {
-        assert_eq!(Limits { per_day: Some(30), ..rest(30, Span::minutes(20)) }.validate(), Ok(()));
+        assert_eq!(Limits { per_day: Some(30), ..rest(30, Span::minutes(20)) }.problems(), []);
         let never = Limits { per_day: Some(29), ..rest(30, Span::minutes(20)) };
         names_both(&never, "rest.after", "per_day");
         let no_pause = Limits { gap: Some(Span::minutes(20)), ..rest(30, Span::minutes(20)) };
@@ -497,9 +508,9 @@ mod tests {
         let jitter = Limits { jitter: Some(Span::seconds(75)), ..Limits::default() };
         names_both(&jitter, "jitter", "gap");
         let both = Limits { gap: Some(Span::seconds(45)), ..jitter };
-        assert_eq!(both.validate(), Ok(()));
+        assert_eq!(both.problems(), []);
         let none = Limits { jitter: Some(Span(0)), ..both };
-        assert_eq!(none.validate(), Err(LimitsError::NotPositive { field: Field::Jitter }));
+        assert_eq!(none.problems(), [LimitsError::NotPositive { field: Field::Jitter }]);
     }
 
     #[test]
@@ -532,10 +543,10 @@ mod tests {
 
     #[test]
     fn a_warm_up_rises_to_a_cap_that_is_there() {
-        assert_eq!(warm_up(366, 200).validate(), Ok(()));
+        assert_eq!(warm_up(366, 200).problems(), []);
         names_both(&Limits { per_day: None, ..warm_up(14, 20) }, "warm_up", "per_day");
         names_both(&warm_up(14, 201), "warm_up.from", "per_day");
-        assert!(warm_up(367, 20).validate().unwrap_err().to_string().contains("warm_up.days"));
+        assert!(warm_up(367, 20).problems()[0].to_string().contains("warm_up.days"));
     }
 
     #[test]
@@ -553,14 +564,14 @@ mod tests {
 
     #[test]
     fn no_limits_are_valid() {
-        assert_eq!(Limits::default().validate(), Ok(()));
+        assert_eq!(Limits::default().problems(), []);
     }
 
     #[test]
     fn each_zero_is_refused_by_name() {
-        let zero = |limits: Limits| match limits.validate() {
-            Err(LimitsError::NotPositive { field }) => field.to_string(),
-            other => format!("{other:?}"),
+        let zero = |limits: Limits| match limits.problems()[..] {
+            [LimitsError::NotPositive { field }] => field.to_string(),
+            ref other => format!("{other:?}"),
         };
         assert_eq!(zero(rate(0, Span::seconds(1), 1)), "rate.count");
         assert_eq!(zero(rate(1, Span::ZERO, 1)), "rate.per");
@@ -581,31 +592,41 @@ mod tests {
     #[test]
     fn a_gap_may_last_366_days_and_no_longer() {
         let gap = |span| Limits { gap: Some(span), ..Limits::default() };
-        assert_eq!(gap(Span::days(366)).validate(), Ok(()));
+        assert_eq!(gap(Span::days(366)).problems(), []);
         let found = Span(Span::days(366).0 + 1);
-        assert_eq!(gap(found).validate(), Err(LimitsError::TooLong { field: Field::Gap, found }));
+        assert_eq!(gap(found).problems(), [LimitsError::TooLong { field: Field::Gap, found }]);
     }
 
     #[test]
     fn more_per_minute_than_per_hour_is_harmless() {
         let limits =
             Limits { per_minute: Some(100), per_hour: Some(10), per_day: Some(5), ..Limits::default() };
-        assert_eq!(limits.validate(), Ok(()));
+        assert_eq!(limits.problems(), []);
     }
 
     #[test]
     fn a_burst_that_its_gap_forbids_names_both() {
         let limits = Limits { gap: Some(Span::seconds(5)), ..rate(80, Span::seconds(1), 20) };
-        let error = limits.validate().unwrap_err().to_string();
+        let error = limits.problems()[0].to_string();
         assert!(error.contains("rate.burst") && error.contains("gap"), "{error}");
         // Five in a row, five seconds apart, then one a minute: both limits have their use.
         let both = Limits { gap: Some(Span::seconds(5)), ..rate(1, Span::minutes(1), 5) };
-        assert_eq!(both.validate(), Ok(()));
+        assert_eq!(both.problems(), []);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_and_what_is_wrong_by_itself_contradicts_nothing_yet() {
+        let fields = |limits: &Limits| limits.problems().iter().map(LimitsError::field).collect::<Vec<_>>();
+        let limits = Limits { per_day: Some(10), ..rest(30, Span::minutes(20)) };
+        let limits = Limits { warm_up: Some(WarmUp { days: 20, from: 20 }), ..limits };
+        assert_eq!(fields(&limits), [Field::RestAfter, Field::WarmUpFrom]);
+        let limits = Limits { gap: Some(Span::ZERO), per_day: Some(0), ..limits };
+        assert_eq!(fields(&limits), [Field::Gap, Field::PerDay]);
     }
 
     #[test]
     fn a_burst_of_years_names_both() {
-        let error = rate(1, Span::days(30), 1_000).validate().unwrap_err().to_string();
+        let error = rate(1, Span::days(30), 1_000).problems()[0].to_string();
         assert!(error.contains("rate.burst") && error.contains("rate.per"), "{error}");
     }
 
@@ -638,7 +659,7 @@ mod tests {
             ),
         ];
         for (limits, field, says) in rows {
-            let error = limits.validate().unwrap_err();
+            let error = limits.problems()[0];
             assert_eq!((error.field(), error.to_string().as_str()), (field, says));
         }
     }

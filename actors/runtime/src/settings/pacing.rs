@@ -32,10 +32,10 @@ pub(super) fn limits(settings: &ChannelSettings, kind: Option<Kind>, faults: &mu
         new_recipients: given.new_recipients.or(preset.new_recipients),
     };
     // What could not be read contradicts nothing yet.
-    if faults.0.len() == faulty
-        && let Err(error) = limits.validate()
-    {
-        faults.take(&error.field().to_string(), Err::<(), _>(error));
+    if faults.0.len() == faulty {
+        for error in limits.problems() {
+            faults.take(&error.field().to_string(), Err::<(), _>(error));
+        }
     }
     limits
 }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_is_given_must_go_with_what_the_preset_says() {
         let tiny = read(&ChannelSettings { per_day: 10, ..web() }).unwrap_err();
-        assert!(tiny.contains("rest.after") && tiny.contains("per_day"), "{tiny}");
+        assert!(tiny.contains("rest.after 30") && tiny.contains("warm_up.from 20"), "both: {tiny}");
         let empty = read(&ChannelSettings { rest: Some(RestSettings::default()), ..web() }).unwrap_err();
         assert!(empty.contains("rest.after"), "{empty}");
     }
