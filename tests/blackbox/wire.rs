@@ -114,12 +114,16 @@ pub struct Seen {
     pub repeats: usize,
     /// Keys that came again with another message.
     pub changed: Vec<String>,
-    /// Requests it did not answer with 200.
-    pub moods: usize,
+    /// Requests it did not answer with 200, by key.
+    pub moods: BTreeMap<String, usize>,
 }
 
+/// So often a receiver fails a caller with one key at most: with a kill or two in between no message uses up its attempts,
+/// and none waits for the long pauses between the last of them.
+const MOODS_OF_A_KEY: usize = 2;
+
 impl Sink {
-    /// One that fails a caller `unkind` times in a thousand.
+    /// One that fails a caller `unkind` times in a thousand, and twice with one key at most.
     ///
     /// # Panics
     /// No port is free.
@@ -153,16 +157,21 @@ impl Sink {
 fn receive(stream: TcpStream, seen: &Mutex<Seen>, unkind: u64, mut seed: Seed) {
     let mut reader = BufReader::new(stream);
     while let Some((key, body)) = request(&mut reader) {
+        let mut has = seen.lock().expect("no receiver panics");
+        let moods = has.moods.get(&key).copied().unwrap_or_default();
         let mood = match seed.below(1_000) {
-            n if n >= unkind => Mood::Kind,
+            n if n >= unkind || moods == MOODS_OF_A_KEY => Mood::Kind,
             n if n % 3 == 0 => Mood::Breaks,
             n if n % 3 == 1 => Mood::TakesAndHangsUp,
             _ => Mood::HangsUp,
         };
-        if mood != Mood::HangsUp {
-            take(&mut seen.lock().expect("no receiver panics"), key, body);
+        if mood != Mood::Kind {
+            has.moods.insert(key.clone(), moods + 1);
         }
-        seen.lock().expect("no receiver panics").moods += usize::from(mood != Mood::Kind);
+        if mood != Mood::HangsUp {
+            take(&mut has, key, body);
+        }
+        drop(has);
         let says: &[u8] = match mood {
             Mood::Kind => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             Mood::Breaks => b"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n",
