@@ -118,8 +118,8 @@ pub struct Seen {
     pub moods: BTreeMap<String, usize>,
 }
 
-/// So often a receiver fails a caller with one key at most: with a kill or two in between no message uses up its attempts,
-/// and none waits for the long pauses between the last of them.
+/// So often a receiver fails a caller with one key at most: with a kill or two in between no message uses up its
+/// attempts, and none waits for the long pauses between the last of them.
 const MOODS_OF_A_KEY: usize = 2;
 
 impl Sink {

@@ -78,10 +78,15 @@ fn funnel(daemon: &Daemon, people: &[One]) -> [u64; 3] {
     counts
 }
 
-/// How many sends of the tenant's channel are told to be uncertain.
-fn uncertain(daemon: &Daemon) -> u64 {
+/// The name of the tenant's channel.
+fn channel(daemon: &Daemon) -> String {
     let listed = daemon.client().must("TenantService/ListChannels", &json!({ "tenant": TENANT }));
-    let asked = json!({ "tenant": TENANT, "channel": listed["channels"][0]["name"] });
+    listed["channels"][0]["name"].as_str().unwrap().to_owned()
+}
+
+/// How many of its sends are told to be uncertain.
+fn uncertain(daemon: &Daemon) -> u64 {
+    let asked = json!({ "tenant": TENANT, "channel": channel(daemon) });
     let shown = daemon.client().must("TenantService/GetChannel", &asked);
     let count = &shown["channel"]["fares"]["uncertain"];
     count.as_str().map_or(0, |count| count.parse().unwrap())
@@ -119,6 +124,10 @@ fn check(
     }
     assert_eq!(funnel(daemon, &people), [people.len() as u64, 0, 0]);
     assert_eq!(uncertain(daemon), people.len() as u64);
+    for does in ["hold", "release"] {
+        daemon.cli_must(TENANT, &[does, "--channel", &channel(daemon)]);
+    }
+    assert_eq!(uncertain(daemon), people.len() as u64, "whoever has released the channel");
 
     // The lane goes on, and comes back to none of them.
     let after = One::enroll(daemon, whom(people.len()), people.len());

@@ -316,7 +316,9 @@ fn contact_caps(view: &View<'_>, step: &Step) -> Verdict {
     room.max().map_or(Verdict::Open, |at| view.until(at))
 }
 
-pub(crate) fn hours(view: &View<'_>, step: &Step) -> Verdict {
+/// The open hours of the step's channel, in the contact's zone.
+#[must_use]
+pub fn hours(view: &View<'_>, step: &Step) -> Verdict {
     let Some(channel) = view.channel(step) else { return Verdict::Open };
     let hours = open_hours(view.scope, channel, &view.queue(step));
     let calendar = view.calendar();

@@ -254,7 +254,10 @@ impl Ledger {
         let since = i64::from(day) - i64::from(self.first_day.unwrap_or(today));
         let cap = limits.per_day?;
         let cap = limits.warm_up.map_or(cap, |warm_up| warm_up.cap(cap, since));
-        let used = if day > today { 0 } else { self.today.count_on(day).saturating_add(self.open) };
+        // A day that a clock took back is not over: what is sent counts on the ledger's.
+        let reached = self.today.day.day;
+        let ahead = day > today.max(reached);
+        let used = if ahead { 0 } else { self.today.count_on(day.max(reached)).saturating_add(self.open) };
         Some(cap.saturating_sub(used))
     }
 
@@ -627,6 +630,16 @@ mod tests {
         assert_eq!(ledger.charge(&limits, after(20), yesterday), Err(refusal));
         ledger.refund(settled);
         assert_eq!(ledger.earliest(&limits, after(20), yesterday), Earliest::Now);
+    }
+
+    #[test]
+    fn what_is_left_of_a_day_that_a_clock_took_back_is_what_the_ledger_s_own_has_left() {
+        let limits = Limits { per_day: Some(3), ..Limits::default() };
+        let mut ledger = Ledger::default();
+        send(&mut ledger, &limits, MORNING);
+        let left = |today, day| ledger.left_on(&limits, DAY.day + today, DAY.day + day);
+        assert_eq!([left(0, 0), left(0, 1), left(1, 1)], [Some(2), Some(3), Some(3)]);
+        assert_eq!([left(-1, -1), left(-1, 0), left(-1, 1)], [Some(2), Some(2), Some(3)]);
     }
 
     #[test]

@@ -137,9 +137,9 @@ pub fn counted(before: &Enrollment, after: &Enrollment) -> Vec<Counted> {
     counted
 }
 
-/// Whether a send counts as that. One whose call is under way is not uncertain. One that was refused for what passes, and
-/// made way for the next one of its step, counts as nothing: that one does. Where that one comes to nothing that counts
-/// (it is too late, its contact wants no more), nothing else has become of the step.
+/// Whether a send counts as that. One whose call is under way is not uncertain. One that was refused for what passes,
+/// and made way for the next one of its step, counts as nothing: that one does. Where that one comes to nothing that
+/// counts (it is too late, its contact wants no more), nothing else has become of the step.
 fn counts(enrollment: &Enrollment, place: usize, signal: Signal) -> bool {
     let send = enrollment.sends[place];
     let mut next = enrollment.sends[place + 1..].iter().filter(|next| next.step == send.step);
@@ -292,7 +292,9 @@ impl Counts {
 
     fn sum(&self, wanted: Signal, counts: impl Fn(Hour) -> bool) -> u64 {
         let counted = self.0.iter().filter(|(hour, signal, _)| *signal == wanted && counts(*hour));
-        u64::try_from(counted.map(|(_, _, count)| count).sum::<i64>()).unwrap_or_default()
+        // One that was uncertain before that was counted takes nothing away from those of other hours.
+        let least = if wanted == Signal::Uncertain { 0 } else { i64::MIN };
+        u64::try_from(counted.map(|(_, _, count)| *count.max(&least)).sum::<i64>()).unwrap_or_default()
     }
 
     /// How many were sent, and how many of these show a signal, of sends old enough to be known of and not older than
@@ -329,6 +331,15 @@ mod tests {
         }
         let says = failed.trips(&of(50, 11), 0, NOW).unwrap();
         assert_eq!(says, "11 of 50 sends failed: it should be at most 20 %");
+    }
+
+    #[test]
+    fn what_is_uncertain_is_so_whoever_has_seen_it_and_whatever_was_settled_of_other_hours() {
+        let mut now = counts(0, &[(Signal::Uncertain, 2), (Signal::Sent, 7)]);
+        let seen = now.clone();
+        now.0.extend(counts(5, &[(Signal::Uncertain, -3)]).0);
+        let of = now.without(&seen);
+        assert_eq!((of.of(Signal::Uncertain, NOW), of.of(Signal::Sent, NOW)), (2, 0));
     }
 
     #[test]

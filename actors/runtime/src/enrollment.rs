@@ -39,6 +39,7 @@ mod look;
 mod sent;
 
 pub(crate) use ask::Ask;
+pub(crate) use sent::is_new;
 
 /// What an enrollment can be told.
 pub(crate) enum EnrollmentMsg {

@@ -1,19 +1,21 @@
 //! Explaining an enrollment: what the core says of it on what the store has now, its lane's limits and line included.
 
+use followupd_domain::backlog::{self, Day};
 use followupd_domain::decide::explain::{self, Outlook};
 use followupd_domain::enrollment::Enrollment;
-use followupd_domain::gate::View;
+use followupd_domain::gate::{self, Verdict, View};
 use followupd_domain::lane::Lane;
 use followupd_domain::ledger::Earliest;
+use followupd_domain::sequence::Step;
 use followupd_domain::{EnrollmentId, Moment, Span};
 use followupd_store::{Key, Scan, Store};
 
 use crate::api::{Error, Explanation};
-use crate::limits;
 use crate::loaded::{Loaded, TenantHandle};
 use crate::node::Node;
-use crate::record;
+use crate::record::{self, Facts};
 use crate::used::Used;
+use crate::{enrollment, limits};
 
 /// Explains one enrollment as things are now.
 pub(crate) async fn explain(
@@ -28,30 +30,42 @@ pub(crate) async fn explain(
     let facts = record::read(&*node.store, tenant.loaded(), id).await?.ok_or_else(not_found)?;
     let facts = facts.with_addresses(node).await?;
     let view = facts.view(node.now());
-    let outlook = outlook(node, &facts.loaded, &view).await?;
+    let outlook = outlook(node, &facts, &view).await?;
     let ahead = outlook.ahead.len();
     let explained = explain::explain(&view, &facts.record.value.history, &outlook);
     Ok(Explanation { explained, ahead, enrollment: facts.enrollment().clone() })
 }
 
 /// What the lane of its step lets expect.
-async fn outlook(node: &Node, loaded: &Loaded, view: &View<'_>) -> Result<Outlook, Error> {
-    let step = view.version.step(view.enrollment.step);
-    let Some(channel) = step.and_then(|step| view.channel(step)) else {
+async fn outlook(node: &Node, facts: &Facts, view: &View<'_>) -> Result<Outlook, Error> {
+    let (loaded, step) = (&facts.loaded, view.version.step(view.enrollment.step));
+    let Some((step, channel)) = step.and_then(|step| Some((step, view.channel(step)?))) else {
         let ahead = Vec::new();
         return Ok(Outlook { earliest: Earliest::Now, ahead, days_room_at: None, rests_until: None });
     };
     let lane = Lane { tenant: loaded.scope.tenant.no, channel: channel.no };
     let used = Used::read(node, loaded, channel).await?;
+    let is_new = enrollment::is_new(facts, channel, node.engine_now());
+    let used = if is_new { used } else { used.by_who_is_known() };
     let ahead = match explain::line_until(view) {
         Some(until) => ahead(&*node.store, loaded, lane, view.enrollment, (until, view.now)).await?,
         None => Vec::new(),
     };
     let days_room_at = Some(ahead.len()).filter(|ahead| *ahead > 0 && used.bounds_days());
-    let days_room_at = days_room_at.map(|ahead| used.room_at(ahead as u64 + 1));
+    let days_room_at = days_room_at.map(|ahead| room_at(&used, view, step, ahead as u64 + 1));
     let rest = node.fares(loaded.shard, lane).await.map(|fares| fares.rests_until);
     let rests_until = rest.map(|rest| used.on_the_wall(rest)).filter(|until| *until > view.now);
     Ok(Outlook { earliest: used.earliest(), ahead, days_room_at, rests_until })
+}
+
+/// From when on the days, those aside on which the step's hours do not open, have room for the last of so many, as if
+/// all of them were due.
+fn room_at(used: &Used<'_>, view: &View<'_>, step: &Step, count: u64) -> Moment {
+    backlog::room_at(count, view.now, |at| {
+        let (day, hours) = (used.day(at), gate::hours(&View { now: at, ..*view }, step));
+        let shut = matches!(hours, Verdict::Until(opens_at) if opens_at >= day.ends_at);
+        if shut { Day { left: Some(0), ..day } } else { day }
+    })
 }
 
 /// When those are due that stand before an enrollment in its lane: in queues of its class or a higher one whose

@@ -14,7 +14,7 @@ use followupd_domain::gate::View;
 use followupd_domain::invariant;
 use followupd_domain::lane::{Lane, WakeRow};
 use followupd_domain::sequence::Version;
-use followupd_domain::signal::{self, Counted};
+use followupd_domain::signal::{self, Counted, Signal};
 use followupd_domain::suppression::AddressFacts;
 use followupd_domain::target::Target;
 use followupd_domain::{EnrollmentId, Moment, Span, limits};
@@ -308,8 +308,8 @@ pub(crate) fn count(
 pub(crate) fn count_signal(loaded: &Loaded, counted: &Counted, now: Moment, commit: &mut Commit) {
     let Counted { channel, hour, signal, by, sent_at } = *counted;
     // What was sent before a person looked counts no more, whatever becomes of it; where the clock was set back since,
-    // nobody can tell.
-    let known = loaded.scope.channels.get(&channel);
+    // nobody can tell. What is uncertain is so whoever has looked.
+    let known = loaded.scope.channels.get(&channel).filter(|_| signal != Signal::Uncertain);
     if known.is_some_and(|known| sent_at < known.watched_from && known.watched_from <= now) {
         return;
     }

@@ -1,10 +1,10 @@
 //! What a lane has used of its limits, and what these let expect of the days to come.
 
-use followupd_domain::Moment;
-use followupd_domain::backlog::{self, Day, Pace};
+use followupd_domain::backlog::{Day, Pace};
 use followupd_domain::channel::Channel;
 use followupd_domain::lane::Lane;
-use followupd_domain::ledger::{Earliest, Ledger, Recipients, Window};
+use followupd_domain::ledger::{Earliest, Ledger, LimitName, Recipients, Window};
+use followupd_domain::{Moment, Span};
 use followupd_store::Key;
 
 use crate::api::Error;
@@ -17,7 +17,7 @@ pub(crate) struct Used<'a> {
     loaded: &'a Loaded,
     channel: &'a Channel,
     ledger: Ledger,
-    /// How many new people it may write to now, and a day; taken as if all were new.
+    /// How many new people it may write to now, and a day: as if all were new, and their days began at midnight.
     new: Option<(u64, u64)>,
     now: Moment,
     engine_now: Moment,
@@ -41,6 +41,11 @@ impl<'a> Used<'a> {
     pub(crate) fn earliest(&self) -> Earliest {
         let day = pacer::day_of_limits(self.loaded, self.now, self.engine_now);
         match self.ledger.earliest(&self.channel.limits, self.engine_now, day) {
+            // A day that a clock took back ends with the ledger's.
+            Earliest::At(at, name @ LimitName::PerDay) => {
+                let within = self.on_the_wall(at) - Span(1);
+                Earliest::At(pacer::day(self.loaded, within).next_day_at, name)
+            }
             Earliest::At(at, name) => Earliest::At(self.on_the_wall(at), name),
             earliest @ (Earliest::Now | Earliest::WhenOpenSettles(_)) => earliest,
         }
@@ -67,9 +72,9 @@ impl<'a> Used<'a> {
         self.channel.limits.per_day.is_some() || self.new.is_some()
     }
 
-    /// From when on the days have room for the last of so many, as if all of them were due and new.
-    pub(crate) fn room_at(&self, count: u64) -> Moment {
-        backlog::room_at(count, self.now, |at| self.day(at))
+    /// What it comes to for who is no new recipient: those before them who are, are put off.
+    pub(crate) fn by_who_is_known(self) -> Used<'a> {
+        Used { new: None, ..self }
     }
 
     /// What may be sent on the day of a moment: of today what is left of it.

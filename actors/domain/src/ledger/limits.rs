@@ -372,7 +372,7 @@ impl Limits {
         spans.into_iter().filter_map(|(name, span)| Some((name, span?.unsigned_abs())))
     }
 
-    /// What is wrong, in the order of the fields: of each setting; where that is nothing, of those that bear on each other.
+    /// What is wrong of each setting; where that is nothing, of those that bear on each other.
     #[must_use]
     pub fn problems(&self) -> Vec<LimitsError> {
         let by_themselves = wrong(self.by_themselves());
@@ -417,7 +417,9 @@ impl Limits {
             said.push(Err(LimitsError::Without { fields: [Field::Jitter, Field::Gap] }));
         }
         said.extend(self.rate.as_ref().map(|rate| self.check_burst(rate)));
-        said.extend(self.rest.map(|rest| self.check_rest(rest)));
+        if let Some(rest) = self.rest {
+            said.extend([self.check_rest_and_gap(rest), self.check_rest_and_day(rest)]);
+        }
         said.extend(self.warm_up.map(|warm_up| self.check_warm_up(warm_up)));
         said
     }
@@ -435,11 +437,17 @@ impl Limits {
         }
     }
 
-    fn check_rest(&self, Rest { after, span: pause }: Rest) -> Result<(), LimitsError> {
-        if let Some(gap) = self.gap.filter(|gap| *gap >= pause) {
-            let fields = [Field::RestSpan, Field::Gap];
-            return Err(LimitsError::RestUnderGap { fields, span: pause, gap });
+    fn check_rest_and_gap(&self, Rest { span: pause, .. }: Rest) -> Result<(), LimitsError> {
+        match self.gap.filter(|gap| *gap >= pause) {
+            Some(gap) => {
+                let fields = [Field::RestSpan, Field::Gap];
+                Err(LimitsError::RestUnderGap { fields, span: pause, gap })
+            }
+            None => Ok(()),
         }
+    }
+
+    fn check_rest_and_day(&self, Rest { after, .. }: Rest) -> Result<(), LimitsError> {
         match self.per_day.filter(|cap| after > *cap) {
             Some(cap) => {
                 Err(LimitsError::RestOverDay { fields: [Field::RestAfter, Field::PerDay], after, cap })
@@ -617,9 +625,9 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_and_what_is_wrong_by_itself_contradicts_nothing_yet() {
         let fields = |limits: &Limits| limits.problems().iter().map(LimitsError::field).collect::<Vec<_>>();
-        let limits = Limits { per_day: Some(10), ..rest(30, Span::minutes(20)) };
+        let limits = Limits { per_day: Some(10), gap: Some(Span::hours(1)), ..rest(30, Span::minutes(20)) };
         let limits = Limits { warm_up: Some(WarmUp { days: 20, from: 20 }), ..limits };
-        assert_eq!(fields(&limits), [Field::RestAfter, Field::WarmUpFrom]);
+        assert_eq!(fields(&limits), [Field::RestSpan, Field::RestAfter, Field::WarmUpFrom]);
         let limits = Limits { gap: Some(Span::ZERO), per_day: Some(0), ..limits };
         assert_eq!(fields(&limits), [Field::Gap, Field::PerDay]);
     }

@@ -28,13 +28,19 @@ impl Recipients {
     #[must_use]
     pub fn room_at(&self, cap: u32, now: Moment, before: Option<Moment>) -> Option<Moment> {
         let now = bounded(now).max(self.mark);
-        if before.is_some_and(|before| Ring::<86_400_000>::holds(now, before)) {
+        if before.is_some_and(|before| Recipients::holds(now, before)) {
             return None;
         }
         match self.day.verdict(self.mark, cap.max(1), 0) {
             Verdict::Free(at) => Some(at).filter(|at| *at > now),
             Verdict::Open => None,
         }
+    }
+
+    /// Whether somebody who was counted `before` is one of the people of the 24 h up to `now`, in engine time.
+    #[must_use]
+    pub fn holds(now: Moment, before: Moment) -> bool {
+        Ring::<86_400_000>::holds(now, before)
     }
 
     /// Counts a send that begins at `counted_at` at the latest, to somebody who was counted `before`.

@@ -116,6 +116,12 @@ fn counts_of_new(facts: &Facts, channel: &Channel, now: Option<Moment>) -> Vec<C
     own.into_iter().chain(shared).collect()
 }
 
+/// Whether the contact would be a new recipient of the channel or its account, at a moment of engine time.
+pub(crate) fn is_new(facts: &Facts, channel: &Channel, now: Moment) -> bool {
+    let known = |counting: &Counting| counting.before.is_some_and(|before| Recipients::holds(now, before));
+    !counts_of_new(facts, channel, Some(now)).iter().all(known)
+}
+
 /// When there is room for the contact among the recipients of the channel and its account, in engine time; nothing where
 /// there is now.
 pub(super) async fn room_at(

@@ -132,6 +132,34 @@ async fn who_stands_behind_more_new_people_than_a_day_has_room_for_is_told_a_lat
     let morning = Moment(START) + Span::hours(20 + 24);
     assert_eq!((last.binding, last.at), (Some(Binding::Line), Some(morning)), "5 today, 5 on the next day");
     assert_eq!(told("renewal-4").await.at, Some(Moment(START) + Span::minutes(34)));
+    // Who was written to today is nobody new.
+    pass(Span::minutes(31)).await;
+    let again = Request { contact: "renewal-0".into(), ..Request::default() };
+    engine.enroll(&caller, "acme", "welcome", vec![again]).await.unwrap();
+    let known = engine.contact_enrollments(&caller, "acme", "renewal-0").await.unwrap();
+    let mut ends = Vec::new();
+    for id in known {
+        ends.extend(engine.explain(&caller, "acme", id).await.unwrap().explained.at);
+    }
+    let today = Moment(START) + Span::hours(8);
+    assert!(ends.iter().max().is_some_and(|at| *at < today), "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_on_which_hours_do_not_open_has_no_room() {
+    let engine = start(&Memory::default()).await;
+    put(&engine, ChannelSettings { new_recipients: 5, ..one_a_minute() }).await;
+    let caller = Caller::default();
+    let quiet = [("mon", "00:00", "24:00"), ("tue", "00:00", "24:00"), ("wed", "00:00", "24:00")];
+    let quiet = quiet.map(|(days, from, to)| (days.into(), from.into(), to.into())).to_vec();
+    let tenant =
+        TenantSettings { on: true, time_zone: "UTC".into(), quiet_hours: quiet, ..TenantSettings::default() };
+    engine.put_tenant(&caller, "acme", tenant).await.unwrap();
+    enroll(&engine, "renewal", "UTC", 12).await;
+    let last = engine.contact_enrollments(&caller, "acme", "renewal-11").await.unwrap()[0];
+    let last = engine.explain(&caller, "acme", last).await.unwrap().explained;
+    let saturday = Moment(START) + Span::hours(12 + 4 * 24);
+    assert_eq!(last.at, Some(saturday), "5 on Thursday, when it opens, and 5 on Friday");
 }
 
 #[tokio::test(start_paused = true)]

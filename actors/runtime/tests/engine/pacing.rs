@@ -729,17 +729,22 @@ async fn a_clock_that_jumps_back_over_midnight_gives_no_day_a_second_time() {
 #[tokio::test(start_paused = true)]
 async fn what_is_told_of_limits_is_told_by_a_wall_that_was_set_back() {
     let (hour, day) = (Span::hours(1), Span::days(1));
+    let (by_hour, by_day) =
+        (ChannelSettings { per_hour: 2, ..chat() }, ChannelSettings { per_day: 2, ..chat() });
+    let minute = Span::minutes(1);
     let rows = [
-        (LimitName::PerHour, ChannelSettings { per_hour: 2, ..chat() }, Span::minutes(30)),
-        (LimitName::PerDay, ChannelSettings { per_day: 2, ..chat() }, day),
+        (LimitName::PerHour, by_hour, (minute, 2), Span::minutes(30)),
+        (LimitName::PerDay, by_day.clone(), (minute, 2), day),
+        // The day before begins again, and what was sent on the one that had begun counts.
+        (LimitName::PerDay, by_day, (day + minute, 4), day + day),
     ];
-    for (name, channel, opens) in rows {
+    for (name, channel, (jumps_after, sent), opens) in rows {
         let (world, caller) = (world(channel).await, Caller::default());
-        world.enroll(0..3).await;
-        pass(Span::minutes(1)).await;
-        assert_eq!(world.starts().len(), 2, "{name:?}");
+        world.enroll(0..6).await;
+        pass(jumps_after).await;
+        assert_eq!(world.starts().len(), sent, "{name:?}");
         world.env.jumped.store(-hour.0 / 2, Ordering::Relaxed);
-        pass(Span::minutes(1)).await;
+        pass(minute).await;
         let backlog = world.engine.backlog(&caller, "acme", "chat").await.unwrap();
         let held = backlog.waits.iter().find(|waits| waits.on == WaitsFor::Limit(name)).unwrap();
         let filter = Filter { state: Some("active"), ..Filter::default() };
